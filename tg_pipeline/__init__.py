@@ -1,0 +1,1 @@
+"""Telegram chats become daily, versioned, provably complete JSON files, orchestrated by Dagster."""

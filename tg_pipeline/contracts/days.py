@@ -1,0 +1,70 @@
+"""UTC days and ranges of them. A day is the half-open interval [00:00:00, 24:00:00) UTC."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from tg_pipeline.contracts.errors import InputError
+
+SECONDS_PER_DAY = 86_400
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+def day_start(day: date) -> int:
+    """POSIX seconds of the day's first second."""
+    return (day.toordinal() - _EPOCH_ORDINAL) * SECONDS_PER_DAY
+
+
+def day_end(day: date) -> int:
+    """POSIX seconds of the first second after the day."""
+    return day_start(day) + SECONDS_PER_DAY
+
+
+def day_of(timestamp: float) -> date:
+    """The UTC day that a POSIX time falls into."""
+    return date.fromordinal(_EPOCH_ORDINAL + int(timestamp // SECONDS_PER_DAY))
+
+
+def utc_text(timestamp: int) -> str:
+    """`2025-01-31T23:59:59Z`, the one way times are written in day files."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_day(text: str, what: str = "date") -> date:
+    """Read `YYYY-MM-DD`; anything else, or a day that no calendar has, is an InputError that names `what`."""
+    try:
+        if len(text) != len("YYYY-MM-DD"):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{what}: {text!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31.") from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DayRange:
+    """The days first..last, both included. first > last is an InputError."""
+
+    first: date
+    last: date
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise InputError(f"from {self.first} is after to {self.last}. The range must run forward in time.")
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range(len(self)))
+
+    def __len__(self) -> int:
+        return (self.last - self.first).days + 1
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.first}..{self.last}"
+
+    def not_in_future(self, today: date) -> "DayRange":
+        """The same range; an InputError where it ends after `today` (UTC)."""
+        if self.last > today:
+            raise InputError(f"to {self.last} is in the future. The latest day that can be read is today, {today} UTC.")
+        return self

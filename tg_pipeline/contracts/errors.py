@@ -1,0 +1,114 @@
+"""The error tree, grouped by what to do next.
+
+TgPipelineError
+├── RetryableError            the same call may succeed if made again
+│   ├── NetworkError          connection refused, dropped, reset
+│   ├── DeadlineExceeded      no answer within the call's deadline
+│   ├── ServerError           Telegram answered with a 500-class error
+│   └── PageIntegrityError    a page repeated or reordered ids and stayed so when read again
+├── FloodWaitError            wait the given seconds, then the same call may be made
+├── LeaseUnavailable          another process holds the session or the chat; try later
+├── ChatError                 skip this chat; others are unaffected
+│   ├── ChatNotFound          nobody of that name, or the account cannot see it
+│   ├── ChatPrivate           the account is not (or no longer) a member
+│   └── ChatMoved             the name now belongs to another chat than the one registered
+├── OperatorError             stop and call a person
+│   ├── SessionMissing        no login on this machine
+│   ├── SessionRevoked        the login is dead; a person must log in again
+│   └── ApiRejected           api id or hash is wrong, the account is banned, or a request was malformed
+├── InputError                a person or a program asked for something that cannot be
+│   └── SettingsError         a setting or a file of settings is wrong
+└── StorageError              the archive could not be read or written
+    └── DayFileError          a file where a day file should be is not one
+
+`str(error)` is always one or two plain sentences that may be shown to a person; secrets never enter it.
+"""
+
+
+class TgPipelineError(Exception):
+    """Base of every error that the project raises on purpose."""
+
+
+class RetryableError(TgPipelineError):
+    """The same call may succeed if made again."""
+
+
+class NetworkError(RetryableError):
+    """The connection was refused, dropped or reset."""
+
+
+class DeadlineExceeded(RetryableError):
+    """No answer within the call's deadline."""
+
+
+class ServerError(RetryableError):
+    """Telegram answered with a 500-class error."""
+
+
+class PageIntegrityError(RetryableError):
+    """A page repeated or reordered ids, and did so again when read again."""
+
+
+class FloodWaitError(TgPipelineError):
+    """Telegram asks for a pause before this method is called again.
+
+    `seconds` is Telegram's number; `method` the request's name; `reason` is "flood", "premium" or "takeout".
+    """
+
+    def __init__(self, seconds: int, method: str, reason: str = "flood") -> None:
+        super().__init__(f"Telegram asks to wait {seconds} s before the next {method} ({reason} wait).")
+        self.seconds = seconds
+        self.method = method
+        self.reason = reason
+
+
+class LeaseUnavailable(TgPipelineError):
+    """Another process holds the lease and did not free it in the time allowed."""
+
+
+class ChatError(TgPipelineError):
+    """This chat cannot be read; others are unaffected."""
+
+
+class ChatNotFound(ChatError):
+    """Nobody of that name, or nothing the account can see."""
+
+
+class ChatPrivate(ChatError):
+    """The account is not, or no longer, a member of the chat."""
+
+
+class ChatMoved(ChatError):
+    """The name now belongs to another chat than the one registered."""
+
+
+class OperatorError(TgPipelineError):
+    """Nothing will work until a person acts."""
+
+
+class SessionMissing(OperatorError):
+    """There is no login on this machine."""
+
+
+class SessionRevoked(OperatorError):
+    """The login is dead for good."""
+
+
+class ApiRejected(OperatorError):
+    """Telegram rejects the API id, the account, or the form of a request."""
+
+
+class InputError(TgPipelineError):
+    """Something was asked for that cannot be; the message says what, where and what is allowed."""
+
+
+class SettingsError(InputError):
+    """A setting, or a file of settings, is wrong."""
+
+
+class StorageError(TgPipelineError):
+    """The archive could not be read or written."""
+
+
+class DayFileError(StorageError):
+    """A file where a day file should be is truncated, foreign or of an unknown version."""

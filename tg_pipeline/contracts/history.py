@@ -1,0 +1,53 @@
+"""The port between ingest and whatever can read a chat's history page by page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+PAGE_SIZE = 100
+"""Telegram answers at most 100 messages a getHistory call (telegram-facts: "Reading history")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where an ascending page begins: after the id `after_id`, or, where that is None, at the time `since` (POSIX s)."""
+
+    since: int
+    after_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One mapped message: `body` has the shape of `contracts.day_file.Message`."""
+
+    id: int
+    timestamp: int
+    body: dict[str, Any]
+
+
+class Page(Protocol):
+    """One answer, in ascending order where the server kept to its contract."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The ids, in the order received, reversed."""
+
+    @property
+    def timestamps(self) -> Sequence[int]:
+        """POSIX seconds beside `ids`."""
+
+    def records(self) -> Sequence[Record]:
+        """Every message mapped. Costs CPU: call it off the event loop."""
+
+    def participants(self) -> Mapping[int, dict[str, Any]]:
+        """People and chats the answer described, by marked id, shaped as `contracts.day_file.Participant`."""
+
+
+class History(Protocol):
+    """The history of one chat."""
+
+    async def page(self, cursor: Cursor) -> Page:
+        """Up to PAGE_SIZE messages from the cursor on. An empty page is the end; a short one is not.
+
+        Raises what `contracts.errors` lists under RetryableError, FloodWaitError, ChatError and OperatorError.
+        """
