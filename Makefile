@@ -1,0 +1,60 @@
+# Everything a person types. `make` alone lists it. Nothing but make and Python 3.11 or 3.12 need be installed.
+#   PYTHON=/path/to/python   builds .venv with that interpreter
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Without compiled bytecode every Dagster run pays about a second more of imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+bin := .venv/bin
+runtime := .venv/.installed-runtime
+dev := .venv/.installed-dev
+export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
+export PYTHON
+
+.PHONY: help demo dev test test-all check format bench lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where things are (ONCE=1: headless; EXPORTS=dir)
+	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)")
+
+dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
+	@mkdir -p "$(DAGSTER_HOME)" && cp -n dagster.yaml "$(DAGSTER_HOME)/" 2>/dev/null || true
+	@PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
+
+test: $(dev) ## Run the tests with the coverage floor (ARGS="-k name" for some of them, without the floor)
+	@$(bin)/pytest --numprocesses 2 --dist worksteal -m "not slow" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
+
+test-all: $(dev) ## Run the long suites as well
+	@$(bin)/pytest --numprocesses 2 --dist worksteal --timeout 1800 $(ARGS)
+
+check: $(dev) ## Check format, lint, types and layers
+	@$(bin)/ruff format --check .
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+	@$(bin)/lint-imports --no-logo
+
+format: $(dev) ## Format and fix what can be fixed by machine
+	@$(bin)/ruff check --fix-only --quiet .
+	@$(bin)/ruff format .
+
+bench: $(dev) ## Run the benchmarks (ONLY=group for one of them) and write bench.json
+	@$(bin)/python -m tg_pipeline_tests.bench $(if $(ONLY),--only $(ONLY))
+
+lock: ## Pin the dependencies of pyproject.toml anew (UPGRADE=1: to their newest releases)
+	@sh tools/lock.sh
+
+clean: ## Remove the virtual environment and every cache; data and history stay
+	rm -rf .venv .coverage .coverage.* coverage.xml htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find tg_pipeline tg_pipeline_tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(runtime): requirements.lock pyproject.toml tools/install.sh
+	@sh tools/install.sh runtime
+
+$(dev): requirements-dev.lock pyproject.toml tools/install.sh
+	@sh tools/install.sh dev
