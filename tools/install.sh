@@ -74,7 +74,7 @@ fi
 rm -f "$venv"/.installed-*
 say "installing $(grep -c '^[a-z0-9]' "$lock") packages pinned in $lock (a minute or two the first time)"
 log=$venv/install.log
-status=$({ { "$venv/bin/python" -m pip install --require-hashes --no-color --progress-bar off -r "$lock" 2>"$log.err" \
+status=$({ { "$venv/bin/python" -m pip install --require-hashes --no-deps --no-color --progress-bar off -r "$lock" 2>"$log.err" \
     || echo failed >&3; } | tee "$log" | progress; } 3>&1)
 if [ -n "$status" ]; then
     cat "$log.err" >&2

@@ -16,6 +16,7 @@ unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL UV_INDEX UV_DEFAULT_INDEX
 
 compile() {
     "$scratch/bin/uv" pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-strip-extras \
         ${UPGRADE:+--upgrade} "$@" pyproject.toml
 }
 compile --group build --output-file requirements.lock
