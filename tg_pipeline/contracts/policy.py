@@ -1,0 +1,32 @@
+"""Policies: small frozen values that say how hard to try. Units are in the names."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """What one call to Telegram may cost.
+
+    `deadline_seconds` bounds one send and its answer. A retryable failure is tried again up to `max_attempts` times
+    or `max_elapsed_seconds` in all, after a pause drawn uniformly from 0..min(backoff_max, backoff_base * 2^n) (full
+    jitter). A flood wait of up to `flood_wait_max_seconds` is slept, plus 0-3 s of jitter; a longer one is raised.
+    """
+
+    deadline_seconds: float = 30.0
+    max_attempts: int = 5
+    max_elapsed_seconds: float = 120.0
+    backoff_base_seconds: float = 0.5
+    backoff_max_seconds: float = 10.0
+    flood_wait_max_seconds: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """How a range of days is read.
+
+    `pages_in_flight` bounds the getHistory calls under way at once on the one connection. `page_rereads` is how often
+    a page that repeats or reorders ids is read again before the fetch fails.
+    """
+
+    pages_in_flight: int = 2
+    page_rereads: int = 3

@@ -1,0 +1,1 @@
+"""Policies at work: what happens around a call that may fail."""

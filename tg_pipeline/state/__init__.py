@@ -1,0 +1,1 @@
+"""What processes share and remember: leases and the cache of chats."""

@@ -1,0 +1,69 @@
+"""One session's connection to Telegram under one policy: every request of the project goes through `Connection.call`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from telethon.tl import types as tl
+from telethon.tl.functions.users import GetUsersRequest
+from telethon.tl.tlobject import TLRequest
+
+from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.errors import SessionRevoked
+from tg_pipeline.contracts.meter import CallMeter
+from tg_pipeline.contracts.policy import CallPolicy
+from tg_pipeline.resilience.stack import resilient
+from tg_pipeline.telegram.errors import LOGIN_HINT
+from tg_pipeline.telegram.wire import Api, Wire
+
+
+class Connection:
+    """Calls on one session. The caller holds the session's lease for as long as this object lives."""
+
+    def __init__(self, session: str, api: Api, policy: CallPolicy, clock: Clock | None = None) -> None:
+        self._wire = Wire(session, api)
+        self._policy = policy
+        self._clock = clock or SystemClock()
+        self.meter = CallMeter()
+
+    async def call(self, request: TLRequest) -> Any:
+        """Make the request through the stack and give Telegram's answer. Raises what `contracts.errors` lists."""
+        method = method_name(request)
+
+        async def attempt() -> Any:
+            self.meter.calls[method] += 1
+            try:
+                return await self._wire.send(request, method)
+            finally:
+                self.meter.connections = self._wire.connections
+
+        return await resilient(attempt, method=method, policy=self._policy, clock=self._clock, meter=self.meter)
+
+    async def own_id(self) -> int:
+        """The account's user id; one call."""
+        users = await self.call(GetUsersRequest([tl.InputUserSelf()]))
+        if not users or not isinstance(users[0], tl.User):
+            raise SessionRevoked(f"The session belongs to no account. {LOGIN_HINT}")
+        return int(users[0].id)
+
+    async def close(self) -> None:
+        """Disconnect; the object can be used again and will then connect anew."""
+        await self._wire.close()
+
+
+@asynccontextmanager
+async def connected(session: str, api: Api, policy: CallPolicy, clock: Clock | None = None) -> AsyncIterator[Connection]:
+    """A connection that is closed however the block ends. Connects when the first call is made."""
+    connection = Connection(session, api, policy, clock)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def method_name(request: TLRequest) -> str:
+    """`messages.getHistory` for a GetHistoryRequest: the name Telegram's documentation uses."""
+    space = type(request).__module__.rpartition(".")[2]
+    name = type(request).__name__.removesuffix("Request")
+    name = name[0].lower() + name[1:]
+    return name if space == "functions" else f"{space}.{name}"

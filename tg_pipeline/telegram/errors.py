@@ -1,0 +1,133 @@
+"""Vendor errors cross into the project's error tree here, once, through one table.
+
+The table is read top down: the first row whose class matches wins, so that a narrow class stands above its base.
+Rules: telegram-facts "Limits and errors"; errors are matched by class, because CHANNEL_PRIVATE sent as 406 still
+carries code 400, and FLOOD_PREMIUM_WAIT is a sibling, not a subclass, of FLOOD_WAIT.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from telethon import errors as vendor
+
+from tg_pipeline.contracts.errors import (
+    ApiRejected,
+    ChatNotFound,
+    ChatPrivate,
+    DeadlineExceeded,
+    FloodWaitError,
+    NetworkError,
+    RetryableError,
+    ServerError,
+    SessionRevoked,
+    TgPipelineError,
+)
+
+LOGIN_HINT = "Log in again with `tg-pipeline login`."
+
+
+class StalePeer(ChatNotFound):
+    """The remembered access hash no longer opens the chat; resolve it anew, once."""
+
+
+def _flood(error: BaseException, method: str) -> TgPipelineError:
+    reason = {
+        vendor.FloodPremiumWaitError: "premium",
+        vendor.TakeoutInitDelayError: "takeout",
+    }.get(type(error), "flood")
+    return FloodWaitError(max(1, int(getattr(error, "seconds", 1))), method, reason)
+
+
+def _dead(error: BaseException, _method: str) -> TgPipelineError:
+    return SessionRevoked(f"Telegram no longer accepts this session ({_name(error)}). {LOGIN_HINT}")
+
+
+def _duplicated(_error: BaseException, _method: str) -> TgPipelineError:
+    return SessionRevoked(
+        "The session was used by two connections at once (AUTH_KEY_DUPLICATED) and is dead for good. "
+        f"{LOGIN_HINT} Use one session in one place only."
+    )
+
+
+def _private(error: BaseException, _method: str) -> TgPipelineError:
+    return ChatPrivate(f"The account may not read this chat ({_name(error)}). Join it with this account first.")
+
+
+def _unknown_name(error: BaseException, _method: str) -> TgPipelineError:
+    return ChatNotFound(f"Telegram knows no such chat ({_name(error)}).")
+
+
+def _stale(error: BaseException, _method: str) -> TgPipelineError:
+    return StalePeer(f"Telegram does not open this chat for the account ({_name(error)}).")
+
+
+def _server(error: BaseException, method: str) -> TgPipelineError:
+    return ServerError(f"Telegram answered {method} with an error of its own ({_name(error)}).")
+
+
+def _network(error: BaseException, method: str) -> TgPipelineError:
+    return NetworkError(f"The connection failed during {method} ({type(error).__name__}).")
+
+
+def _deadline(_error: BaseException, method: str) -> TgPipelineError:
+    return DeadlineExceeded(f"No answer to {method} within its deadline.")
+
+
+def _api(error: BaseException, _method: str) -> TgPipelineError:
+    return ApiRejected(
+        f"Telegram rejects the API credentials ({_name(error)}). Check TELEGRAM_API_ID and TELEGRAM_API_HASH "
+        "against https://my.telegram.org."
+    )
+
+
+def _moved(error: BaseException, _method: str) -> TgPipelineError:
+    return ApiRejected(f"The account lives in another data centre ({_name(error)}). {LOGIN_HINT}")
+
+
+def _rejected(error: BaseException, method: str) -> TgPipelineError:
+    return ApiRejected(f"Telegram rejects {method} ({_name(error)}).")
+
+
+Row = tuple[tuple[type[BaseException], ...], Callable[[BaseException, str], TgPipelineError]]
+
+TABLE: tuple[Row, ...] = (
+    ((vendor.AuthKeyDuplicatedError,), _duplicated),
+    ((vendor.AuthKeyNotFound, vendor.AuthKeyError, vendor.UnauthorizedError), _dead),
+    ((vendor.UserDeactivatedBanError, vendor.InputUserDeactivatedError, vendor.PhoneNumberBannedError), _dead),
+    ((vendor.ApiIdInvalidError, vendor.ApiIdPublishedFloodError), _api),
+    ((vendor.FloodError,), _flood),
+    ((vendor.ChannelPrivateError, vendor.ForbiddenError, vendor.ChatAdminRequiredError), _private),
+    ((vendor.UsernameNotOccupiedError, vendor.UsernameInvalidError), _unknown_name),
+    ((vendor.ChannelInvalidError, vendor.PeerIdInvalidError, vendor.ChatIdInvalidError), _stale),
+    ((vendor.ServerError, vendor.TimedOutError), _server),
+    ((vendor.InvalidDCError,), _moved),
+    ((vendor.RPCError,), _rejected),
+    ((TimeoutError,), _deadline),
+    (
+        (
+            OSError,
+            EOFError,
+            asyncio.CancelledError,
+            vendor.InvalidChecksumError,
+            vendor.InvalidBufferError,
+            vendor.SecurityError,
+            vendor.TypeNotFoundError,
+            vendor.BadMessageError,
+        ),
+        _network,
+    ),
+)
+
+
+def translate(error: BaseException, method: str) -> TgPipelineError | None:
+    """Our error for a vendor's one met during `method`; None for what is no vendor error, such as a bug of ours."""
+    return next((make(error, method) for classes, make in TABLE if isinstance(error, classes)), None)
+
+
+def is_connection_fault(error: TgPipelineError) -> bool:
+    """Whether the connection itself is in doubt after this error, so that it must be made anew."""
+    return isinstance(error, RetryableError) and not isinstance(error, ServerError)
+
+
+def _name(error: BaseException) -> str:
+    return str(getattr(error, "message", None) or type(error).__name__)

@@ -1,0 +1,95 @@
+"""A chat's history as pages: the History port over messages.getHistory, one raw request a page."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from telethon.tl import types as tl
+from telethon.tl.functions.messages import GetHistoryRequest
+
+from tg_pipeline.contracts.chat import Peer
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Record
+from tg_pipeline.telegram.connection import Connection
+from tg_pipeline.telegram.errors import StalePeer
+from tg_pipeline.telegram.mapping import MessageMapper, participant
+from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
+
+log = logging.getLogger(__name__)
+
+
+class ChatHistory:
+    """The history of one resolved chat. `slug` names the chat in the records."""
+
+    def __init__(self, connection: Connection, resolver: Resolver, peer: Peer, *, name: str, slug: str) -> None:
+        self._connection = connection
+        self._resolver = resolver
+        self._name = name
+        self._slug = slug
+        self._username_checked = False
+        self.peer = peer
+
+    async def page(self, cursor: Cursor) -> "HistoryPage":
+        """The up to 100 messages that follow the cursor, ascending.
+
+        Ascending pagination after telegram-facts "Reading history": newer than X is `offset_id=X, add_offset=-limit`;
+        X itself is excluded by asking from X+1. A remembered access hash that Telegram refuses is resolved anew, once.
+        """
+        try:
+            answer = await self._connection.call(self._request(cursor))
+        except StalePeer:
+            self._resolver.forget(self.peer)
+            self.peer = await self._resolver.resolve(self._name, expected_id=self.peer.marked_id)
+            answer = await self._connection.call(self._request(cursor))
+        self._notice_rename(answer)
+        return HistoryPage(answer, self._slug, self.peer)
+
+    def _request(self, cursor: Cursor) -> GetHistoryRequest:
+        from_id = cursor.after_id is not None
+        return GetHistoryRequest(
+            peer=input_peer(self.peer),
+            offset_id=cursor.after_id + 1 if cursor.after_id is not None else 0,
+            offset_date=None if from_id else datetime.fromtimestamp(cursor.since, UTC),
+            add_offset=-PAGE_SIZE,
+            limit=PAGE_SIZE,
+            max_id=0,
+            min_id=0,
+            hash=0,
+        )
+
+    def _notice_rename(self, answer: Any) -> None:
+        if self._username_checked or self.peer.kind != "channel":
+            return
+        entity = next((c for c in answer.chats if isinstance(c, tl.Channel) and c.id == self.peer.id), None)
+        if entity is None:
+            return
+        self._username_checked = True
+        now = username_of(entity)
+        if (now or "").lower() != (self.peer.username or "").lower():
+            log.warning(
+                "%s (id %s) changed its username from @%s to @%s; it is still read by its id. "
+                "Update chats.yaml if other people look it up by name.",
+                self._slug, self.peer.marked_id, self.peer.username, now,
+            )
+            self._resolver.learn([entity])
+
+
+class HistoryPage:
+    """One answer. Nothing is mapped until asked for, so that the next request can leave first."""
+
+    def __init__(self, answer: Any, slug: str, peer: Peer) -> None:
+        messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
+        self._messages = messages
+        self._answer = answer
+        self._mapper = MessageMapper(slug, peer)
+        self.ids: Sequence[int] = [m.id for m in answer.messages][::-1]
+        self.timestamps: Sequence[int] = [int(m.date.timestamp()) for m in messages]
+
+    def records(self) -> Sequence[Record]:
+        """Every message mapped; `messageEmpty` (deleted, nothing but an id left) is no message and is left out."""
+        return [self._mapper.record(m, t) for m, t in zip(self._messages, self.timestamps, strict=True)]
+
+    def participants(self) -> Mapping[int, dict[str, Any]]:
+        """Users and chats the answer described, by marked id."""
+        described = (participant(e) for e in (*self._answer.users, *self._answer.chats))
+        return {p["id"]: p for p in described if p is not None}

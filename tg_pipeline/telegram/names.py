@@ -1,0 +1,94 @@
+"""The ways a person names a chat, read without asking anybody."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from tg_pipeline.contracts.errors import InputError
+
+ALLOWED = "@username, a t.me link, a numeric id such as -1001234567890, or the exact title of a dialog"
+
+_USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,31}")
+_NUMBER = re.compile(r"[+-]?\d{1,19}")
+_HOSTS = {"t.me", "telegram.me", "telegram.dog", "www.t.me"}
+_NO_USERNAMES = {"joinchat", "addstickers", "addemoji", "share", "proxy", "socks", "iv", "login", "confirmphone"}
+_CHANNEL_MARK = 1_000_000_000_000
+_PREVIEW_PATH = "s"
+_TITLE_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ByUsername:
+    """A public name, without the at sign."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """A marked id: users positive, basic groups negative, channels -100..."""
+
+    marked_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByTitle:
+    """The exact title of one of the account's dialogs."""
+
+    title: str
+
+
+ChatName = ByUsername | ById | ByTitle
+
+
+def parse_name(text: str) -> ChatName:
+    """Read @username, t.me/name, t.me/name/123, t.me/c/1234/5, tg://resolve?domain=name, -100123, or a title.
+
+    A bare word of username form is a username. InputError for an empty name and for invite links, which name no chat
+    until the account has joined it.
+    """
+    text = text.strip()
+    if not text or len(text) > _TITLE_LENGTH or any(ord(c) < ord(" ") for c in text):
+        raise InputError(f"chat: {text[:40]!r} names no chat. Allowed: {ALLOWED}.")
+    if _NUMBER.fullmatch(text):
+        return ById(int(text))
+    if text.startswith("@"):
+        return ByUsername(_username(text[1:], text))
+    link = _link_path(text)
+    if link is not None:
+        return _from_path(link, text)
+    return ByUsername(text) if _USERNAME.fullmatch(text) else ByTitle(text)
+
+
+def _link_path(text: str) -> list[str] | None:
+    if text.lower().startswith("tg://"):
+        domain = parse_qs(urlsplit(text).query).get("domain")
+        return [domain[0] if domain else ""]
+    parts = urlsplit(text if "//" in text else f"//{text}")
+    if (parts.netloc or "").lower() not in _HOSTS:
+        return None
+    return [part for part in parts.path.split("/") if part]
+
+
+def _from_path(path: list[str], text: str) -> ChatName:
+    match path:
+        case ["c", number, *_] if number.isascii() and number.isdigit():
+            return ById(-(_CHANNEL_MARK + int(number)))
+        case [first, *_] if first.startswith("+") or first.lower() == "joinchat":
+            raise InputError(
+                f"chat: {text!r} is an invite link. Join the chat with this account first, then name it by its title or id."
+            )
+        case [first, name, *_] if first == _PREVIEW_PATH:
+            return ByUsername(_username(name, text))
+        case [first, *_] if first.lower() not in _NO_USERNAMES:
+            return ByUsername(_username(first, text))
+        case _:
+            raise InputError(f"chat: {text!r} is a link to no chat. Allowed: {ALLOWED}.")
+
+
+def _username(name: str, text: str) -> str:
+    if not _USERNAME.fullmatch(name):
+        raise InputError(
+            f"chat: {text!r} holds no username. A username has 3-32 letters, digits and '_' and begins with a letter."
+        )
+    return name

@@ -1,0 +1,174 @@
+"""From the name of a chat to the peer that this account can read: resolved once, then remembered with its access hash.
+
+ResolveUsername and getDialogs are the methods Telegram limits hardest (telegram-facts: "Limits and errors"), so the
+cache is asked first and a sweep of the dialogs remembers everything it saw.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from telethon.tl import types as tl
+from telethon.tl.functions.contacts import ResolveUsernameRequest
+from telethon.tl.functions.messages import GetDialogsRequest
+
+from tg_pipeline.contracts.chat import Peer
+from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
+from tg_pipeline.state.peers import PeerCache
+from tg_pipeline.telegram.connection import Connection
+from tg_pipeline.telegram.names import ById, ByTitle, ByUsername, ChatName, parse_name
+
+DIALOGS_PAGE = 100
+
+log = logging.getLogger(__name__)
+
+
+class Resolver:
+    """Names to peers for one account over one connection."""
+
+    def __init__(self, connection: Connection, cache: PeerCache, account: str) -> None:
+        self._connection = connection
+        self._cache = cache
+        self._account = account
+
+    async def resolve(self, name: str, expected_id: int | None = None) -> Peer:
+        """The peer called `name`; at most one resolve call, and none when it is remembered.
+
+        `expected_id` is the marked id a registered chat had when it was added. Where the name leads elsewhere now,
+        the chat is looked up by that id among what the account knows and otherwise ChatMoved is raised: a username
+        that changed hands is never followed silently. Raises ChatNotFound and InputError (name of no valid form).
+        """
+        parsed = parse_name(name)
+        if expected_id is not None and (known := self._cache.by_id(self._account, expected_id)):
+            return known
+        peer = self._remembered(parsed) or await self._asked(parsed, name)
+        if expected_id is not None and peer.marked_id != expected_id:
+            raise ChatMoved(
+                f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title!r}) than the one registered "
+                f"(id {expected_id}). If that is the chat you want, remove it with `tg-pipeline chats remove` and add it anew."
+            )
+        return peer
+
+    def forget(self, peer: Peer) -> None:
+        """Drop a peer whose access hash Telegram refused."""
+        self._cache.forget(self._account, peer.marked_id)
+
+    def learn(self, entities: Iterable[Any]) -> None:
+        """Remember chats that came along with an answer."""
+        self._cache.remember(self._account, [peer for e in entities if (peer := peer_of(e))])
+
+    def _remembered(self, name: ChatName) -> Peer | None:
+        match name:
+            case ByUsername(username):
+                return self._cache.by_username(self._account, username)
+            case ById(marked_id):
+                return next(filter(None, (self._cache.by_id(self._account, i) for i in _readings(marked_id))), None)
+            case ByTitle(title):
+                return _only(self._cache.by_title(self._account, title), title)
+
+    async def _asked(self, name: ChatName, text: str) -> Peer:
+        if isinstance(name, ByUsername):
+            answer = await self._connection.call(ResolveUsernameRequest(name.username))
+            self.learn([*answer.users, *answer.chats])
+            found = next(
+                (p for e in (*answer.chats, *answer.users) if (p := peer_of(e)) and p.id == _bare(answer.peer)), None
+            )
+        else:
+            await self._sweep_dialogs()
+            found = self._remembered(name)
+        if found is None:
+            raise ChatNotFound(f"{text}: no such chat among those this account can see. Allowed: @username, link, id or title of a dialog.")
+        return found
+
+    async def _sweep_dialogs(self) -> None:
+        """Read the whole list of dialogs, page by page, and remember every chat in it."""
+        offset: dict[str, Any] = {"offset_date": None, "offset_id": 0, "offset_peer": tl.InputPeerEmpty()}
+        while True:
+            answer = await self._connection.call(GetDialogsRequest(limit=DIALOGS_PAGE, hash=0, **offset))
+            entities = [*answer.chats, *answer.users]
+            self.learn(entities)
+            if isinstance(answer, tl.messages.Dialogs) or not answer.dialogs:
+                return
+            last = _last_dated(answer)
+            if last is None or (last.id == offset["offset_id"] and last.date == offset["offset_date"]):
+                return
+            peers = {(p.kind, p.id): p for e in entities if (p := peer_of(e))}
+            top = peers.get(_kind_and_id(last.peer_id))
+            offset = {
+                "offset_date": last.date,
+                "offset_id": last.id,
+                "offset_peer": input_peer(top) if top else tl.InputPeerEmpty(),
+            }
+
+
+def input_peer(peer: Peer) -> tl.InputPeerChannel | tl.InputPeerChat | tl.InputPeerUser:
+    """The peer as requests want it."""
+    match peer.kind:
+        case "channel":
+            return tl.InputPeerChannel(peer.id, peer.access_hash)
+        case "chat":
+            return tl.InputPeerChat(peer.id)
+        case "user":
+            return tl.InputPeerUser(peer.id, peer.access_hash)
+
+
+def peer_of(entity: Any) -> Peer | None:
+    """The peer an answer's user or chat object describes; None for one that cannot be addressed (empty, or `min`)."""
+    if getattr(entity, "min", False):
+        return None
+    match entity:
+        case tl.User():
+            names = (entity.first_name, entity.last_name)
+            title = " ".join(n for n in names if n) or None
+            return Peer("user", entity.id, entity.access_hash or 0, username_of(entity), title)
+        case tl.Channel():
+            return Peer("channel", entity.id, entity.access_hash or 0, username_of(entity), entity.title)
+        case tl.ChannelForbidden():
+            return Peer("channel", entity.id, entity.access_hash, None, entity.title)
+        case tl.Chat() | tl.ChatForbidden():
+            return Peer("chat", entity.id, 0, None, entity.title)
+        case _:
+            return None
+
+
+def username_of(entity: Any) -> str | None:
+    """The main username: the plain one, or the first active of the several an owner may buy."""
+    if entity.username:
+        return str(entity.username)
+    return next((str(u.username) for u in getattr(entity, "usernames", None) or () if u.active), None)
+
+
+def _kind_and_id(peer: Any) -> tuple[str, int]:
+    match peer:
+        case tl.PeerChannel():
+            return "channel", peer.channel_id
+        case tl.PeerChat():
+            return "chat", peer.chat_id
+        case _:
+            return "user", peer.user_id
+
+
+def _bare(peer: Any) -> int:
+    return _kind_and_id(peer)[1]
+
+
+def _readings(number: int) -> Sequence[int]:
+    """The marked ids a number may stand for: itself, and for a positive one also a channel's or group's bare id."""
+    return (number,) if number < 0 else (number, -(1_000_000_000_000 + number), -number)
+
+
+def _only(peers: list[Peer], title: str) -> Peer | None:
+    if len(peers) > 1:
+        ids = ", ".join(str(p.marked_id) for p in peers)
+        raise InputError(f"chat: {len(peers)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id.")
+    return peers[0] if peers else None
+
+
+def _last_dated(answer: Any) -> Any | None:
+    """The message to go on from: the top message of the last dialog that has one (Telegram's paging rule)."""
+    tops = {(_kind_and_id(m.peer_id), m.id): m for m in answer.messages if getattr(m, "date", None)}
+    for dialog in reversed(answer.dialogs):
+        top = tops.get((_kind_and_id(dialog.peer), dialog.top_message))
+        if top is not None:
+            return top
+    return None

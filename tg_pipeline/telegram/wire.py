@@ -1,0 +1,148 @@
+"""From a session string to a connection that sends one request and gives one answer, with nothing hidden in between.
+
+Telethon's client is built and configured here, but requests go to its sender directly: `TelegramClient.connect` costs
+four calls where one will do, and `TelegramClient._call` sleeps on floods and server errors, remembers floods of other
+chats, and on USER_MIGRATE discards the login (mtproto-facts: "What Telethon does by itself"). See ADR 0003.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from telethon import TelegramClient
+from telethon.crypto import rsa
+from telethon.network import connection as transports
+from telethon.sessions import StringSession
+from telethon.tl.alltlobjects import LAYER
+from telethon.tl.functions import InvokeWithLayerRequest, InvokeWithoutUpdatesRequest
+from telethon.tl.functions.help import GetConfigRequest
+from telethon.tl.tlobject import TLRequest
+
+from tg_pipeline.contracts.errors import SessionMissing, SettingsError, TgPipelineError
+from tg_pipeline.telegram.errors import LOGIN_HINT, is_connection_fault, translate
+from tg_pipeline.telegram.proxy import Proxy
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """How this program introduces itself to Telegram. The hash is a secret and stays out of the repr."""
+
+    id: int
+    hash: str
+    proxy: Proxy | None = None
+
+    def __repr__(self) -> str:
+        return f"Api(id={self.id}, hash=**********)"
+
+
+def trust_server_key(pem: str) -> None:
+    """Accept a test server's RSA key in handshakes of this process, beside Telegram's own."""
+    try:
+        rsa.add_key(pem.encode(), old=False)
+    except (ValueError, IndexError) as error:
+        raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: not an RSA public key in PEM form ({error}).") from error
+
+
+def session_from(text: str) -> StringSession:
+    """Read a session string; SessionMissing where it is none."""
+    try:
+        session = StringSession(text)
+    except Exception as error:
+        raise SessionMissing(f"The session string is malformed. {LOGIN_HINT}") from error
+    if session.auth_key is None:
+        raise SessionMissing(f"The session string is empty. {LOGIN_HINT}")
+    return session
+
+
+def build_client(session: StringSession, api: Api) -> TelegramClient:
+    """A Telethon client with all of its own sleeping, retrying and reconnecting switched off."""
+    return TelegramClient(
+        session,
+        api.id,
+        api.hash,
+        connection=api.proxy.transport if api.proxy else transports.ConnectionTcpFull,
+        proxy=api.proxy.address if api.proxy else None,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        request_retries=0,
+        connection_retries=0,
+        retry_delay=0,
+        auto_reconnect=False,
+        flood_sleep_threshold=0,
+        raise_last_call_error=True,
+        receive_updates=False,
+        base_logger="telethon",
+    )
+
+
+class Wire:
+    """One TCP connection that is made when first needed and made anew after a fault.
+
+    `send` is one request and one answer; it neither waits nor retries. Errors are ours (`contracts.errors`).
+    """
+
+    def __init__(self, session: str, api: Api) -> None:
+        self._session = session_from(session)
+        self._api = api
+        self._client: TelegramClient | None = None
+        self._connecting = asyncio.Lock()
+        self.connections = 0
+
+    async def send(self, request: TLRequest, method: str) -> Any:
+        """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
+        async with self._connecting:
+            client = self._client or await self._connect(method)
+        try:
+            return await client._sender.send(InvokeWithoutUpdatesRequest(request))  # noqa: SLF001
+        except BaseException as error:
+            ours = self._ours(error, method)
+            if ours is None:
+                await self._drop(client)
+                raise
+            if is_connection_fault(ours):
+                await self._drop(client)
+            raise ours from error
+
+    async def close(self) -> None:
+        """Disconnect. Safe to call twice."""
+        if self._client is not None:
+            await self._drop(self._client)
+
+    async def _connect(self, method: str) -> TelegramClient:
+        client = build_client(self._session, self._api)
+        session = self._session
+        sender = client._sender  # noqa: SLF001
+        self.connections += 1
+        try:
+            await sender.connect(
+                client._connection(  # noqa: SLF001
+                    session.server_address, session.port, session.dc_id, loggers=client._log, proxy=client._proxy  # noqa: SLF001
+                )
+            )
+            hello = client._init_request  # noqa: SLF001
+            hello.query = GetConfigRequest()
+            await sender.send(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
+        except BaseException as error:
+            await sender.disconnect()
+            ours = self._ours(error, method)
+            if ours is None:
+                raise
+            raise ours from error
+        self._client = client
+        return client
+
+    async def _drop(self, client: TelegramClient) -> None:
+        if self._client is client:
+            self._client = None
+        await client._sender.disconnect()  # noqa: SLF001
+
+    @staticmethod
+    def _ours(error: BaseException, method: str) -> TgPipelineError | None:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            return None
+        return translate(error, method)
