@@ -1,0 +1,73 @@
+"""Users, bots and foreign channels that messages refer to: made on demand from their id."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from telethon.tl import types as tl
+
+from tg_pipeline.simulator.world import TypeChat, TypeMessage
+from tg_pipeline.simulator.worlds.draws import derive, draw
+
+USER_IDS_FROM = 600_000_000
+BOT_IDS_FROM = 700_000_000
+
+_FIRST = ("Ana", "Борис", "Chen", "Дарья", "Elif", "Фёдор", "Giulia", "حسن", "Ines", "ירון", "Kenji", "Łukasz", "Мария", "Noé", "Olga", "Priya")
+_LAST = ("Silva", "Ковалёв", "王", "Öztürk", "Rossi", "محمود", "Tanaka", "Nowak", None, "O'Neil", None, "Müller", "Іваненко", None, "García", "Patel")
+_PHOTO = tl.UserProfilePhotoEmpty()
+
+
+class People:
+    """The users of one world, and the chats that are known by name in its messages."""
+
+    def __init__(self, seed: int, chats: Mapping[int, TypeChat] | None = None) -> None:
+        """`chats`: entities by bare channel id that forwards and senders may name."""
+        self._seed = derive(seed, "people")
+        self.chats = dict(chats or {})
+        self.user = lru_cache(maxsize=4096)(self._user)
+
+    def _user(self, user_id: int) -> tl.User:
+        bits = draw(self._seed, user_id)
+        if user_id >= BOT_IDS_FROM:
+            name = f"helper{user_id - BOT_IDS_FROM}_bot"
+            return tl.User(id=user_id, access_hash=bits >> 1, first_name=name, username=name, bot=True, bot_info_version=1, photo=_PHOTO)
+        if bits % 53 == 0:
+            return tl.User(id=user_id, access_hash=bits >> 1, deleted=True)
+        return tl.User(
+            id=user_id,
+            access_hash=bits >> 1,
+            first_name=_FIRST[bits >> 8 & 15],
+            last_name=_LAST[bits >> 12 & 15],
+            username=f"member{user_id - USER_IDS_FROM}" if bits >> 16 & 1 else None,
+            premium=bits >> 17 & 7 == 0 or None,
+            photo=_PHOTO,
+        )
+
+    def named_in(self, messages: Iterable[TypeMessage]) -> list[TypeChat]:
+        """Everyone the messages refer to, each once, in order of appearance."""
+        users: dict[int, None] = {}
+        channels: dict[int, None] = {}
+        for message in messages:
+            for peer in _peers(message):
+                if isinstance(peer, tl.PeerUser):
+                    users[peer.user_id] = None
+                elif isinstance(peer, tl.PeerChannel) and peer.channel_id in self.chats:
+                    channels[peer.channel_id] = None
+        return [*map(self.user, users), *(self.chats[channel_id] for channel_id in channels)]
+
+
+def _peers(message: TypeMessage) -> Iterable[object]:
+    yield message.from_id
+    if isinstance(message, tl.MessageService):
+        action = message.action
+        for user_id in (*(getattr(action, "users", None) or ()), getattr(action, "user_id", None), getattr(action, "inviter_id", None)):
+            if user_id:
+                yield tl.PeerUser(user_id)
+        return
+    if message.fwd_from is not None:
+        yield message.fwd_from.from_id
+        yield message.fwd_from.saved_from_peer
+    if message.via_bot_id:
+        yield tl.PeerUser(message.via_bot_id)
+    for entity in message.entities or ():
+        if isinstance(entity, tl.MessageEntityMentionName):
+            yield tl.PeerUser(entity.user_id)
