@@ -1,0 +1,11 @@
+"""A local Telegram for tests, demos and benchmarks: an MTProto server that Telethon's own client talks to.
+
+`Simulator` runs one inside a test, `simulate` in the foreground. See docs/simulator.md.
+"""
+
+from tg_pipeline.simulator.errors import RpcError, SimulatorError
+from tg_pipeline.simulator.methods.history import HistoryRules
+from tg_pipeline.simulator.simulator import Simulator
+from tg_pipeline.simulator.world import Chat, World
+
+__all__ = ["Chat", "HistoryRules", "RpcError", "Simulator", "SimulatorError", "World"]

@@ -8,12 +8,12 @@ chat can answer from a closed form and an imported one from a list.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from telethon.tl import types as tl
 
-TypeChat = tl.Channel | tl.Chat | tl.User
-TypeMessage = tl.Message | tl.MessageService
+TypeChat: TypeAlias = tl.Channel | tl.Chat | tl.User
+TypeMessage: TypeAlias = tl.Message | tl.MessageService
 
 
 class Chat(Protocol):

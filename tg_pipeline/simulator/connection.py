@@ -1,0 +1,166 @@
+"""One TCP connection: packets in and out, and the MTProto session that lives on it."""
+
+import asyncio
+import logging
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from telethon.errors import TypeNotFoundError
+from telethon.extensions import BinaryReader
+from telethon.tl import types as tl
+from telethon.tl.tlobject import TLObject
+
+from tg_pipeline.simulator.authorizations import Authorization
+from tg_pipeline.simulator.framing import Framing, FramingError, detect
+from tg_pipeline.simulator.mtproto import (
+    EnvelopeError,
+    Message,
+    MessageIds,
+    rpc_error,
+    rpc_result,
+    seal,
+    unpack,
+    unseal,
+)
+from tg_pipeline.simulator.service import SERVICE
+
+if TYPE_CHECKING:
+    from tg_pipeline.simulator.server import Server
+
+log = logging.getLogger(__name__)
+CLIENT_TOO_OLD_SECONDS = 300
+CLIENT_TOO_NEW_SECONDS = 30
+
+
+class Connection(asyncio.Protocol):
+    """A client at one of the server's ports. Runs in the server's loop; nothing in it waits."""
+
+    def __init__(self, server: "Server", dc_id: int, number: int) -> None:
+        self.server = server
+        self.dc_id = dc_id
+        self.number = number
+        self.authorization: Authorization | None = None
+        self.wants_updates = True
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._framing: Framing | None = None
+        self._key_id = 0
+        self._session_id = 0
+        self._announced_session: int | None = None
+        self._message_ids = MessageIds()
+        self._content_messages = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As asyncio.Protocol."""
+        self._transport = transport  # type: ignore[assignment]
+        self.server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - every end is the same here
+        """As asyncio.Protocol."""
+        self._transport = None
+        self.server.connections.discard(self)
+        if self.authorization:
+            self.authorization.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """As asyncio.Protocol."""
+        self._buffer += data
+        if self._framing is None:
+            self._framing = detect(self._buffer)
+        try:
+            while self._framing and self._transport and (packet := self._framing.split(self._buffer)) is not None:
+                self._receive(packet)
+        except (FramingError, struct.error) as error:
+            log.warning("connection %d is closed, it sent garbage: %s", self.number, error)
+            self.close()
+
+    def close(self) -> None:
+        """Close (FIN) after what was written has left."""
+        if self._transport:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, dropping what was not sent yet."""
+        if self._transport:
+            self._transport.abort()
+
+    def answer(self, msg_id: int, body: bytes, delay: float = 0) -> None:
+        """The result of request `msg_id`, TL bytes, after `delay` seconds; other requests do not wait for it."""
+        self._send_after(delay, rpc_result(msg_id, body))
+
+    def refuse(self, msg_id: int, code: int, message: str, delay: float = 0) -> None:
+        """An `rpc_error` as the result of request `msg_id`."""
+        self._send_after(delay, rpc_error(msg_id, code, message))
+
+    def send(self, message: TLObject) -> None:
+        """A message that answers no request: a notification or an update."""
+        self._send_after(self.server.latency, bytes(message), answer=False)
+
+    def send_transport_error(self, code: int) -> None:
+        """A bare negative number in the place of a packet, such as -404 for an unknown key."""
+        if self._transport and self._framing:
+            self._transport.write(self._framing.error(-code))
+
+    def _send_after(self, delay: float, body: bytes, *, answer: bool = True) -> None:
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._write, self._session_id, body, answer)
+        else:
+            self._write(self._session_id, body, answer)
+
+    def _write(self, session_id: int, body: bytes, answer: bool) -> None:  # noqa: FBT001 - call_later has no keywords
+        if self._transport is None or self._framing is None or self.authorization is None:
+            return
+        seq_no = self._content_messages * 2 + 1
+        self._content_messages += 1
+        msg_id = self._message_ids.next(answer=answer)
+        message = Message(self.authorization.salt, session_id, msg_id, seq_no, body)
+        self._transport.write(self._framing.frame(seal(self.authorization.key, self._key_id, message)))
+
+    def _receive(self, packet: bytes) -> None:
+        key_id = int.from_bytes(packet[:8], "little")
+        authorization = self.server.authorizations.get(key_id)
+        if authorization is None or authorization.dc_id != self.dc_id:
+            self.send_transport_error(404)
+            return
+        try:
+            message = unseal(authorization.key, packet)
+        except EnvelopeError:
+            self.send_transport_error(404)
+            return
+        self.authorization, self._key_id = authorization, key_id
+        authorization.connections.add(self)
+        self._session_id = message.session_id
+        if self._accepts(message, authorization.salt):
+            for inner in unpack(message):
+                self._handle(inner)
+
+    def _accepts(self, message: Message, salt: int) -> bool:
+        """Whether message id and salt are in order; if not, the client is told what to correct and sends again."""
+        age = time.time() - (message.msg_id >> 32)
+        if message.msg_id % 4:
+            self.send(tl.BadMsgNotification(message.msg_id, message.seq_no, 18))
+        elif age > CLIENT_TOO_OLD_SECONDS:
+            self.send(tl.BadMsgNotification(message.msg_id, message.seq_no, 16))
+        elif age < -CLIENT_TOO_NEW_SECONDS:
+            self.send(tl.BadMsgNotification(message.msg_id, message.seq_no, 17))
+        elif message.salt != salt:
+            self.send(tl.BadServerSalt(message.msg_id, message.seq_no, 48, salt))
+        else:
+            if self._announced_session != message.session_id:
+                self._announced_session = message.session_id
+                self.send(tl.NewSessionCreated(message.msg_id, message.session_id, salt))
+            return True
+        return False
+
+    def _handle(self, message: Message) -> None:
+        try:
+            request = BinaryReader(message.body).tgread_object()
+        except TypeNotFoundError as error:
+            self.server.refuse_unknown(self, message.msg_id, f"{error.invalid_constructor_id:08x}")
+            return
+        service = SERVICE.get(type(request))
+        if service is None:
+            self.server.serve(self, message.msg_id, request)
+        elif (reply := service(message.msg_id, request)) is not None:
+            self.send(reply)

@@ -1,0 +1,77 @@
+"""The simulator as a program of its own: serves until SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from tg_pipeline.simulator.errors import SimulatorError
+from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
+from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, Server
+from tg_pipeline.simulator.world import World
+from tg_pipeline.simulator.worlds import build_world
+
+
+def simulate(
+    *,
+    exports: Sequence[Path] = (),
+    seed: int = 0,
+    port: int = 0,
+    latency_ms: float = 0,
+    journal: Path | None = None,
+) -> None:
+    """Serve the exports, or the demo world where there are none; print one JSON line when ready; return at the signal.
+
+    Args:
+        exports: folders of Telegram Desktop exports, each holding a `result.json`.
+        seed: of the demo world, the session strings and the faults' dice.
+        port: to listen on, 0 for any free one.
+        latency_ms: delay of every answer in milliseconds.
+        journal: file to append one JSON object to for every request.
+
+    Raises:
+        SimulatorError: something in the arguments cannot be used; the message is for the user.
+    """
+    asyncio.run(serve(_world(exports, seed), seed=seed, port=port, latency_ms=latency_ms, journal=journal))
+
+
+def _world(exports: Sequence[Path], seed: int) -> World:
+    if exports:
+        raise SimulatorError("exports cannot be served yet")
+    return build_world(seed, time.time())
+
+
+async def serve(world: World, *, seed: int, port: int, latency_ms: float, journal: Path | None) -> None:
+    """As `simulate`, for a world that is there already."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = Server(world, seed=seed, latency=latency_ms / 1000, journal=journal)
+    await server.start(port)
+    try:
+        sys.stdout.write(orjson.dumps(_announcement(server)).decode() + "\n")
+        sys.stdout.flush()
+        await stopped.wait()
+    finally:
+        await server.stop()
+
+
+def _announcement(server: Server) -> dict[str, object]:
+    now = server.clock()
+    return {
+        "host": server.host,
+        "port": server.ports[HOME_DC],
+        "api_id": API_ID,
+        "api_hash": API_HASH,
+        "session": server.new_session(),
+        "public_key": str(PUBLIC_KEY_PATH),
+        "chats": [
+            {"username": chat.username, "messages": chat.size(now)}
+            for chat in server.world.chats.values()
+            if chat.username
+        ],
+    }

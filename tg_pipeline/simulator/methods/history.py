@@ -1,0 +1,99 @@
+"""messages.getHistory, by Telegram's offset rules (core.telegram.org/api/offsets)."""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from telethon.tl import functions
+from telethon.tl import types as tl
+
+from tg_pipeline.simulator.methods.peers import chat_of
+from tg_pipeline.simulator.methods.registry import Call, handles
+from tg_pipeline.simulator.mtproto import vector
+from tg_pipeline.simulator.serialiser import Serialised
+from tg_pipeline.simulator.world import Chat
+
+PAGE_LIMIT = 100
+PTS = 1
+NO_TOPICS = vector([])
+
+
+@dataclass(frozen=True)
+class HistoryRules:
+    """What is documented of history but was never measured on Telegram itself; each switch turns one rule round.
+
+    `date_inclusive`: `offset_date` keeps messages of that very second (documented: strictly before).
+    `date_wins`: `offset_date` beats `offset_id` where both are given.
+    `cut_before_paging`: `min_id` and `max_id` choose the messages that the page is then taken from.
+    `full_at_newest`: a page that would reach beyond the newest message slides back and comes full.
+    """
+
+    date_inclusive: bool = False
+    date_wins: bool = False
+    cut_before_paging: bool = False
+    full_at_newest: bool = False
+
+
+@dataclass(frozen=True)
+class Paged:
+    """Messages in ascending order to page through: how many, and how many precede an id or a moment."""
+
+    size: int
+    before_id: Callable[[int], int]
+    before_date: Callable[[float], int]
+
+    def page(self, request: Any, rules: HistoryRules) -> range:
+        """Positions of the page that a request with the usual six offset fields asks for."""
+        lowest = self.before_id(request.min_id + 1) if request.min_id else 0
+        highest = self.before_id(request.max_id) if request.max_id else self.size
+        floor, ceiling = (lowest, highest) if rules.cut_before_paging else (0, self.size)
+        end = min(self._offset(request, rules), ceiling) - request.add_offset
+        if rules.full_at_newest:
+            end = min(end, ceiling)
+        start = end - max(0, min(request.limit, PAGE_LIMIT))
+        start, stop = max(start, floor, lowest), min(end, ceiling, highest)
+        return range(start, max(start, stop))
+
+    def _offset(self, request: Any, rules: HistoryRules) -> int:
+        moment = request.offset_date.timestamp() if request.offset_date else 0
+        if request.offset_id and not (rules.date_wins and moment):
+            return self.before_id(request.offset_id)
+        if moment:
+            return self.before_date(moment + 1 if rules.date_inclusive else moment)
+        return self.size
+
+
+def whole_history(chat: Chat, now: float) -> Paged:
+    """Everything a chat holds at `now`."""
+    return Paged(
+        chat.size(now),
+        lambda message_id: chat.rank_of_id(message_id, now),
+        lambda moment: chat.rank_of_date(moment, now),
+    )
+
+
+def messages_answer(call: Call, chat: Chat, messages: Sequence[Serialised], count: int) -> bytes:
+    """`messages`, newest first, as the class that Telegram uses for this kind of chat, with all whom they mention."""
+    if isinstance(chat.peer, tl.PeerChannel):
+        head = struct.pack("<IIii", tl.messages.ChannelMessages.CONSTRUCTOR_ID, 0, PTS, count)
+    elif len(messages) == count:
+        head = struct.pack("<I", tl.messages.Messages.CONSTRUCTOR_ID)
+    else:
+        head = struct.pack("<IIi", tl.messages.MessagesSlice.CONSTRUCTOR_ID, 0, count)
+    people = call.server.people
+    mentioned = [people.remember(chat.entity)]
+    for message in messages:
+        mentioned.extend(message.people)
+    return b"".join((head, vector([message.body for message in messages]), NO_TOPICS, people.vectors(mentioned)))
+
+
+@handles(functions.messages.GetHistoryRequest)
+def get_history(call: Call) -> object:
+    """One page of a chat's history, newest first, at most 100 messages."""
+    chat_id, chat = chat_of(call, call.request.peer)
+    history = whole_history(chat, call.now)
+    ranks = history.page(call.request, call.server.rules)
+    page = call.server.serialiser.ranks(chat_id, chat, ranks.start, ranks.stop, call.now)
+    page.reverse()
+    return messages_answer(call, chat, page, history.size)
