@@ -5,14 +5,14 @@ checks and the exported JSON Schema hold them to.
 """
 
 from datetime import date as Date  # noqa: N812 - the field is named `date`, which would hide the type
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tg_pipeline.contracts.chat import Slug
 
 SCHEMA_VERSION = "1.0.0"
-SOURCE = "telegram"
+SOURCE: Final = "telegram"
 UtcText = str
 """`YYYY-MM-DDTHH:MM:SSZ`"""
 

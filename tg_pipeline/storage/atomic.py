@@ -1,0 +1,119 @@
+"""Files that are replaced whole or not at all."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from upath import UPath
+
+from tg_pipeline.contracts.errors import StorageError
+
+STALE_SECONDS = 3_600
+"""A temporary file older than this belongs to a run that was killed."""
+
+
+def is_local(path: UPath) -> bool:
+    """Whether the path lies in a file system of this machine, where rename and fsync mean what POSIX says."""
+    return path.protocol in {"", "file", "local"}
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one of ours on its way to its place."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+@contextmanager
+def replace(path: UPath) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file at `path` when the block ends, and never if it raises.
+
+    Missing folders are made. On a local file system the bytes, the name and new folders are on disk (fsync) when the
+    block has ended; elsewhere a temporary object is moved into place. An OSError becomes a StorageError.
+    """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    with writing(path):
+        if is_local(path):
+            with _replace_local(Path(path.path), Path(temporary.path)) as stream:
+                yield stream
+        else:
+            with _replace_remote(path, temporary) as stream:
+                yield stream
+
+
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Turn an OSError of the block into the sentence that a person gets."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StorageError(f"{path} cannot be written: {reason}. What was there before is untouched.") from error
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Turn an OSError of the block into the sentence that a person gets."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StorageError(f"{path} cannot be read: {reason}.") from error
+
+
+@contextmanager
+def _replace_local(path: Path, temporary: Path) -> Iterator[BinaryIO]:
+    make_directory(path.parent)
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+@contextmanager
+def _replace_remote(path: UPath, temporary: UPath) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+        path.fs.mv(temporary.path, path.path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory and its parents, each durably."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in the directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(directory: UPath) -> None:
+    """Remove what killed runs left in the directory, once it is STALE_SECONDS old. Never raises an OSError."""
+    with suppress(OSError):
+        for path in directory.iterdir():
+            if is_temporary(path.name):
+                with suppress(OSError):
+                    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                        path.unlink()

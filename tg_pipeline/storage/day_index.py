@@ -1,0 +1,58 @@
+"""What a day file says about its messages besides listing them: who wrote, and which threads they hang under."""
+
+from array import array
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+_ID_BITS = 32
+"""Message ids are 32-bit on the wire."""
+_ID_MASK = (1 << _ID_BITS) - 1
+
+
+class DayIndex:
+    """Authors and threads of the messages added so far, in 8 bytes a reply and one set entry an author."""
+
+    def __init__(self) -> None:
+        self.authors: set[int] = set()
+        self.replies = array("Q")
+        self.topics: set[int] = set()
+
+    def add(self, message_id: int, body: dict[str, Any]) -> None:
+        """Take in one message, in any order, each once."""
+        author = body["from_id"]
+        if author is not None:
+            self.authors.add(author)
+        root = body.get("thread_id")
+        if root is None and not body.get("reply_to_chat"):
+            root = body["reply_to"]
+        if root:
+            self.replies.append(root << _ID_BITS | message_id)
+            if body.get("topic"):
+                self.topics.add(root)
+
+    def joined(self, other: "DayIndex") -> "DayIndex":
+        """Both together; they have no message in common."""
+        both = DayIndex()
+        both.authors = self.authors | other.authors
+        both.replies = self.replies + other.replies
+        both.topics = self.topics | other.topics
+        return both
+
+    def thread_lines(self) -> Iterator[bytes]:
+        """One `contracts.day_file.Thread` per root, ascending by id, encoded one by one: a busy day has many."""
+        pairs = ((key >> _ID_BITS, key & _ID_MASK) for key in sorted(self.replies))
+        for root, group in groupby(pairs, key=itemgetter(0)):
+            ids = [message_id for _, message_id in group]
+            yield orjson.dumps(
+                {
+                    "id": root,
+                    "topic": root in self.topics,
+                    "message_count": len(ids),
+                    "first_message_id": ids[0],
+                    "last_message_id": ids[-1],
+                }
+            )

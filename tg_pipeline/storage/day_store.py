@@ -1,0 +1,266 @@
+"""The archive of day files: one a chat and UTC day, at a path that follows from these two alone."""
+
+import re
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from upath import UPath
+
+from tg_pipeline.contracts.chat import SLUG_PATTERN, SLUG_RULE, is_slug
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, DayFile, DayHeader
+from tg_pipeline.contracts.days import utc_text
+from tg_pipeline.contracts.errors import InputError, StorageError
+from tg_pipeline.contracts.history import Record
+from tg_pipeline.storage.atomic import is_local, make_directory, reading, replace, sweep, writing
+from tg_pipeline.storage.layout import (
+    SECTIONS,
+    ContentHash,
+    DayReader,
+    first_problem,
+    head_bytes,
+    open_day,
+    write_day,
+)
+from tg_pipeline.storage.locks import locked_directory
+from tg_pipeline.storage.merge import Merge
+from tg_pipeline.storage.spool import DaySpool
+
+FILE_NAME = re.compile(r"discussions_(\d{4}-\d\d-\d\d)\.json")
+_YEAR_NAME = re.compile(r"\d{4}")
+
+
+@dataclass(frozen=True)
+class CommittedDay:
+    """What a commit left in the archive. `added`, `edited` and `deleted` count messages that this commit made so.
+
+    `changed` is False where the file already had these bytes; it was not touched then.
+    """
+
+    day: date
+    path: str
+    message_count: int
+    first_message_id: int | None
+    last_message_id: int | None
+    content_sha256: str
+    sealed: bool
+    added: int
+    edited: int
+    deleted: int
+    changed: bool
+    size_bytes: int
+
+
+class DayStore:
+    """Day files under `root`, a local directory or any fsspec URL.
+
+    Where a file that is there cannot be understood, every method raises a DayFileError and overwrites nothing.
+    """
+
+    def __init__(self, root: UPath) -> None:
+        self.root = root
+        self._swept: set[str] = set()
+
+    def path(self, slug: str, day: date) -> UPath:
+        """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
+        return self._chat_directory(slug) / f"{day.year:04}" / f"discussions_{day}.json"
+
+    def commit(self, slug: str, chat_id: int, day: date, spool: DaySpool, *, sealed: bool, now: int) -> CommittedDay:
+        """Make the spool, a complete read of the day, the day file; merge with the one that is there.
+
+        Archived messages that the read lacks are kept and marked deleted at `now` (POSIX seconds). Once sealed, a day
+        stays sealed. Raises StorageError where the archive cannot be written; the file that was there stays.
+        """
+        with self._writing(slug, day) as path:
+            return _put(path, _Draft(slug, chat_id, day, sealed, spool, utc_text(now)))
+
+    def amend(
+        self,
+        slug: str,
+        chat_id: int,
+        day: date,
+        records: Sequence[Record],
+        participants: Mapping[int, dict[str, Any]],
+        now: int,  # noqa: ARG002 - called as `commit` is; nothing that an amendment writes is stamped
+    ) -> CommittedDay:
+        """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals."""
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            DaySpool(Path(directory), day) as spool,
+            self._writing(slug, day) as path,
+        ):
+            spool.append(records, participants)
+            return _put(path, _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None))
+
+    def header(self, slug: str, day: date) -> DayHeader | None:
+        """What the day file says about itself, or None where there is no file. Reads the head of the file only."""
+        with archived(self.path(slug, day)) as reader:
+            return reader.header if reader else None
+
+    def lines(self, slug: str, day: date) -> Iterator[bytes]:
+        """The messages as JSON, one by one, ascending by id. A StorageError where there is no file.
+
+        A file that turns out to be damaged raises its DayFileError after the last line at the latest.
+        """
+        with self._existing(slug, day) as reader:
+            yield from reader.section(SECTIONS[0])
+            for name in SECTIONS[1:]:
+                deque(reader.section(name), maxlen=0)
+
+    def load(self, slug: str, day: date) -> DayFile:
+        """The whole day, checked, brought to the present schema version. A StorageError where there is no file."""
+        with self._existing(slug, day) as reader:
+            document = reader.header.model_dump()
+            try:
+                for name in SECTIONS:
+                    document[name] = [orjson.loads(line) for line in reader.section(name)]
+                return DayFile.model_validate(document)
+            except ValidationError as error:
+                raise reader.damaged(first_problem(error)) from None
+            except orjson.JSONDecodeError as error:
+                raise reader.damaged(str(error)) from None
+
+    def days(self, slug: str) -> Iterator[date]:
+        """The days that have a file, ascending."""
+        for year in _names(self._chat_directory(slug), _YEAR_NAME):
+            for name in _names(self._chat_directory(slug) / year, FILE_NAME):
+                with suppress(ValueError):
+                    yield date.fromisoformat(name[len("discussions_") : -len(".json")])
+
+    def slugs(self) -> Iterator[str]:
+        """The chats that have a directory, in alphabetical order."""
+        return (name for name in _names(self.root, SLUG_PATTERN) if (self.root / name).is_dir())
+
+    def _chat_directory(self, slug: str) -> UPath:
+        if not is_slug(slug):
+            raise InputError(f"{slug!r} cannot name a chat's directory: allowed are {SLUG_RULE}.")
+        return self.root / slug
+
+    @contextmanager
+    def _existing(self, slug: str, day: date) -> Iterator[DayReader]:
+        path = self.path(slug, day)
+        with archived(path) as reader:
+            if reader is None:
+                raise StorageError(f"{slug} has no day file for {day}: {path} does not exist.")
+            yield reader
+
+    @contextmanager
+    def _writing(self, slug: str, day: date) -> Iterator[UPath]:
+        """The path, and, on a local file system, the sole right to write in its directory."""
+        path = self.path(slug, day)
+        directory = path.parent
+        with writing(path), ExitStack() as stack:
+            if is_local(path):
+                make_directory(Path(directory.path))
+                stack.enter_context(locked_directory(directory.path))
+            if directory.path not in self._swept:
+                sweep(directory)
+                self._swept.add(directory.path)
+            yield path
+
+
+@contextmanager
+def archived(path: UPath) -> Iterator[DayReader | None]:
+    """The day file at `path`, or None where there is none."""
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(open_day(path))
+        except FileNotFoundError:
+            reader = None
+        yield reader
+
+
+def _names(directory: UPath, pattern: re.Pattern[str]) -> list[str]:
+    with reading(directory):
+        try:
+            return sorted(path.name for path in directory.iterdir() if pattern.fullmatch(path.name))
+        except FileNotFoundError:
+            return []
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What is to become of a day file. `deleted_at` as in Merge."""
+
+    slug: str
+    chat_id: int
+    day: date
+    sealed: bool
+    spool: DaySpool
+    deleted_at: str | None
+
+
+def _put(path: UPath, draft: _Draft) -> CommittedDay:
+    """Two passes over spool and file: one to know the header, which comes first, and one to write."""
+    spool = draft.spool
+    merge = Merge(draft.deleted_at)
+    content_hash = ContentHash()
+    with archived(path) as reader:
+        if reader is None:
+            content_hash.add(spool.lines())
+            people: dict[int, bytes] = {}
+        else:
+            _refuse_foreign(reader, draft)
+            try:
+                content_hash.add(merge.lines(reader.section("messages"), spool.lines()))
+                deque(reader.section("threads"), maxlen=0)
+                people = {orjson.loads(line)["id"]: line for line in reader.section("participants")}
+            except (ValueError, KeyError, TypeError) as error:
+                raise reader.damaged(str(error)) from error
+        head = reader.head if reader else b""
+        sealed = draft.sealed or (reader is not None and reader.header.sealed)
+    index = spool.index.joined(merge.kept)
+    people |= spool.participants()
+    participants = [people[number] for number in sorted(people) if number in index.authors]
+    content_hash.add(index.thread_lines())
+    content_hash.add(participants)
+    ids = [number for number in (spool.first_id, spool.last_id, *merge.kept_ids[:1], *merge.kept_ids[-1:]) if number]
+    header = DayHeader(
+        schema_version=SCHEMA_VERSION,
+        source=SOURCE,
+        chat=draft.slug,
+        chat_id=draft.chat_id,
+        date=draft.day,
+        timezone="UTC",
+        sealed=sealed,
+        message_count=spool.message_count + len(merge.kept_ids),
+        first_message_id=min(ids, default=None),
+        last_message_id=max(ids, default=None),
+        content_sha256=content_hash.hex(),
+    )
+    changed = head != head_bytes(header)
+    if changed:
+        with archived(path) as reader, replace(path) as stream:
+            old = reader.section("messages") if reader else ()
+            messages = Merge(draft.deleted_at).lines(old, spool.lines())
+            write_day(stream, header, (messages, index.thread_lines(), participants))
+            size = stream.tell()
+    else:
+        size = path.stat().st_size
+    return CommittedDay(
+        day=draft.day,
+        path=str(path),
+        message_count=header.message_count,
+        first_message_id=header.first_message_id,
+        last_message_id=header.last_message_id,
+        content_sha256=header.content_sha256,
+        sealed=sealed,
+        added=spool.message_count - merge.matched,
+        edited=merge.edited,
+        deleted=merge.deleted,
+        changed=changed,
+        size_bytes=size,
+    )
+
+
+def _refuse_foreign(reader: DayReader, draft: _Draft) -> None:
+    found = reader.header
+    if (found.chat, found.chat_id, found.date) != (draft.slug, draft.chat_id, draft.day):
+        raise reader.damaged(f"it holds {found.chat} ({found.chat_id}) on {found.date}")

@@ -1,0 +1,235 @@
+"""The bytes of a day file: one JSON document with one record a line, so that it is read and written in a stream.
+
+`docs/day-file.md` shows it. Reformatted by another program it is still the same document, and is then parsed whole.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, BinaryIO, cast
+
+import orjson
+from pydantic import ValidationError
+from upath import UPath
+
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
+from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.storage.atomic import reading
+
+SECTIONS = ("messages", "threads", "participants")
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By schema version, what turns a whole document of that version into one of the next. Version 1.0.0 is the first."""
+
+_FIRST_LINES = (b"{\n", b'"schema_version":"')
+_HEAD_LINES_MAX = 32
+_LINES_A_BATCH = 512
+
+
+def encode(record: dict[str, Any]) -> bytes:
+    """The record as one line without its newline. What JSON cannot hold is replaced, never refused."""
+    try:
+        return orjson.dumps(record)
+    except TypeError:
+        return orjson.dumps(_cleaned(record))
+
+
+def _cleaned(value: Any) -> Any:
+    """The value with lone surrogates as U+FFFD (one UTF-16 unit too, so that entity offsets hold), the rest as text."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_cleaned(str(key)): _cleaned(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_cleaned(item) for item in value]
+        case None | bool() | float():
+            return value
+        case int() if -(2**63) <= value < 2**64:
+            return value
+        case _:
+            return str(value)
+
+
+def message_id(line: bytes) -> int:
+    """The id of a message line. The mapper writes it first, so that the line need not be parsed."""
+    if line.startswith(b'{"id":'):
+        return int(line[6 : line.index(b",", 6)])
+    return cast("int", orjson.loads(line)["id"])
+
+
+class ContentHash:
+    """SHA-256 over lines, each followed by a newline."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+
+    def add(self, lines: Iterable[bytes]) -> None:
+        """Take the lines in, in bounded memory."""
+        for batch in batches(lines):
+            self._sha.update(b"\n".join(batch) + b"\n")
+
+    def hex(self) -> str:
+        """64 lower-case hexadecimal digits."""
+        return self._sha.hexdigest()
+
+
+def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines in lists that are never empty."""
+    iterator = iter(lines)
+    while batch := list(islice(iterator, _LINES_A_BATCH)):
+        yield batch
+
+
+def head_bytes(header: DayHeader) -> bytes:
+    """Everything before the first message."""
+    fields = header.model_dump(mode="json").items()
+    return b"{\n" + b"".join(b"%b:%b,\n" % (orjson.dumps(name), orjson.dumps(value)) for name, value in fields)
+
+
+def write_day(stream: BinaryIO, header: DayHeader, sections: Iterable[Iterable[bytes]]) -> None:
+    """Write the document; `sections` are the lines of SECTIONS in that order."""
+    stream.write(head_bytes(header))
+    for name, lines in zip(SECTIONS, sections, strict=True):
+        stream.write(b'"%b":[\n' % name.encode())
+        between = b""
+        for batch in batches(lines):
+            stream.write(between + b",\n".join(batch))
+            between = b",\n"
+        stream.write(b"\n" if between else b"")
+        stream.write(_section_end(name))
+    stream.write(b"}\n")
+
+
+def _section_end(name: str) -> bytes:
+    return b"]\n" if name == SECTIONS[-1] else b"],\n"
+
+
+class DayReader:
+    """A day file, read front to back: `header`, then each of SECTIONS in order through `section`.
+
+    `head` are the bytes before the first message, empty for a document in another layout or of an older version.
+    Every DayFileError names the file and what is wrong with it. That the records are those that `content_sha256` was
+    taken of is known once the last section has been exhausted.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._sha = ContentHash()
+        self._count = 0
+        self._whole: dict[str, Any] | None = None
+        head = self._read_head()
+        if head is None or f'"{SCHEMA_VERSION}"'.encode() not in head[1]:
+            stream.seek(0)
+            self._whole = self._parse_whole(stream.read())
+            self.head = b""
+            fields = {key: value for key, value in self._whole.items() if key not in SECTIONS}
+        else:
+            self.head = b"".join(head)
+            fields = self._parse(b"".join(head)[:-2] + b"}")
+        try:
+            self.header = DayHeader.model_validate(fields)
+        except ValidationError as error:
+            raise self.damaged(first_problem(error)) from None
+
+    def damaged(self, what: str) -> DayFileError:
+        """The error that says so of this file."""
+        return DayFileError(
+            f"{self._name} is not a day file this program can go on from: {what}. It was left as it is."
+        )
+
+    def section(self, name: str) -> Iterator[bytes]:
+        """The section's lines, without commas and newlines."""
+        lines = self._stream_section(name) if self._whole is None else map(encode, self._whole[name])
+        for batch in batches(lines):
+            if self.head:
+                self._sha.add(batch)
+            self._count += len(batch) if name == "messages" else 0
+            yield from batch
+        if name == SECTIONS[-1]:
+            self._finish()
+
+    def _read_head(self) -> list[bytes] | None:
+        """The lines before `"messages":[`, or None where the file is laid out in another way."""
+        lines = list(islice(self._stream, len(_FIRST_LINES)))
+        if len(lines) < len(_FIRST_LINES) or lines[0] != _FIRST_LINES[0] or not lines[1].startswith(_FIRST_LINES[1]):
+            return None
+        for line in islice(self._stream, _HEAD_LINES_MAX):
+            if line == b'"messages":[\n':
+                return lines
+            lines.append(line)
+        return None
+
+    def _stream_section(self, name: str) -> Iterator[bytes]:
+        if name != SECTIONS[0] and self._stream.readline() != b'"%b":[\n' % name.encode():
+            raise self.damaged(f"the list of {name} is missing")
+        more = True
+        empty = True
+        for line in self._stream:
+            if line.endswith(b"},\n") and more:
+                yield line[:-2]
+            elif line.endswith(b"}\n") and more:
+                more = False
+                yield line[:-1]
+            elif line == _section_end(name) and more is empty:
+                return
+            else:
+                break
+            empty = False
+        raise self.damaged(f"it is cut off or broken within its {name}")
+
+    def _finish(self) -> None:
+        if self._count != self.header.message_count:
+            raise self.damaged(f"it holds {self._count} messages and says {self.header.message_count}")
+        if self._whole is not None:
+            return
+        if self._stream.read() != b"}\n":
+            raise self.damaged("its end is cut off or followed by something else")
+        if self._sha.hex() != self.header.content_sha256:
+            raise self.damaged("its records are not those that content_sha256 was taken of")
+
+    def _parse(self, text: bytes) -> dict[str, Any]:
+        try:
+            document = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            what = "it is empty" if not text.strip() else f"it is cut off or not JSON ({error})"
+            raise self.damaged(what) from None
+        if not isinstance(document, dict):
+            raise self.damaged("it is JSON, but not an object")
+        return document
+
+    def _parse_whole(self, text: bytes) -> dict[str, Any]:
+        document = self._parse(text)
+        for name in SECTIONS:
+            records = document.get(name)
+            if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+                raise self.damaged(f"{name} is not a list of objects")
+            self._sha.add(map(encode, records))
+        if document.get("content_sha256") != self._sha.hex():
+            raise self.damaged("its records are not those that content_sha256 was taken of")
+        while (version := document.get("schema_version")) != SCHEMA_VERSION:
+            if version not in MIGRATIONS:
+                raise self.damaged(f"schema_version {version!r} is not known; this program writes {SCHEMA_VERSION}")
+            document = MIGRATIONS[version](document)
+        return document
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where the first thing is that breaks the schema, and what is wrong with it."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+@contextmanager
+def open_day(path: UPath) -> Iterator[DayReader]:
+    """Read the day file at `path`. FileNotFoundError where there is none; any other OSError is a StorageError."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with reading(path):
+            raise
+    with stream, reading(path):
+        yield DayReader(stream, str(path))

@@ -1,0 +1,82 @@
+"""Two reads of one day become one: what a later read says about messages that were archived before."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from tg_pipeline.storage.day_index import DayIndex
+from tg_pipeline.storage.layout import encode, message_id
+
+SNAPSHOTS = frozenset({"views", "forwards", "replies_count", "reactions", "pinned", "edit_date"})
+"""What changes without an edit. The first reaction sets `edit_date`, so that it proves none (telegram-facts)."""
+LIFE = frozenset({"edited", "deleted", "deleted_at"})
+"""What is known from comparing reads."""
+
+_NOT_CONTENT = SNAPSHOTS | LIFE
+
+
+class Merge:
+    """A merge join of day-file lines, both sides ascending by id, in bounded memory.
+
+    `deleted_at` marks archived messages that the new read lacks as deleted at that time; None keeps them as they are,
+    for a new read that is known to be a part only. After `lines()` has been exhausted the rest tells what happened;
+    `kept` indexes the archived messages that are not in the new read.
+    """
+
+    def __init__(self, deleted_at: str | None) -> None:
+        self._deleted_at = deleted_at
+        self.edited = 0
+        self.deleted = 0
+        self.matched = 0
+        self.kept = DayIndex()
+        self.kept_ids: list[int] = []
+
+    def lines(self, old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[bytes]:
+        """The joined lines. A ValueError where the archived ones do not ascend."""
+        fresh = iter(new)
+        line = next(fresh, None)
+        number = message_id(line) if line is not None else None
+        previous = 0
+        for archived in old:
+            archived_number = message_id(archived)
+            if archived_number <= previous:
+                raise ValueError(f"message {archived_number} stands after {previous}")
+            previous = archived_number
+            while line is not None and number is not None and number < archived_number:
+                yield line
+                line = next(fresh, None)
+                number = message_id(line) if line is not None else None
+            if line is not None and number == archived_number:
+                self.matched += 1
+                yield line if line == archived else self._updated(archived, line)
+                line = next(fresh, None)
+                number = message_id(line) if line is not None else None
+            else:
+                yield self._kept(archived_number, archived)
+        if line is not None:
+            yield line
+            yield from fresh
+
+    def _updated(self, archived: bytes, line: bytes) -> bytes:
+        old = orjson.loads(archived)
+        new = orjson.loads(line)
+        changed = content(old) != content(new)
+        self.edited += changed
+        new["edited"] = bool(changed or old["edited"] or new["edited"])
+        new["edit_date"] = new["edit_date"] or old["edit_date"]
+        return encode(new)
+
+    def _kept(self, number: int, archived: bytes) -> bytes:
+        message = orjson.loads(archived)
+        self.kept.add(number, message)
+        self.kept_ids.append(number)
+        if self._deleted_at is None or message["deleted"]:
+            return archived
+        self.deleted += 1
+        return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+
+
+def content(message: dict[str, Any]) -> dict[str, Any]:
+    """What somebody wrote or did: a change of it is an edit. A field that is absent counts as null."""
+    return {key: value for key, value in message.items() if value is not None and key not in _NOT_CONTENT}

@@ -1,0 +1,141 @@
+"""A request for a range of days, as far as it has come: what an interrupted run leaves to the next."""
+
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
+from tg_pipeline.storage.atomic import make_directory, sync_directory, writing
+from tg_pipeline.storage.locks import try_lock_directory
+from tg_pipeline.storage.spool import DaySpool
+
+RESUME_TTL = 24 * 3600
+"""Seconds after its last sign of life during which an interrupted request may be gone on with."""
+
+_JOURNAL = "journal"
+
+
+class PendingRequest:
+    """`<spool_root>/<slug>/<first>_<last>/`: the spools of days being read and a journal of those committed.
+
+    Held by one process at a time. Use as a context manager: leaving the block lets go of the request and keeps what it
+    has come to; `finish` removes it.
+    """
+
+    def __init__(self, directory: Path, lock: int, now: int) -> None:
+        self._directory = directory
+        self._lock: int | None = lock
+        trace = _Trace(directory)
+        self.resumed = trace.started_at is not None
+        self.started_at = now if trace.started_at is None else trace.started_at
+        self.committed = trace.committed
+        """Days of this request whose day files are in place."""
+        trace.cut_torn_end()
+        self._note("resumed" if self.resumed else "started", str(now))
+        for day in self.committed:
+            self._drop_spool(day)
+
+    @classmethod
+    def open(cls, spool_root: Path, slug: str, days: DayRange, *, now: int) -> Self:
+        """Go on with the request if it was interrupted less than RESUME_TTL before `now` (POSIX s), else begin afresh.
+
+        Raises LeaseUnavailable where another process is at it, and StorageError where the spool cannot be written.
+        """
+        if not is_slug(slug):
+            raise InputError(f"{slug!r} cannot name a chat's directory: allowed are {SLUG_RULE}.")
+        directory = spool_root / slug / f"{days.first}_{days.last}"
+        with writing(directory):
+            _remove_abandoned(directory.parent, now)
+            make_directory(directory)
+            lock = try_lock_directory(directory)
+            if lock is None:
+                raise LeaseUnavailable(f"Another process is fetching {slug} {days}; try again when it has ended.")
+            return cls(directory, lock, now)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the request and keep what it has come to."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def spool(self, day: date) -> DaySpool:
+        """The messages of the day that were read so far."""
+        return DaySpool(self._directory, day)
+
+    def mark_committed(self, day: date) -> None:
+        """Remember, durably, that the day file is in place, and drop the day's spool."""
+        self._note("committed", str(day))
+        self.committed.add(day)
+        self._drop_spool(day)
+
+    def finish(self) -> None:
+        """The range is complete: nothing is left to go on with."""
+        with writing(self._directory):
+            shutil.rmtree(self._directory)
+        self.close()
+
+    def _drop_spool(self, day: date) -> None:
+        with writing(self._directory):
+            for path in self._directory.glob(f"{day}.*"):
+                path.unlink()
+
+    def _note(self, what: str, value: str) -> None:
+        journal = self._directory / _JOURNAL
+        with writing(journal):
+            with journal.open("ab") as stream:
+                stream.write(f"{what} {value}\n".encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            if what == "started":
+                sync_directory(self._directory)
+
+
+class _Trace:
+    """What a request's directory tells: when it began, what was committed, when somebody last worked on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.started_at: int | None = None
+        self.committed: set[date] = set()
+        self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
+        self._journal = directory / _JOURNAL
+        text = self._journal.read_text(errors="replace") if self._journal.exists() else ""
+        self._whole = text[: text.rfind("\n") + 1]
+        for line in self._whole.splitlines():
+            what, _, value = line.partition(" ")
+            match what:
+                case "started" | "resumed":
+                    self.started_at = self.started_at or int(value)
+                    self.last_sign = max(self.last_sign, int(value))
+                case "committed":
+                    self.committed.add(date.fromisoformat(value))
+                case _:
+                    raise ValueError(line)
+
+    def cut_torn_end(self) -> None:
+        if self._whole:
+            os.truncate(self._journal, len(self._whole.encode()))
+
+
+def _remove_abandoned(chat_directory: Path, now: int) -> None:
+    """Remove the chat's requests that are too old, or too damaged, to go on with and that nobody works on."""
+    for directory in chat_directory.iterdir() if chat_directory.is_dir() else ():
+        lock = try_lock_directory(directory)
+        if lock is None:
+            continue
+        try:
+            abandoned = now - _Trace(directory).last_sign >= RESUME_TTL
+        except ValueError:
+            abandoned = True
+        if abandoned:
+            shutil.rmtree(directory)
+        os.close(lock)
