@@ -31,6 +31,7 @@ from tg_pipeline.storage.layout import (
 )
 from tg_pipeline.storage.locks import locked_directory
 from tg_pipeline.storage.merge import Merge
+from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 
 FILE_NAME = re.compile(r"discussions_(\d{4}-\d\d-\d\d)\.json")
@@ -72,7 +73,7 @@ class DayStore:
         """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
         return self._chat_directory(slug) / f"{day.year:04}" / f"discussions_{day}.json"
 
-    def commit(self, slug: str, chat_id: int, day: date, spool: DaySpool, *, sealed: bool, now: int) -> CommittedDay:
+    def commit(self, slug: str, chat_id: int, day: date, spool: DaySpool | DayParts, *, sealed: bool, now: int) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
         Archived messages that the read lacks are kept and marked deleted at `now` (POSIX seconds). Once sealed, a day
@@ -93,7 +94,7 @@ class DayStore:
         """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals."""
         with (
             tempfile.TemporaryDirectory() as directory,
-            DaySpool(Path(directory), day) as spool,
+            DaySpool(Path(directory), str(day)) as spool,
             self._writing(slug, day) as path,
         ):
             spool.append(records, participants)
@@ -193,7 +194,7 @@ class _Draft:
     chat_id: int
     day: date
     sealed: bool
-    spool: DaySpool
+    spool: DaySpool | DayParts
     deleted_at: str | None
 
 

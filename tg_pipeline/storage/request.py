@@ -11,6 +11,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
 from tg_pipeline.storage.atomic import make_directory, sync_directory, writing
 from tg_pipeline.storage.locks import try_lock_directory
+from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 
 RESUME_TTL = 24 * 3600
@@ -34,10 +35,16 @@ class PendingRequest:
         self.started_at = now if trace.started_at is None else trace.started_at
         self.committed = trace.committed
         """Days of this request whose day files are in place."""
+        self.covered = trace.covered
+        """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
+        self._spools: dict[tuple[date, int], DaySpool] = {}
         trace.cut_torn_end()
         self._note("resumed" if self.resumed else "started", str(now))
         for day in self.committed:
-            self._drop_spool(day)
+            self._drop_spools(day)
+        for path in directory.glob("*.messages"):
+            day, _, start = path.name.removesuffix(".messages").partition(".")
+            self.spool(date.fromisoformat(day), int(start))
 
     @classmethod
     def open(cls, spool_root: Path, slug: str, days: DayRange, *, now: int) -> Self:
@@ -64,19 +71,42 @@ class PendingRequest:
 
     def close(self) -> None:
         """Let go of the request and keep what it has come to."""
+        for spool in self._spools.values():
+            spool.close()
+        self._spools.clear()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def spool(self, day: date) -> DaySpool:
-        """The messages of the day that were read so far."""
-        return DaySpool(self._directory, day)
+    def spool(self, day: date, start: int) -> DaySpool:
+        """The messages that were read so far of the day's part that begins at `start` (POSIX s)."""
+        key = (day, start)
+        if key not in self._spools:
+            self._spools[key] = DaySpool(self._directory, f"{day}.{start}")
+        return self._spools[key]
+
+    def parts(self, day: date) -> DayParts:
+        """All that was read of the day."""
+        return DayParts([spool for (of, _), spool in self._spools.items() if of == day])
+
+    def last_ids(self) -> dict[date, dict[int, int | None]]:
+        """Per day in work and start of each of its parts, the highest id that was read."""
+        found: dict[date, dict[int, int | None]] = {}
+        for (day, start), spool in self._spools.items():
+            found.setdefault(day, {})[start] = spool.last_id
+        return found
+
+    def mark_covered(self, start: int, end: int) -> None:
+        """Remember that every message dated start..end (end excluded) is in the spools."""
+        if (start, end) not in self.covered:
+            self._note("covered", f"{start} {end}")
+            self.covered.add((start, end))
 
     def mark_committed(self, day: date) -> None:
-        """Remember, durably, that the day file is in place, and drop the day's spool."""
+        """Remember, durably, that the day file is in place, and drop the day's spools."""
         self._note("committed", str(day))
         self.committed.add(day)
-        self._drop_spool(day)
+        self._drop_spools(day)
 
     def finish(self) -> None:
         """The range is complete: nothing is left to go on with."""
@@ -84,7 +114,9 @@ class PendingRequest:
             shutil.rmtree(self._directory)
         self.close()
 
-    def _drop_spool(self, day: date) -> None:
+    def _drop_spools(self, day: date) -> None:
+        for key in [key for key in self._spools if key[0] == day]:
+            self._spools.pop(key).close()
         with writing(self._directory):
             for path in self._directory.glob(f"{day}.*"):
                 path.unlink()
@@ -106,6 +138,7 @@ class _Trace:
     def __init__(self, directory: Path) -> None:
         self.started_at: int | None = None
         self.committed: set[date] = set()
+        self.covered: set[tuple[int, int]] = set()
         self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
         self._journal = directory / _JOURNAL
         text = self._journal.read_text(errors="replace") if self._journal.exists() else ""
@@ -118,6 +151,9 @@ class _Trace:
                     self.last_sign = max(self.last_sign, int(value))
                 case "committed":
                     self.committed.add(date.fromisoformat(value))
+                case "covered":
+                    start, _, end = value.partition(" ")
+                    self.covered.add((int(start), int(end)))
                 case _:
                     raise ValueError(line)
 

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
@@ -21,15 +20,14 @@ _BUFFER = 1 << 18
 
 
 class DaySpool:
-    """Two files, `<day>.messages` and `<day>.participants`, one record a line, appended to and never rewritten.
+    """Two files, `<name>.messages` and `<name>.participants`, one record a line, appended to and never rewritten.
 
     Every append is handed to the operating system at once, so that a killed process loses nothing; there is no fsync,
     so that a power cut may tear the end off: a torn last line is cut away when the spool is opened again. A spool that
     is damaged before its end starts over, empty.
     """
 
-    def __init__(self, directory: Path, day: date) -> None:
-        self.day = day
+    def __init__(self, directory: Path, name: str) -> None:
         self.message_count = 0
         self.first_id: int | None = None
         self.last_id: int | None = None
@@ -38,8 +36,8 @@ class DaySpool:
         self._ascending = True
         self._ids: set[int] | None = None
         self._participants: dict[int, bytes] = {}
-        self._messages_path = directory / f"{day}.messages"
-        self._participants_path = directory / f"{day}.participants"
+        self._messages_path = directory / f"{name}.messages"
+        self._participants_path = directory / f"{name}.participants"
         with writing(directory):
             make_directory(directory)
             self._participants_file = _Appended(self._participants_path)
