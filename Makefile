@@ -24,7 +24,7 @@ demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where th
 	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)")
 
 dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
-	@mkdir -p "$(DAGSTER_HOME)" && cp -n dagster.yaml "$(DAGSTER_HOME)/" 2>/dev/null || true
+	@mkdir -p "$(DAGSTER_HOME)" && [ -e "$(DAGSTER_HOME)/dagster.yaml" ] || ln -s "$(CURDIR)/dagster.yaml" "$(DAGSTER_HOME)/dagster.yaml"
 	@PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
 
 test: $(dev) ## Run the tests with the coverage floor (ARGS="-k name" for some of them, without the floor)
