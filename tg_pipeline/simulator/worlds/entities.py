@@ -94,3 +94,29 @@ def full_basic_group(entity: tl.Chat, users: list[tl.User]) -> tl.messages.ChatF
         notify_settings=tl.PeerNotifySettings(),
     )
     return tl.messages.ChatFull(full_chat=full, chats=[entity], users=users)
+
+
+def forum_topic(
+    peer: tl.TypePeer,
+    topic_id: int,
+    title: str,
+    creator: tl.TypePeer,
+    icon_colour: int = 0x6FB9F0,
+) -> tl.ForumTopic:
+    """A topic, with nothing unread; its id is that of the service message that created it."""
+    return tl.ForumTopic(
+        id=topic_id,
+        date=None,
+        peer=peer,
+        title=title,
+        icon_color=icon_colour,
+        top_message=topic_id,
+        read_inbox_max_id=0,
+        read_outbox_max_id=0,
+        unread_count=0,
+        unread_mentions_count=0,
+        unread_reactions_count=0,
+        unread_poll_votes_count=0,
+        from_id=creator,
+        notify_settings=tl.PeerNotifySettings(),
+    )

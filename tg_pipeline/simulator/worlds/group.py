@@ -9,6 +9,7 @@ from telethon.tl import types as tl
 from tg_pipeline.simulator.world import TypeMessage
 from tg_pipeline.simulator.worlds import media
 from tg_pipeline.simulator.worlds.draws import derive, draw
+from tg_pipeline.simulator.worlds.entities import forum_topic
 from tg_pipeline.simulator.worlds.ids import IdPattern
 from tg_pipeline.simulator.worlds.people import BOT_IDS_FROM, USER_IDS_FROM
 from tg_pipeline.simulator.worlds.ranks import PeriodicRanks
@@ -52,8 +53,8 @@ class GroupContent:
         self._birth = birth or tl.MessageActionChannelCreate(title=entity.title)
         self._files = derive(seed, f"files:{entity.id}") >> 33 << 32
 
-    def message(self, rank: int, message_id: int, timestamp: int, now: float) -> TypeMessage:
-        """The message of that rank as it looks at `now`."""
+    def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
+        """The message of that rank; it never changes."""
         bits = draw(self._seed, rank)
         date = datetime.fromtimestamp(timestamp, UTC)
         if rank == 0:
@@ -66,7 +67,7 @@ class GroupContent:
             return self._service(message_id, date, bits, self._action(rank, timestamp, bits), self._reply_to(rank, bits))
         fields = self._body(kind, rank, timestamp, bits)
         edited = timestamp + 1 + (bits >> 40) % 20
-        if bits >> 10 & 15 == 0 and fields["message"] and edited <= now:
+        if bits >> 10 & 15 == 0 and fields["message"]:
             fields["message"] += " (edited)"
             fields["edit_date"] = datetime.fromtimestamp(edited, UTC)
         elif bits >> 20 & 7 == 0:
@@ -88,23 +89,8 @@ class GroupContent:
         if not self._forum:
             return ()
         return [
-            tl.ForumTopic(
-                id=self._ids.id_of(index + 1),
-                date=None,
-                peer=self._peer,
-                title=title,
-                icon_color=_ICON_COLOURS[index],
-                top_message=self._ids.id_of(index + 1),
-                read_inbox_max_id=0,
-                read_outbox_max_id=0,
-                unread_count=0,
-                unread_mentions_count=0,
-                unread_reactions_count=0,
-                unread_poll_votes_count=0,
-                from_id=self._sender(draw(self._seed, index + 1)),
-                notify_settings=tl.PeerNotifySettings(),
-            )
-            for index, title in enumerate(TOPICS)
+            forum_topic(self._peer, self._ids.id_of(n + 1), title, self._sender(draw(self._seed, n + 1)), _ICON_COLOURS[n])
+            for n, title in enumerate(TOPICS)
         ]
 
     def replies(self, root_rank: int, size: int) -> Sequence[int]:

@@ -29,6 +29,7 @@ class Overlay:
         self._edits: dict[int, dict[str, Any]] = {}
         self._removals = Removals()
         self._renamed: TypeChat | None = None
+        self._revision = 0
 
     def add(self, text: str, *, date: float | None = None, reply_to: int | None = None) -> int:
         """Send a message, dated now unless `date` (POSIX seconds) says otherwise; returns its id, above all others.
@@ -65,6 +66,7 @@ class Overlay:
         """
         if isinstance(self._find(message_id), tl.MessageService):
             raise ValueError(f"message {message_id} is a service message; it has no text")
+        self._revision += 1
         edited = datetime.fromtimestamp(int(self.clock()), UTC)
         self._edits[message_id] = {"message": text, "entities": [], "edit_date": edited, "edit_hide": None}
 
@@ -72,6 +74,7 @@ class Overlay:
         """Delete messages; unknown ids are passed over, as Telegram does. Returns how many went."""
         now = self.clock()
         places = {place for message_id in message_ids if (place := self._place_of(message_id, now)) is not None}
+        self._revision += bool(places)
         for place in places:
             self._removals.remove(place)
         return len(places)
@@ -102,6 +105,11 @@ class Overlay:
     def entity(self) -> TypeChat:
         """The TL object that names the peer in answers."""
         return self._renamed or self.base.entity
+
+    @property
+    def revision(self) -> int:
+        """Grows with every edit and deletion."""
+        return self._revision
 
     def size(self, now: float) -> int:
         """How many messages exist at `now`."""

@@ -1,6 +1,6 @@
 """Users, bots and foreign channels that messages refer to: made on demand from their id."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from telethon.tl import types as tl
@@ -47,7 +47,7 @@ class People:
         users: dict[int, None] = {}
         channels: dict[int, None] = {}
         for message in messages:
-            for peer in _peers(message):
+            for peer in peers_of(message):
                 if isinstance(peer, tl.PeerUser):
                     users[peer.user_id] = None
                 elif isinstance(peer, tl.PeerChannel) and peer.channel_id in self.chats:
@@ -55,17 +55,18 @@ class People:
         return [*map(self.user, users), *(self.chats[channel_id] for channel_id in channels)]
 
 
-def _peers(message: TypeMessage) -> Iterable[object]:
-    yield message.from_id
+def peers_of(message: TypeMessage) -> Iterator[tl.TypePeer]:
+    """The senders, forward origins, bots and members that a message names, with repetitions."""
+    if message.from_id is not None:
+        yield message.from_id
     if isinstance(message, tl.MessageService):
         action = message.action
-        for user_id in (*(getattr(action, "users", None) or ()), getattr(action, "user_id", None), getattr(action, "inviter_id", None)):
-            if user_id:
-                yield tl.PeerUser(user_id)
+        single = (getattr(action, name, None) for name in ("user_id", "inviter_id"))
+        yield from (tl.PeerUser(user_id) for user_id in (*(getattr(action, "users", None) or ()), *single) if user_id)
         return
     if message.fwd_from is not None:
-        yield message.fwd_from.from_id
-        yield message.fwd_from.saved_from_peer
+        origins = (message.fwd_from.from_id, message.fwd_from.saved_from_peer)
+        yield from (origin for origin in origins if origin is not None)
     if message.via_bot_id:
         yield tl.PeerUser(message.via_bot_id)
     for entity in message.entities or ():

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from math import inf
 from typing import Protocol
 from zlib import crc32
 
@@ -25,8 +24,8 @@ DEFAULT_GAPS = Gaps(visible=47, missing=3)
 class Content(Protocol):
     """Turns ranks into messages; a file of a message carries its rank in its id."""
 
-    def message(self, rank: int, message_id: int, timestamp: int, now: float) -> TypeMessage:
-        """The message of that rank as it looks at `now`."""
+    def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
+        """The message of that rank; it never changes."""
 
     def topics(self) -> Sequence[tl.ForumTopic]:
         """Forum topics besides General."""
@@ -56,6 +55,11 @@ class SyntheticChat:
         name: str | None = getattr(self.entity, "username", None)
         return name
 
+    @property
+    def revision(self) -> int:
+        """0: what exists never changes."""
+        return 0
+
     def size(self, now: float) -> int:
         """How many messages exist at `now`."""
         return size_at(self.timeline, now)
@@ -72,7 +76,7 @@ class SyntheticChat:
         """The messages of ranks start..stop-1, ascending by id."""
         ranks = range(max(0, start), min(stop, self.size(now)))
         make, id_of, date_of = self.content.message, self.ids.id_of, self.timeline.date
-        return [make(rank, id_of(rank), date_of(rank), now) for rank in ranks]
+        return [make(rank, id_of(rank), date_of(rank)) for rank in ranks]
 
     def people(self, messages: Iterable[TypeMessage]) -> Sequence[TypeChat]:
         """Users and other chats that these messages refer to, each once."""
@@ -99,7 +103,7 @@ class SyntheticChat:
         rank = self.content.file_rank(file_id)
         if rank is None:
             return None
-        message = self.content.message(rank, self.ids.id_of(rank), self.timeline.date(rank), inf)
+        message = self.content.message(rank, self.ids.id_of(rank), self.timeline.date(rank))
         return file_bytes(file_id) if file_id_of(message) == file_id else None
 
 
@@ -111,8 +115,8 @@ class PlainContent:
         self._peer = peer
         self._senders = [tl.PeerUser(USER_IDS_FROM + n) for n in range(256)]
 
-    def message(self, rank: int, message_id: int, timestamp: int, now: float) -> TypeMessage:  # noqa: ARG002
-        """The message of that rank; it never changes."""
+    def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
+        """The message of that rank."""
         bits = draw(self._seed, rank)
         piece = FRAGMENTS[bits & 31]
         return tl.Message(

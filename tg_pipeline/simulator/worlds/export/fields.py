@@ -1,0 +1,26 @@
+"""Fields of an export, read without trusting them: a value of another kind counts as absent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Fields = Mapping[str, Any]
+
+INT32 = 1 << 31
+
+
+def number(fields: Fields, key: str, below: int = INT32) -> int:
+    """A whole number from 0 up to `below` (what the wire can carry), else 0."""
+    value = fields.get(key)
+    return value if isinstance(value, int) and 0 <= value < below else 0
+
+
+def string(fields: Fields, key: str) -> str:
+    """A string, else the empty one."""
+    value = fields.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def objects(fields: Fields, key: str) -> list[Fields]:
+    """The objects of a list."""
+    value = fields.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
