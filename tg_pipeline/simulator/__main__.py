@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,14 +17,15 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--export", "exports", type=DIRECTORY, multiple=True, help="Telegram Desktop export to serve; repeatable."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the demo world, the sessions and the faults.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the demo world and of the sessions.")
 @click.option("--port", default=0, help="Port to listen on; a free one if not given.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Delay of every answer.")
+@click.option("--faults", type=FILE, help="Fault script, JSON; see docs/simulator.md.")
 @click.option("--journal", type=FILE, help="Append one JSON object a line for every request served.")
-def main(exports: tuple[Path, ...], seed: int, port: int, latency_ms: float, journal: Path | None) -> None:
+def main(**arguments: Any) -> None:
     """Serve a simulated Telegram on 127.0.0.1 until SIGTERM or Ctrl-C."""
     try:
-        simulate(exports=exports, seed=seed, port=port, latency_ms=latency_ms, journal=journal)
+        simulate(**arguments)
     except SimulatorError as error:
         click.echo(f"simulator: {error}", err=True)
         sys.exit(2)

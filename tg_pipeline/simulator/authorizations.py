@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Authorization:
     """One authorization key at one data centre, which is what a session string holds.
 
-    `logged_in` says whether an account is signed in with it; `dead` is the 401 that every request is answered with
-    once the key was logged out, revoked or duplicated. A key that waits for its 2FA password has `password_needed`.
+    `logged_in` says whether the account is signed in with it; while it is not, all but a few methods are refused.
+    `password_needed`: the code was right and the 2FA password is still to come.
     """
 
     key: bytes
@@ -26,12 +26,15 @@ class Authorization:
     salt: int
     logged_in: bool = False
     password_needed: bool = False
-    dead: str | None = None
     connections: "set[Connection]" = field(default_factory=set)
 
     def log_in(self) -> None:
         """The account is signed in with this key from now on."""
         self.logged_in, self.password_needed = True, False
+
+    def log_out(self) -> None:
+        """The key is worth nothing until somebody logs in with it again."""
+        self.logged_in = self.password_needed = False
 
 
 class Authorizations:

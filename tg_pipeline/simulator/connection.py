@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import socket
 import struct
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from telethon.errors import TypeNotFoundError
@@ -12,6 +14,8 @@ from telethon.tl import types as tl
 from telethon.tl.tlobject import TLObject
 
 from tg_pipeline.simulator.authorizations import Authorization
+from tg_pipeline.simulator.dispatch import refuse_unknown, serve
+from tg_pipeline.simulator.errors import RpcError
 from tg_pipeline.simulator.framing import Framing, FramingError, detect
 from tg_pipeline.simulator.mtproto import (
     EnvelopeError,
@@ -41,7 +45,6 @@ class Connection(asyncio.Protocol):
         self.dc_id = dc_id
         self.number = number
         self.authorization: Authorization | None = None
-        self.wants_updates = True
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._framing: Framing | None = None
@@ -85,37 +88,55 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
-    def answer(self, msg_id: int, body: bytes, delay: float = 0) -> None:
-        """The result of request `msg_id`, TL bytes, after `delay` seconds; other requests do not wait for it."""
-        self._send_after(delay, rpc_result(msg_id, body))
+    def drop(self, how: str) -> None:
+        """End the connection without an answer: "fin", "rst", or "half" (only this direction is closed)."""
+        if self._transport is None:
+            return
+        if how == "rst":
+            # Closing with a linger of zero seconds makes the kernel send RST in the place of FIN.
+            linger = struct.pack("ii", 1, 0)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self._transport.abort()
+        elif how == "half":
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
-    def refuse(self, msg_id: int, code: int, message: str, delay: float = 0) -> None:
-        """An `rpc_error` as the result of request `msg_id`."""
-        self._send_after(delay, rpc_error(msg_id, code, message))
+    def answer(self, msg_id: int, reply: bytes | RpcError, delay: float = 0, *, corrupt: bool = False) -> None:
+        """The result of request `msg_id` after `delay` seconds; other requests do not wait for it."""
+        if isinstance(reply, RpcError):
+            body = rpc_error(msg_id, reply.code, reply.message)
+        else:
+            body = rpc_result(msg_id, reply)
+        self._send_after(delay, body, answer=True, corrupt=corrupt)
 
     def send(self, message: TLObject) -> None:
         """A message that answers no request: a notification or an update."""
-        self._send_after(self.server.latency, bytes(message), answer=False)
+        self._send_after(self.server.options.latency, bytes(message))
 
     def send_transport_error(self, code: int) -> None:
         """A bare negative number in the place of a packet, such as -404 for an unknown key."""
         if self._transport and self._framing:
             self._transport.write(self._framing.error(-code))
 
-    def _send_after(self, delay: float, body: bytes, *, answer: bool = True) -> None:
+    def _send_after(self, delay: float, body: bytes, *, answer: bool = False, corrupt: bool = False) -> None:
+        write = partial(self._write, self._session_id, body, answer=answer, corrupt=corrupt)
         if delay:
-            asyncio.get_running_loop().call_later(delay, self._write, self._session_id, body, answer)
+            asyncio.get_running_loop().call_later(delay, write)
         else:
-            self._write(self._session_id, body, answer)
+            write()
 
-    def _write(self, session_id: int, body: bytes, answer: bool) -> None:  # noqa: FBT001 - call_later has no keywords
+    def _write(self, session_id: int, body: bytes, *, answer: bool, corrupt: bool) -> None:
         if self._transport is None or self._framing is None or self.authorization is None:
             return
         seq_no = self._content_messages * 2 + 1
         self._content_messages += 1
         msg_id = self._message_ids.next(answer=answer)
         message = Message(self.authorization.salt, session_id, msg_id, seq_no, body)
-        self._transport.write(self._framing.frame(seal(self.authorization.key, self._key_id, message)))
+        packet = bytearray(self._framing.frame(seal(self.authorization.key, self._key_id, message)))
+        if corrupt:
+            packet[-8] ^= 0xFF
+        self._transport.write(packet)
 
     def _receive(self, packet: bytes) -> None:
         key_id = int.from_bytes(packet[:8], "little")
@@ -157,10 +178,10 @@ class Connection(asyncio.Protocol):
         try:
             request = BinaryReader(message.body).tgread_object()
         except TypeNotFoundError as error:
-            self.server.refuse_unknown(self, message.msg_id, f"{error.invalid_constructor_id:08x}")
+            refuse_unknown(self.server, self, message.msg_id, error.invalid_constructor_id)
             return
         service = SERVICE.get(type(request))
         if service is None:
-            self.server.serve(self, message.msg_id, request)
+            serve(self.server, self, message.msg_id, request)
         elif (reply := service(message.msg_id, request)) is not None:
             self.send(reply)

@@ -10,8 +10,9 @@ from pathlib import Path
 import orjson
 
 from tg_pipeline.simulator.errors import SimulatorError
+from tg_pipeline.simulator.faults import FaultScript, load_script
 from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
-from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, Server
+from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, Options, Server
 from tg_pipeline.simulator.world import World
 from tg_pipeline.simulator.worlds import build_world
 
@@ -22,21 +23,25 @@ def simulate(
     seed: int = 0,
     port: int = 0,
     latency_ms: float = 0,
+    faults: Path | None = None,
     journal: Path | None = None,
 ) -> None:
     """Serve the exports, or the demo world where there are none; print one JSON line when ready; return at the signal.
 
     Args:
         exports: folders of Telegram Desktop exports, each holding a `result.json`.
-        seed: of the demo world, the session strings and the faults' dice.
+        seed: of the demo world and of the session strings.
         port: to listen on, 0 for any free one.
         latency_ms: delay of every answer in milliseconds.
+        faults: JSON file with a fault script (see `FaultScript`).
         journal: file to append one JSON object to for every request.
 
     Raises:
         SimulatorError: something in the arguments cannot be used; the message is for the user.
     """
-    asyncio.run(serve(_world(exports, seed), seed=seed, port=port, latency_ms=latency_ms, journal=journal))
+    script = load_script(faults) if faults else FaultScript()
+    options = Options(seed=seed, latency=latency_ms / 1000, journal=journal, faults=script)
+    asyncio.run(serve(_world(exports, seed), options, port))
 
 
 def _world(exports: Sequence[Path], seed: int) -> World:
@@ -45,12 +50,12 @@ def _world(exports: Sequence[Path], seed: int) -> World:
     return build_world(seed, time.time())
 
 
-async def serve(world: World, *, seed: int, port: int, latency_ms: float, journal: Path | None) -> None:
+async def serve(world: World, options: Options, port: int = 0) -> None:
     """As `simulate`, for a world that is there already."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server = Server(world, seed=seed, latency=latency_ms / 1000, journal=journal)
+    server = Server(world, options)
     await server.start(port)
     try:
         sys.stdout.write(orjson.dumps(_announcement(server)).decode() + "\n")
@@ -61,7 +66,7 @@ async def serve(world: World, *, seed: int, port: int, latency_ms: float, journa
 
 
 def _announcement(server: Server) -> dict[str, object]:
-    now = server.clock()
+    now = server.options.clock()
     return {
         "host": server.host,
         "port": server.ports[HOME_DC],

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tg_pipeline.simulator.faults import Faults
 from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
-from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, HOST, Server
+from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, HOST, Options, Server
 from tg_pipeline.simulator.world import World
 
 T = TypeVar("T")
 
 
 class Simulator:
-    """`with Simulator(world) as sim:` serves `world` until the block ends; keyword arguments are those of `Server`.
+    """`with Simulator(world) as sim:` serves `world` until the block ends; keyword arguments as `Options`.
 
     Starts and stops in milliseconds. All attributes may be used from the caller's thread.
     """
@@ -28,13 +29,13 @@ class Simulator:
     def __init__(self, world: World, *, port: int = 0, **options: Any) -> None:
         self.world = world
         self._wanted_port = port
-        self._options = options
+        self._options = Options(**options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.server = self.call(lambda: Server(self.world, **self._options))
+        self.server = self.call(lambda: Server(self.world, self._options))
         asyncio.run_coroutine_threadsafe(self.server.start(self._wanted_port), self._loop).result()
         self.session = self.new_session()
         return self
@@ -56,6 +57,11 @@ class Simulator:
     def journal(self) -> list[Entry]:
         """The requests served so far."""
         return list(self.server.journal.entries)
+
+    @property
+    def faults(self) -> Faults:
+        """The fault rules in force; `add` and `clear` them at will."""
+        return self.server.faults
 
     def new_session(self) -> str:
         """One more StringSession of the account."""

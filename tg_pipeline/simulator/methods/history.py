@@ -93,7 +93,20 @@ def get_history(call: Call) -> object:
     """One page of a chat's history, newest first, at most 100 messages."""
     chat_id, chat = chat_of(call, call.request.peer)
     history = whole_history(chat, call.now)
-    ranks = history.page(call.request, call.server.rules)
+    ranks = history.page(call.request, call.server.options.rules)
     page = call.server.serialiser.ranks(chat_id, chat, ranks.start, ranks.stop, call.now)
     page.reverse()
+    if call.page_fault:
+        page = spoil(call, chat_id, page)
+    call.server.last_pages[chat_id] = page
     return messages_answer(call, chat, page, history.size)
+
+
+def spoil(call: Call, chat_id: int, page: list[Serialised]) -> list[Serialised]:
+    """A page as a page fault leaves it (see `PageFault`)."""
+    if call.page_fault == "repeated":
+        return call.server.last_pages.get(chat_id, page)
+    if call.page_fault == "reordered":
+        return page[1::2] + page[::2]
+    half = len(page) // 2
+    return page[half:] if call.request.add_offset < 0 else page[: len(page) - half]

@@ -14,14 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One request on its way through a handler. `now` is the server's clock, POSIX seconds."""
+    """One request on its way through a handler.
+
+    `now` is the server's clock in POSIX seconds; `takeout_id` the takeout session that the request came in, if it
+    did; `page_fault` what a fault rule does to a page of history.
+    """
 
     server: "Server"
     connection: "Connection"
-    authorization: "Authorization"
     request: Any
     now: float
     takeout_id: int | None = None
+    page_fault: str | None = None
+
+    @property
+    def authorization(self) -> "Authorization":
+        """The key that the request came under."""
+        if self.connection.authorization is None:
+            raise AssertionError("a request can only be read with a key")
+        return self.connection.authorization
 
     @property
     def world(self) -> World:
