@@ -26,15 +26,15 @@ class Record:
 
 
 class Page(Protocol):
-    """One answer, in ascending order where the server kept to its contract."""
+    """One answer, ascending where the server kept to its contract."""
 
     @property
     def ids(self) -> Sequence[int]:
-        """The ids, in the order received, reversed."""
+        """Every id of the answer, oldest first as received, those of `messageEmpty` included."""
 
     @property
-    def timestamps(self) -> Sequence[int]:
-        """POSIX seconds beside `ids`."""
+    def last_timestamp(self) -> int | None:
+        """POSIX seconds of the last dated message; None where there is none."""
 
     def records(self) -> Sequence[Record]:
         """Every message mapped. Costs CPU: call it off the event loop."""
@@ -45,6 +45,9 @@ class Page(Protocol):
 
 class History(Protocol):
     """The history of one chat."""
+
+    async def now(self) -> float:
+        """The server's clock, POSIX seconds: a machine whose clock runs ahead must not seal a day too early."""
 
     async def page(self, cursor: Cursor) -> Page:
         """Up to PAGE_SIZE messages from the cursor on. An empty page is the end; a short one is not.

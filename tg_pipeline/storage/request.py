@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
-from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
 from tg_pipeline.storage.atomic import make_directory, sync_directory, writing
 from tg_pipeline.storage.locks import try_lock_directory
@@ -44,7 +44,8 @@ class PendingRequest:
             self._drop_spools(day)
         for path in directory.glob("*.messages"):
             day, _, start = path.name.removesuffix(".messages").partition(".")
-            self.spool(date.fromisoformat(day), int(start))
+            if self.spool(date.fromisoformat(day), int(start)).started_over:
+                self.covered = {interval for interval in self.covered if interval[0] != int(start)}
 
     @classmethod
     def open(cls, spool_root: Path, slug: str, days: DayRange, *, now: int) -> Self:
@@ -99,6 +100,8 @@ class PendingRequest:
     def mark_covered(self, start: int, end: int) -> None:
         """Remember that every message dated start..end (end excluded) is in the spools."""
         if (start, end) not in self.covered:
+            if spool := self._spools.get((day_of(start), start)):
+                spool.sync()
             self._note("covered", f"{start} {end}")
             self.covered.add((start, end))
 

@@ -33,6 +33,8 @@ class DaySpool:
         self.last_id: int | None = None
         """The highest id. A reader that goes on after it misses nothing."""
         self.index = DayIndex()
+        self.started_over = False
+        """What an earlier process left was damaged before its end and thrown away."""
         self._ascending = True
         self._ids: set[int] | None = None
         self._participants: dict[int, bytes] = {}
@@ -71,6 +73,12 @@ class DaySpool:
         self._participants.update(seen)
         for record in records:
             self._note(record.id, record.body)
+
+    def sync(self) -> None:
+        """Put what was appended beyond the reach of a power cut."""
+        with writing(self._messages_path):
+            self._participants_file.sync()
+            self._messages_file.sync()
 
     def lines(self) -> Iterator[bytes]:
         """The messages, ascending by id, in bounded memory."""
@@ -136,6 +144,7 @@ class DaySpool:
             self._ids = None
 
     def _start_over(self) -> None:
+        self.started_over = True
         self._messages_file.cut(0)
         self._participants_file.cut(0)
         self.message_count = 0
@@ -156,6 +165,9 @@ class _Appended:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
 
     def append(self, lines: Sequence[bytes]) -> None:
         if not lines:

@@ -1,8 +1,8 @@
 """One session's connection to Telegram under one policy: every request of the project goes through `Connection.call`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from telethon.tl import types as tl
 from telethon.tl.functions.users import GetUsersRequest
@@ -15,6 +15,8 @@ from tg_pipeline.contracts.policy import CallPolicy
 from tg_pipeline.resilience.stack import resilient
 from tg_pipeline.telegram.errors import LOGIN_HINT
 from tg_pipeline.telegram.wire import Api, Wire
+
+T = TypeVar("T")
 
 
 class Connection:
@@ -37,7 +39,12 @@ class Connection:
             finally:
                 self.meter.connections = self._wire.connections
 
-        return await resilient(attempt, method=method, policy=self._policy, clock=self._clock, meter=self.meter)
+        return await self._stacked(attempt, method)
+
+    async def server_time(self) -> float:
+        """The server's clock in POSIX seconds, from the greeting that every connection begins with: no extra call."""
+        await self._stacked(self._wire.connect, "help.getConfig")
+        return self._clock.now() + self._wire.clock_offset
 
     async def own_id(self) -> int:
         """The account's user id; one call."""
@@ -45,6 +52,9 @@ class Connection:
         if not users or not isinstance(users[0], tl.User):
             raise SessionRevoked(f"The session belongs to no account. {LOGIN_HINT}")
         return int(users[0].id)
+
+    async def _stacked(self, attempt: Callable[[], Awaitable[T]], method: str) -> T:
+        return await resilient(attempt, method=method, policy=self._policy, clock=self._clock, meter=self.meter)
 
     async def close(self) -> None:
         """Disconnect; the object can be used again and will then connect anew."""

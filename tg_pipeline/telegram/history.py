@@ -29,6 +29,10 @@ class ChatHistory:
         self._username_checked = False
         self.peer = peer
 
+    async def now(self) -> float:
+        """The server's clock, POSIX seconds."""
+        return await self._connection.server_time()
+
     async def page(self, cursor: Cursor) -> "HistoryPage":
         """The up to 100 messages that follow the cursor, ascending.
 
@@ -78,16 +82,19 @@ class HistoryPage:
     """One answer. Nothing is mapped until asked for, so that the next request can leave first."""
 
     def __init__(self, answer: Any, slug: str, peer: Peer) -> None:
-        messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
-        self._messages = messages
         self._answer = answer
         self._mapper = MessageMapper(slug, peer)
-        self.ids: Sequence[int] = [m.id for m in answer.messages][::-1]
-        self.timestamps: Sequence[int] = [int(m.date.timestamp()) for m in messages]
+        self._messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
+        self.ids: Sequence[int] = [m.id for m in reversed(answer.messages)]
+
+    @property
+    def last_timestamp(self) -> int | None:
+        """POSIX seconds of the last dated message; None where there is none."""
+        return int(self._messages[-1].date.timestamp()) if self._messages else None
 
     def records(self) -> Sequence[Record]:
         """Every message mapped; `messageEmpty` (deleted, nothing but an id left) is no message and is left out."""
-        return [self._mapper.record(m, t) for m, t in zip(self._messages, self.timestamps, strict=True)]
+        return [self._mapper.record(m, int(m.date.timestamp())) for m in self._messages]
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
         """Users and chats the answer described, by marked id."""

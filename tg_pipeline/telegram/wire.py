@@ -7,6 +7,7 @@ chats, and on USER_MIGRATE discards the login (mtproto-facts: "What Telethon doe
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,11 @@ def session_from(text: str) -> StringSession:
     return session
 
 
-def build_client(session: StringSession, api: Api) -> TelegramClient:
-    """A Telethon client with all of its own sleeping, retrying and reconnecting switched off."""
+def build_client(session: StringSession, api: Api, *, for_login: bool = False) -> TelegramClient:
+    """A Telethon client with all of its own sleeping, retrying and reconnecting switched off.
+
+    `for_login` lets it follow a PHONE_MIGRATE once, and hear of the scanned QR code.
+    """
     return TelegramClient(
         session,
         api.id,
@@ -68,13 +72,13 @@ def build_client(session: StringSession, api: Api) -> TelegramClient:
         connection=api.proxy.transport if api.proxy else transports.ConnectionTcpFull,
         proxy=api.proxy.address if api.proxy else None,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        request_retries=0,
+        request_retries=int(for_login),
         connection_retries=0,
         retry_delay=0,
         auto_reconnect=False,
         flood_sleep_threshold=0,
         raise_last_call_error=True,
-        receive_updates=False,
+        receive_updates=for_login,
         base_logger="telethon",
     )
 
@@ -91,11 +95,12 @@ class Wire:
         self._client: TelegramClient | None = None
         self._connecting = asyncio.Lock()
         self.connections = 0
+        self.clock_offset = 0.0
+        """Seconds that the server's clock is ahead of this machine's, as of the last connect."""
 
     async def send(self, request: TLRequest, method: str) -> Any:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
-        async with self._connecting:
-            client = self._client or await self._connect(method)
+        client = await self.connect(method)
         try:
             return await client._sender.send(InvokeWithoutUpdatesRequest(request))  # noqa: SLF001
         except BaseException as error:
@@ -106,6 +111,11 @@ class Wire:
             if is_connection_fault(ours):
                 await self._drop(client)
             raise ours from error
+
+    async def connect(self, method: str = "help.getConfig") -> TelegramClient:
+        """The live client, connected now if it was not."""
+        async with self._connecting:
+            return self._client or await self._connect(method)
 
     async def close(self) -> None:
         """Disconnect. Safe to call twice."""
@@ -125,7 +135,8 @@ class Wire:
             )
             hello = client._init_request  # noqa: SLF001
             hello.query = GetConfigRequest()
-            await sender.send(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
+            config = await sender.send(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
+            self.clock_offset = config.date.timestamp() - time.time()
         except BaseException as error:
             await sender.disconnect()
             ours = self._ours(error, method)

@@ -1,0 +1,1 @@
+"""The one place that turns settings into plain objects and joins the rooms."""

@@ -1,0 +1,21 @@
+"""The archive and what is kept beside it, as the settings place them."""
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.state.peers import PeerCache
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.progress import Progress
+
+
+def day_store(settings: Settings) -> DayStore:
+    """The day files under DATA_URI."""
+    return DayStore(settings.data_root)
+
+
+def progress(settings: Settings) -> Progress:
+    """`progress.json` beside the day files; its lock is in the instance home."""
+    return Progress(settings.data_root, settings.home / "locks")
+
+
+def peer_cache(settings: Settings) -> PeerCache:
+    """What the accounts of this instance have learned of chats."""
+    return PeerCache(settings.home / "state" / "peers.sqlite")

@@ -1,0 +1,45 @@
+"""One fetch from beginning to end: what the CLI, the assets, schedules and backfills all call."""
+
+from datetime import UTC, datetime
+
+from tg_pipeline.bootstrap.archive import day_store, progress
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.telegram import logged_in
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.fetch import FetchReport, OnProgress
+from tg_pipeline.ingest.fetch import Fetch
+from tg_pipeline.storage.request import PendingRequest
+from tg_pipeline.telegram.history import ChatHistory
+
+
+async def fetch(
+    settings: Settings,
+    chat: RegisteredChat,
+    days: DayRange,
+    *,
+    on_progress: OnProgress | None = None,
+    clock: Clock | None = None,
+) -> FetchReport:
+    """Read the range to its end and commit every day of it.
+
+    Interrupted, the next call with the same chat and range goes on where this one stopped. Raises InputError for a
+    day in the future, LeaseUnavailable, and what `contracts.errors` lists; days committed before stay committed.
+    """
+    clock = clock or SystemClock()
+    days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
+    with PendingRequest.open(settings.home / "spool", chat.slug, days, now=int(clock.now())) as pending:
+        async with logged_in(settings, clock) as login:
+            peer = await login.resolver.resolve(chat.chat, expected_id=chat.id)
+            report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
+            return await Fetch(
+                ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
+                day_store(settings),
+                progress(settings),
+                pending,
+                report,
+                policy=settings.fetch_policy,
+                clock=clock,
+                on_progress=on_progress,
+            ).run()

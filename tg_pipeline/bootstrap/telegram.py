@@ -1,0 +1,59 @@
+"""From settings to a leased, connected login."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tg_pipeline.bootstrap.archive import peer_cache
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.clock import Clock
+from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.state.lease import lease
+from tg_pipeline.telegram.connection import Connection, connected
+from tg_pipeline.telegram.proxy import parse_proxy
+from tg_pipeline.telegram.resolver import Resolver
+from tg_pipeline.telegram.sessions import load_sessions
+from tg_pipeline.telegram.wire import Api, trust_server_key
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A connection that is this process's alone, and what its account knows of chats."""
+
+    connection: Connection
+    resolver: Resolver
+
+
+def telegram_api(settings: Settings) -> Api:
+    """The API credentials and the proxy; trusts a test server's key where one is set. SettingsError names what is missing."""
+    if settings.telegram_api_id is None or settings.telegram_api_hash is None:
+        missing = "TELEGRAM_API_ID" if settings.telegram_api_id is None else "TELEGRAM_API_HASH"
+        raise SettingsError(f"{missing} is not set. Get both at https://my.telegram.org and write them into .env.")
+    if settings.telegram_server_public_key is not None:
+        try:
+            trust_server_key(settings.telegram_server_public_key.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: {error}.") from error
+    proxy = parse_proxy(settings.telegram_proxy.get_secret_value()) if settings.telegram_proxy else None
+    return Api(settings.telegram_api_id, settings.telegram_api_hash.get_secret_value(), proxy)
+
+
+@asynccontextmanager
+async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Login]:
+    """Lease one of the sessions, whichever is free first, and connect with it.
+
+    Raises SettingsError, SessionMissing, LeaseUnavailable, and what connecting raises.
+    """
+    api = telegram_api(settings)
+    sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
+    what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"
+    async with lease(
+        settings.session_leases, list(sessions), what=what, wait_seconds=settings.lease_wait_seconds, clock=clock
+    ) as fingerprint:
+        async with connected(sessions[fingerprint].secret, api, settings.call_policy, clock) as connection:
+            cache = peer_cache(settings)
+            account = cache.account_of(fingerprint)
+            if account is None:
+                account = str(await connection.own_id())
+                cache.remember_account(fingerprint, account)
+            yield Login(connection, Resolver(connection, cache, account))

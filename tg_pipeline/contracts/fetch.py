@@ -1,0 +1,64 @@
+"""What a fetch is asked, says while it runs, and reports when it is done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.meter import CallMeter
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedDay:
+    """One day file as it stands after a commit. Counts compare it with the file that was there before."""
+
+    day: date
+    path: str
+    message_count: int
+    first_message_id: int | None
+    last_message_id: int | None
+    content_sha256: str
+    sealed: bool
+    size_bytes: int
+    added: int = 0
+    edited: int = 0
+    deleted: int = 0
+    changed: bool = True
+
+
+@dataclass(slots=True)
+class FetchReport:
+    """A range read to its end.
+
+    `days` are those committed by this call, in the order they were finished; `resumed_days` were committed by an
+    earlier, interrupted call of the same request and were not read again. `messages` counts what was read now,
+    `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that.
+    """
+
+    slug: str
+    chat_id: int
+    range: DayRange
+    days: list[CommittedDay] = field(default_factory=list)
+    resumed_days: list[date] = field(default_factory=list)
+    messages: int = 0
+    pages: int = 0
+    repeated: int = 0
+    rereads: int = 0
+    splits: int = 0
+    duration_seconds: float = 0.0
+    meter: CallMeter = field(default_factory=CallMeter)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """A moment of a running fetch, for progress bars and events. `committed` is set when a day was just finished."""
+
+    days_done: int
+    days_total: int
+    messages: int
+    calls: int
+    committed: CommittedDay | None = None
+
+
+OnProgress = Callable[[FetchProgress], None]
+"""Called on the event loop: after every page, and after every committed day. Must return quickly."""
