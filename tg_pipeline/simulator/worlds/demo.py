@@ -29,7 +29,9 @@ def build_world(seed: int, now: float, clock: Callable[[], float] = time.time) -
     History begins on 2023-01-01 and goes on for a year after `now`. It depends on `seed` alone: another `now` shows more or less
     of the same messages.
     """
-    user = tl.User(id=SELF_ID, is_self=True, access_hash=access_hash(seed, SELF_ID), first_name="Demo", phone="9996621234")
+    user = tl.User(
+        id=SELF_ID, is_self=True, access_hash=access_hash(seed, SELF_ID), first_name="Demo", phone="9996621234"
+    )
     last_day = max(FIRST_DAY, datetime.fromtimestamp(now, UTC).date()) + HORIZON
     days = [FIRST_DAY + timedelta(days=n) for n in range((last_day - FIRST_DAY).days + 1)]
     people = People(seed)

@@ -85,7 +85,8 @@ def full_channel(
 def full_basic_group(entity: tl.Chat, users: list[tl.User]) -> tl.messages.ChatFull:
     """The answer to messages.getFullChat."""
     members = [
-        tl.ChatParticipant(user_id=user.id, inviter_id=users[0].id, date=datetime.fromtimestamp(FOUNDED, UTC)) for user in users
+        tl.ChatParticipant(user_id=user.id, inviter_id=users[0].id, date=datetime.fromtimestamp(FOUNDED, UTC))
+        for user in users
     ]
     full = tl.ChatFull(
         id=entity.id,

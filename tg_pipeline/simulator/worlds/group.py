@@ -64,7 +64,9 @@ class GroupContent:
             return self._service(message_id, date, bits, action)
         kind = bits & 1023
         if kind < 24:  # noqa: PLR2004 -- the shares of the kinds stand here and in docs/simulator-worlds.md
-            return self._service(message_id, date, bits, self._action(rank, timestamp, bits), self._reply_to(rank, bits))
+            return self._service(
+                message_id, date, bits, self._action(rank, timestamp, bits), self._reply_to(rank, bits)
+            )
         fields = self._body(kind, rank, timestamp, bits)
         edited = timestamp + 1 + (bits >> 40) % 20
         if bits >> 10 & 15 == 0 and fields["message"]:
@@ -89,7 +91,9 @@ class GroupContent:
         if not self._forum:
             return ()
         return [
-            forum_topic(self._peer, self._ids.id_of(n + 1), title, self._sender(draw(self._seed, n + 1)), _ICON_COLOURS[n])
+            forum_topic(
+                self._peer, self._ids.id_of(n + 1), title, self._sender(draw(self._seed, n + 1)), _ICON_COLOURS[n]
+            )
             for n, title in enumerate(TOPICS)
         ]
 
@@ -185,7 +189,10 @@ class GroupContent:
             return {"message": "", "media": media.any_document(self._files | rank, timestamp, bits >> 32)}
         if kind < 173:
             votes = [bits >> 32 & 63, bits >> 38 & 63, bits >> 44 & 63]
-            return {"message": "", "media": media.poll(rank, "Which day suits you?", ["Monday", "вторник", "水曜日 🗓"], votes)}
+            return {
+                "message": "",
+                "media": media.poll(rank, "Which day suits you?", ["Monday", "вторник", "水曜日 🗓"], votes),
+            }
         if kind < 190:
             fields["via_bot_id"] = BOT_IDS_FROM + rank % 3
         elif kind < 210:
@@ -198,7 +205,9 @@ class GroupContent:
         elif kind < 226:
             fields["restriction_reason"] = [tl.RestrictionReason(platform="ios", reason="terms", text="Not shown here")]
         elif kind < 300:
-            fields["media"] = media.webpage("https://example.org/docs?q=%F0%9F%98%80", "The docs 👩‍💻", "Everything in one place")
+            fields["media"] = media.webpage(
+                "https://example.org/docs?q=%F0%9F%98%80", "The docs 👩‍💻", "Everything in one place"
+            )
         elif kind < 310:
             fields["mentioned"] = True
         return fields

@@ -77,13 +77,21 @@ def any_document(file_id: int, timestamp: int, bits: int) -> tl.MessageMediaDocu
     """A file, voice note, round video, video, animation, sticker or song, chosen by `bits`."""
     match bits % 8:
         case 0:
-            return document(file_id, timestamp, "audio/ogg", [tl.DocumentAttributeAudio(duration=bits % 90 + 1, voice=True)], voice=True)
+            return document(
+                file_id,
+                timestamp,
+                "audio/ogg",
+                [tl.DocumentAttributeAudio(duration=bits % 90 + 1, voice=True)],
+                voice=True,
+            )
         case 1:
             round_video = tl.DocumentAttributeVideo(duration=float(bits % 60 + 1), w=384, h=384, round_message=True)
             return document(file_id, timestamp, "video/mp4", [round_video], video=True, round=True)
         case 2:
             video = tl.DocumentAttributeVideo(duration=float(bits % 600 + 1), w=1280, h=720, supports_streaming=True)
-            return document(file_id, timestamp, "video/mp4", [video, tl.DocumentAttributeFilename("clip.mp4")], video=True)
+            return document(
+                file_id, timestamp, "video/mp4", [video, tl.DocumentAttributeFilename("clip.mp4")], video=True
+            )
         case 3:
             sticker = tl.DocumentAttributeSticker(alt="😎", stickerset=tl.InputStickerSetEmpty())
             return document(file_id, timestamp, "image/webp", [tl.DocumentAttributeImageSize(512, 512), sticker])
@@ -100,20 +108,27 @@ def plain(text: str) -> tl.TextWithEntities:
     return tl.TextWithEntities(text=text, entities=[])
 
 
-def poll(poll_id: int, question: str, answers: list[str], voters: list[int], *, quiz: bool = False, closed: bool = False) -> tl.MessageMediaPoll:
+def poll(
+    poll_id: int, question: str, answers: list[str], voters: list[int], *, quiz: bool = False, closed: bool = False
+) -> tl.MessageMediaPoll:
     """A poll with its results; `voters` counts per answer."""
     options = [bytes([index]) for index in range(len(answers))]
     return tl.MessageMediaPoll(
         poll=tl.Poll(
             id=poll_id,
             question=plain(question),
-            answers=[tl.PollAnswer(text=plain(text), option=option) for text, option in zip(answers, options, strict=True)],
+            answers=[
+                tl.PollAnswer(text=plain(text), option=option) for text, option in zip(answers, options, strict=True)
+            ],
             hash=0,
             quiz=quiz or None,
             closed=closed or None,
         ),
         results=tl.PollResults(
-            results=[tl.PollAnswerVoters(option=option, voters=count, recent_voters=[]) for option, count in zip(options, voters, strict=True)],
+            results=[
+                tl.PollAnswerVoters(option=option, voters=count, recent_voters=[])
+                for option, count in zip(options, voters, strict=True)
+            ],
             total_voters=sum(voters),
         ),
     )
@@ -141,9 +156,13 @@ def rare(bits: int) -> tl.TypeMessageMedia:
         case 0:
             return tl.MessageMediaGeo(geo=point)
         case 1:
-            return tl.MessageMediaVenue(geo=point, title="Kohvik", address="Pikk 1", provider="foursquare", venue_id="1", venue_type="")
+            return tl.MessageMediaVenue(
+                geo=point, title="Kohvik", address="Pikk 1", provider="foursquare", venue_id="1", venue_type=""
+            )
         case 2:
-            return tl.MessageMediaContact(phone_number="12025550143", first_name="Ana", last_name="Silva", vcard="", user_id=0)
+            return tl.MessageMediaContact(
+                phone_number="12025550143", first_name="Ana", last_name="Silva", vcard="", user_id=0
+            )
         case 3:
             return tl.MessageMediaDice(value=bits % 6 + 1, emoticon="🎲")
         case 4:

@@ -11,8 +11,42 @@ from tg_pipeline.simulator.worlds.draws import derive, draw
 USER_IDS_FROM = 600_000_000
 BOT_IDS_FROM = 700_000_000
 
-_FIRST = ("Ana", "Борис", "Chen", "Дарья", "Elif", "Фёдор", "Giulia", "حسن", "Ines", "ירון", "Kenji", "Łukasz", "Мария", "Noé", "Olga", "Priya")
-_LAST = ("Silva", "Ковалёв", "王", "Öztürk", "Rossi", "محمود", "Tanaka", "Nowak", None, "O'Neil", None, "Müller", "Іваненко", None, "García", "Patel")
+_FIRST = (
+    "Ana",
+    "Борис",
+    "Chen",
+    "Дарья",
+    "Elif",
+    "Фёдор",
+    "Giulia",
+    "حسن",
+    "Ines",
+    "ירון",
+    "Kenji",
+    "Łukasz",
+    "Мария",
+    "Noé",
+    "Olga",
+    "Priya",
+)
+_LAST = (
+    "Silva",
+    "Ковалёв",
+    "王",
+    "Öztürk",
+    "Rossi",
+    "محمود",
+    "Tanaka",
+    "Nowak",
+    None,
+    "O'Neil",
+    None,
+    "Müller",
+    "Іваненко",
+    None,
+    "García",
+    "Patel",
+)
 _PHOTO = tl.UserProfilePhotoEmpty()
 
 
@@ -29,7 +63,15 @@ class People:
         bits = draw(self._seed, user_id)
         if user_id >= BOT_IDS_FROM:
             name = f"helper{user_id - BOT_IDS_FROM}_bot"
-            return tl.User(id=user_id, access_hash=bits >> 1, first_name=name, username=name, bot=True, bot_info_version=1, photo=_PHOTO)
+            return tl.User(
+                id=user_id,
+                access_hash=bits >> 1,
+                first_name=name,
+                username=name,
+                bot=True,
+                bot_info_version=1,
+                photo=_PHOTO,
+            )
         if bits % 53 == 0:
             return tl.User(id=user_id, access_hash=bits >> 1, deleted=True)
         return tl.User(

@@ -90,7 +90,12 @@ FRAGMENTS: Sequence[Fragment] = (
     fragment("Thanks ", ("Ana", _mention(600_000_007)), "!"),
     fragment("No idea, sorry."),
     fragment(("spoiler: it was DNS", tl.MessageEntitySpoiler)),
-    fragment("Write to ", ("team@example.org", tl.MessageEntityEmail), " or call ", ("+1 202 555 0143", tl.MessageEntityPhone)),
+    fragment(
+        "Write to ",
+        ("team@example.org", tl.MessageEntityEmail),
+        " or call ",
+        ("+1 202 555 0143", tl.MessageEntityPhone),
+    ),
     fragment(("/start", tl.MessageEntityBotCommand), " does nothing for me"),
     fragment("Ça marche très bien chez nous, l’été dernier aussi."),
     fragment("Zażółć gęślą jaźń – ", ("test", _CODE), " passed"),

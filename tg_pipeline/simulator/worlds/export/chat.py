@@ -31,7 +31,7 @@ class ExportedChat:
     def __init__(
         self,
         entity: TypeChat,
-        username: str,
+        username: str | None,
         records: Sequence[Record],
         directory: Directory,
         attachments: Attachments,

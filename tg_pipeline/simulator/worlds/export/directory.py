@@ -12,14 +12,15 @@ from tg_pipeline.simulator.worlds.entities import access_hash, broadcast
 from tg_pipeline.simulator.worlds.export.fields import Fields
 from tg_pipeline.simulator.worlds.people import peers_of
 
-TypePeer = tl.PeerUser | tl.PeerChat | tl.PeerChannel
+PeerKey = tuple[type, int]
+"""Class and bare id: TL peers are not hashable."""
 
 _SEED = derive(0, "export")
 _UNNAMED_FROM = 900_000_000_000
 _OLD_USER, _OLD_CHAT = 1 << 32, 2 << 32
 
 
-def peer_of(reference: Any) -> TypePeer | None:
+def peer_of(reference: Any) -> tl.TypePeer | None:
     """The peer behind "user123", "channel123" or "chat123"; None where nobody is named.
 
     Exports before 2021 wrote a number: the id plus 1 << 32 for users, plus 2 << 32 for chats and channels.
@@ -39,7 +40,7 @@ class Directory:
     """The people of one export file."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[type[TypePeer], int], str | None] = {}
+        self._names: dict[PeerKey, str | None] = {}
         self._ids: dict[str, int] = {}
 
     def learn(self, message: Fields) -> None:
@@ -49,7 +50,7 @@ class Directory:
             if peer is not None:
                 self.name(peer, message.get(name_key))
 
-    def name(self, peer: TypePeer, name: Any) -> None:
+    def name(self, peer: tl.TypePeer, name: Any) -> None:
         """Remember one; the first name given stays."""
         text = name if isinstance(name, str) else None
         if self._names.setdefault(_key(peer), text) is None and text is not None:
@@ -69,7 +70,7 @@ class Directory:
         peers = {_key(peer): peer for message in messages for peer in peers_of(message)}
         return [self._entity(peer) for peer in peers.values()]
 
-    def _entity(self, peer: TypePeer) -> TypeChat:
+    def _entity(self, peer: tl.TypePeer) -> TypeChat:
         kind, bare_id = _key(peer)
         name = self._names.get((kind, bare_id))
         if kind is tl.PeerUser:
@@ -91,5 +92,7 @@ def user(user_id: int, name: str | None, **fields: Any) -> tl.User:
     )
 
 
-def _key(peer: TypePeer) -> tuple[type[TypePeer], int]:
-    return type(peer), peer.user_id if isinstance(peer, tl.PeerUser) else getattr(peer, "channel_id", None) or peer.chat_id
+def _key(peer: tl.TypePeer) -> PeerKey:
+    return type(peer), peer.user_id if isinstance(peer, tl.PeerUser) else getattr(
+        peer, "channel_id", None
+    ) or peer.chat_id

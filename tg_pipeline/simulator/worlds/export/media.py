@@ -57,7 +57,9 @@ class Attachments:
         return number(message, f"{key}_file_size", _INT64) or number(message, "file_size", _INT64)
 
     def _photo(self, index: int, message: Fields, date: Any) -> tl.Photo:
-        size = tl.PhotoSize(type="x", w=number(message, "width"), h=number(message, "height"), size=self._size(message, "photo"))
+        size = tl.PhotoSize(
+            type="x", w=number(message, "width"), h=number(message, "height"), size=self._size(message, "photo")
+        )
         file_id = self._lane | index
         return tl.Photo(id=file_id, access_hash=0, file_reference=b"", date=date, sizes=[size], dc_id=DC_ID)
 
@@ -86,7 +88,9 @@ def _attributes(message: Fields, kind: Any) -> list[tl.TypeDocumentAttribute]:
     found: list[tl.TypeDocumentAttribute] = [tl.DocumentAttributeFilename(name)]
     width, height, seconds = (number(message, key) for key in ("width", "height", "duration_seconds"))
     if kind == "sticker":
-        sticker = tl.DocumentAttributeSticker(alt=string(message, "sticker_emoji"), stickerset=tl.InputStickerSetEmpty())
+        sticker = tl.DocumentAttributeSticker(
+            alt=string(message, "sticker_emoji"), stickerset=tl.InputStickerSetEmpty()
+        )
         found += [sticker, tl.DocumentAttributeImageSize(width, height)]
     if kind == "animation":
         found.append(tl.DocumentAttributeAnimated())
@@ -131,7 +135,9 @@ def _degrees(place: Fields, key: str) -> float:
 
 
 def _contact(index: int, message: Fields) -> tl.TypeMessageMedia:  # noqa: ARG001
-    first, last, phone = (string(message["contact_information"], key) for key in ("first_name", "last_name", "phone_number"))
+    first, last, phone = (
+        string(message["contact_information"], key) for key in ("first_name", "last_name", "phone_number")
+    )
     return tl.MessageMediaContact(phone_number=phone, first_name=first, last_name=last, vcard="", user_id=0)
 
 

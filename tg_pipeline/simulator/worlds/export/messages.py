@@ -100,7 +100,10 @@ def _moment(exported: Fields, key: str) -> datetime | None:
 
 
 def _reactions(exported: Fields) -> tl.MessageReactions | None:
-    counted = [tl.ReactionCount(reaction=_reaction(fields), count=number(fields, "count")) for fields in objects(exported, "reactions")]
+    counted = [
+        tl.ReactionCount(reaction=_reaction(fields), count=number(fields, "count"))
+        for fields in objects(exported, "reactions")
+    ]
     return tl.MessageReactions(results=counted) if counted else None
 
 

@@ -78,7 +78,9 @@ def _entity(properties: Fields, offset: int, length: int) -> tl.TypeMessageEntit
             return tl.MessageEntityMentionName(offset, length, user_id=properties["user_id"])
         case "custom_emoji":
             document_id = str(properties.get("document_id"))
-            return tl.MessageEntityCustomEmoji(offset, length, document_id=int(document_id) if document_id.isdecimal() else 0)
+            return tl.MessageEntityCustomEmoji(
+                offset, length, document_id=int(document_id) if document_id.isdecimal() else 0
+            )
         case "blockquote":
             return tl.MessageEntityBlockquote(offset, length, collapsed=properties.get("collapsed") or None)
         case _:

@@ -1,0 +1,7 @@
+"""What can be wrong with an export."""
+
+from tg_pipeline.contracts.errors import InputError
+
+
+class ExportError(InputError):
+    """A file or folder is not a Telegram Desktop export that can be served; one sentence names the file and the place."""
