@@ -49,8 +49,9 @@ def writing(path: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise StorageError(f"{path} cannot be written: {reason}. What was there before is untouched.") from error
+        raise StorageError(
+            f"{path} cannot be written: {_reason(error)}. What was there before is untouched."
+        ) from error
 
 
 @contextmanager
@@ -59,8 +60,16 @@ def reading(path: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise StorageError(f"{path} cannot be read: {reason}.") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: object, error: OSError) -> StorageError:
+    """The sentence for a file that is there and cannot be read."""
+    return StorageError(f"{path} cannot be read: {_reason(error)}.")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
 
 
 @contextmanager

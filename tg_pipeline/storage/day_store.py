@@ -18,6 +18,7 @@ from tg_pipeline.contracts.chat import SLUG_PATTERN, SLUG_RULE, is_slug
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, DayFile, DayHeader
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.errors import InputError, StorageError
+from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import is_local, make_directory, reading, replace, sweep, writing
 from tg_pipeline.storage.layout import (
@@ -38,27 +39,6 @@ FILE_NAME = re.compile(r"discussions_(\d{4}-\d\d-\d\d)\.json")
 _YEAR_NAME = re.compile(r"\d{4}")
 
 
-@dataclass(frozen=True)
-class CommittedDay:
-    """What a commit left in the archive. `added`, `edited` and `deleted` count messages that this commit made so.
-
-    `changed` is False where the file already had these bytes; it was not touched then.
-    """
-
-    day: date
-    path: str
-    message_count: int
-    first_message_id: int | None
-    last_message_id: int | None
-    content_sha256: str
-    sealed: bool
-    added: int
-    edited: int
-    deleted: int
-    changed: bool
-    size_bytes: int
-
-
 class DayStore:
     """Day files under `root`, a local directory or any fsspec URL.
 
@@ -73,7 +53,9 @@ class DayStore:
         """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
         return self._chat_directory(slug) / f"{day.year:04}" / f"discussions_{day}.json"
 
-    def commit(self, slug: str, chat_id: int, day: date, spool: DaySpool | DayParts, *, sealed: bool, now: int) -> CommittedDay:
+    def commit(
+        self, slug: str, chat_id: int, day: date, spool: DaySpool | DayParts, *, sealed: bool, now: int
+    ) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
         Archived messages that the read lacks are kept and marked deleted at `now` (POSIX seconds). Once sealed, a day
@@ -89,7 +71,6 @@ class DayStore:
         day: date,
         records: Sequence[Record],
         participants: Mapping[int, dict[str, Any]],
-        now: int,  # noqa: ARG002 - called as `commit` is; nothing that an amendment writes is stamped
     ) -> CommittedDay:
         """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals."""
         with (

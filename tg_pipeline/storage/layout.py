@@ -15,7 +15,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.atomic import reading
+from tg_pipeline.storage.atomic import reading, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -228,8 +228,7 @@ def open_day(path: UPath) -> Iterator[DayReader]:
         stream = path.open("rb")
     except FileNotFoundError:
         raise
-    except OSError:
-        with reading(path):
-            raise
+    except OSError as error:
+        raise unreadable(path, error) from error
     with stream, reading(path):
         yield DayReader(stream, str(path))

@@ -61,9 +61,9 @@ class Merge:
     def _updated(self, archived: bytes, line: bytes) -> bytes:
         old = orjson.loads(archived)
         new = orjson.loads(line)
-        changed = content(old) != content(new)
+        changed = content_differs(old, new)
         self.edited += changed
-        new["edited"] = bool(changed or old["edited"] or new["edited"])
+        new["edited"] = changed or old["edited"] or new["edited"]
         new["edit_date"] = new["edit_date"] or old["edit_date"]
         return encode(new)
 
@@ -77,6 +77,6 @@ class Merge:
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
 
 
-def content(message: dict[str, Any]) -> dict[str, Any]:
-    """What somebody wrote or did: a change of it is an edit. A field that is absent counts as null."""
-    return {key: value for key, value in message.items() if value is not None and key not in _NOT_CONTENT}
+def content_differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether what somebody wrote or did has changed, which is an edit. A field that is absent counts as null."""
+    return any(new.get(key) != old.get(key) for key in (old.keys() | new.keys()) - _NOT_CONTENT)

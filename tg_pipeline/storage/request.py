@@ -43,8 +43,8 @@ class PendingRequest:
         for day in self.committed:
             self._drop_spools(day)
         for path in directory.glob("*.messages"):
-            day, _, start = path.name.removesuffix(".messages").partition(".")
-            if self.spool(date.fromisoformat(day), int(start)).started_over:
+            name, _, start = path.name.removesuffix(".messages").partition(".")
+            if self.spool(date.fromisoformat(name), int(start)).started_over:
                 self.covered = {interval for interval in self.covered if interval[0] != int(start)}
 
     @classmethod

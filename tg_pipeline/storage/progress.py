@@ -1,0 +1,150 @@
+"""`progress.json`: how far each chat has come, in a file that stays small whatever the archive's size."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+from upath import UPath
+
+from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION
+from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.storage.atomic import replace, unreadable, writing
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.locks import locked_file
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "progress.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DayProgress(_Part):
+    """A day that is open (today) or in flight."""
+
+    last_processed_msg_id: int
+
+
+class ChatProgress(_Part):
+    """`high_water_mark` is the highest message id that a committed day holds."""
+
+    high_water_mark: int | None = None
+    days: dict[date, DayProgress] = Field(default_factory=dict)
+
+
+class ProgressFile(_Part):
+    """The whole file."""
+
+    schema_version: str = Field(default=SCHEMA_VERSION, pattern=rf"^{SCHEMA_VERSION}$")
+    chats: dict[Slug, ChatProgress] = Field(default_factory=dict)
+
+
+class Progress:
+    """`<root>/progress.json`, safe under several writers on one machine: `lock_dir` (local) holds their lock.
+
+    A file that is missing or cannot be understood is rebuilt from the day files and never stops anybody; the next write
+    sets the latter aside as `progress.json.corrupt-N`.
+    """
+
+    def __init__(self, root: UPath, lock_dir: Path) -> None:
+        self._root = root
+        self._path = root / FILE_NAME
+        self._lock = lock_dir / f"{FILE_NAME}.lock"
+
+    def read(self) -> ProgressFile:
+        """The present state, without writing anything."""
+        return self._parsed() or _rebuilt(DayStore(self._root))
+
+    def problem(self) -> str | None:
+        """What is wrong with the file, or None. That there is none is nothing wrong."""
+        try:
+            self._parse()
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def advance(self, slug: str, day: date, last_id: int) -> None:
+        """The day is in flight and was read up to and including `last_id`. Costs two fsyncs: not for every page."""
+        with self._changing(slug) as chat:
+            chat.days[day] = DayProgress(last_processed_msg_id=last_id)
+
+    def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
+        """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
+        with self._changing(slug) as chat:
+            if sealed or last_id is None:
+                chat.days.pop(day, None)
+            else:
+                chat.days[day] = DayProgress(last_processed_msg_id=last_id)
+            if last_id is not None:
+                chat.high_water_mark = max(last_id, chat.high_water_mark or 0)
+
+    @contextmanager
+    def _changing(self, slug: str) -> Iterator[ChatProgress]:
+        with writing(self._path), locked_file(self._lock):
+            state = self._parsed()
+            if state is None:
+                self._set_aside()
+                state = _rebuilt(DayStore(self._root))
+            before = state.model_copy(deep=True)
+            yield state.chats.setdefault(slug, ChatProgress())
+            if state != before:
+                with replace(self._path) as stream:
+                    stream.write(orjson.dumps(state.model_dump(mode="json"), option=orjson.OPT_INDENT_2) + b"\n")
+
+    def _parse(self) -> ProgressFile:
+        """A FileNotFoundError where there is no file, a ValueError where it is none of ours."""
+        try:
+            text = self._path.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise unreadable(self._path, error) from error
+        return ProgressFile.model_validate(orjson.loads(text))
+
+    def _parsed(self) -> ProgressFile | None:
+        try:
+            return self._parse()
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            logger.warning("%s is not what it should be; it is rebuilt from the day files. %s", self._path, error)
+            return None
+
+    def _set_aside(self) -> None:
+        if not self._path.exists():
+            return
+        number = 1
+        while (aside := self._root / f"{FILE_NAME}.corrupt-{number}").exists():
+            number += 1
+        with replace(aside) as stream:
+            stream.write(self._path.read_bytes())
+        logger.warning("%s was kept as %s.", self._path, aside)
+
+
+def _rebuilt(store: DayStore) -> ProgressFile:
+    """What the day files tell: back from each chat's newest day to its last sealed day that has messages."""
+    state = ProgressFile()
+    for slug in store.slugs():
+        chat = state.chats.setdefault(slug, ChatProgress())
+        for day in reversed(list(store.days(slug))):
+            try:
+                header = store.header(slug, day)
+            except DayFileError as error:
+                logger.warning("Passed over while rebuilding %s: %s", FILE_NAME, error)
+                continue
+            if header is None or header.last_message_id is None:
+                continue
+            chat.high_water_mark = max(header.last_message_id, chat.high_water_mark or 0)
+            if header.sealed:
+                break
+            chat.days[day] = DayProgress(last_processed_msg_id=header.last_message_id)
+    return state

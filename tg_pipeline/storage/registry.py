@@ -1,0 +1,168 @@
+"""`chats.yaml`: the chats that are archived, as people write and read them.
+
+chats:
+  - slug: durov
+    chat: "@durov"
+    id: -1001006503122
+    start: 2025-01-01
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.errors import SettingsError
+
+CHATS = "chats"
+
+_LINK = re.compile(r"(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?|tg://resolve\?domain=", re.IGNORECASE)
+_PRIVATE_LINK = re.compile(r"c/(\d+)")
+_MARK_OF_CHANNELS = "-100"
+
+
+def load_registry(path: Path) -> list[RegisteredChat]:
+    """The registered chats in the order of the file; none where there is no file.
+
+    A SettingsError says file, line, field, value and what is allowed.
+    """
+    return [chat for chat, _ in parse_registry(path, read_text(path))]
+
+
+def read_text(path: Path) -> str:
+    """The file's text, empty where there is no file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.MappingNode]]:
+    """Every chat with its place in the text. PyYAML's C parser, because ruamel's takes a second for 2,000 chats."""
+    loader = yaml.CSafeLoader(text)
+    try:
+        chats = [_chat(path, loader, node) for node in _chat_nodes(path, loader.get_single_node())]
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        hint = (
+            " A name that begins with @ needs quotes." if "'@'" in str(error) or "start any token" in str(error) else ""
+        )
+        raise SettingsError(f"{path}{line}: this is not YAML: {error.problem}.{hint}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: this is not YAML: {error}.") from None
+    finally:
+        loader.dispose()
+    refuse_repeated(path, chats)
+    return chats
+
+
+def chats_node(root: yaml.Node | None) -> yaml.Node | None:
+    """The value of the top-level key `chats`."""
+    pairs: list[tuple[yaml.Node, yaml.Node]] = root.value if isinstance(root, yaml.MappingNode) else []
+    return next((value for key, value in pairs if key.value == CHATS), None)
+
+
+def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        raise SettingsError(f"{path}: the file must be a mapping with the one key `{CHATS}`.")
+    for key, _ in _fields(path, root):
+        if key.value != CHATS:
+            raise SettingsError(f"{path}{_line(key)}: unknown key {key.value!r}; allowed is `{CHATS}`.")
+    chats = chats_node(root)
+    if isinstance(chats, yaml.ScalarNode) and chats.tag.endswith(":null"):
+        return
+    if not isinstance(chats, yaml.SequenceNode):
+        raise SettingsError(f"{path}{_line(root)}: `{CHATS}` must be a list of chats, each beginning with `- slug:`.")
+    for node in chats.value:
+        if not isinstance(node, yaml.MappingNode):
+            raise SettingsError(f"{path}{_line(node)}: a chat must be a mapping such as `- slug: name`.")
+        yield node
+
+
+def _fields(path: Path, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    seen = set()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise SettingsError(f"{path}{_line(key)}: a key must be a word.")
+        if key.value in seen:
+            raise SettingsError(f"{path}{_line(key)}: the key {key.value!r} stands twice.")
+        seen.add(key.value)
+        yield key, value
+
+
+def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple[RegisteredChat, yaml.MappingNode]:
+    fields: dict[str, Any] = {}
+    lines: dict[str, yaml.Node] = {}
+    for key, value in _fields(path, node):
+        lines[key.value] = key
+        try:
+            fields[key.value] = loader.construct_object(value, deep=True)
+        except ValueError as error:
+            raise SettingsError(f"{path}{_line(key)}: {key.value} is {value.value!r}: {error}.") from None
+    if isinstance(fields.get("chat"), int):
+        fields["chat"] = str(fields["chat"])
+    try:
+        return RegisteredChat.model_validate(fields), node
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = str(problem["loc"][0])
+        where = f"{path}{_line(lines.get(field, node))}"
+        match problem["type"]:
+            case "extra_forbidden":
+                allowed = ", ".join(RegisteredChat.model_fields)
+                raise SettingsError(f"{where}: unknown key {field!r}; allowed are {allowed}.") from None
+            case "missing":
+                raise SettingsError(f"{where}: this chat has no {field!r}.") from None
+            case "string_type":
+                raise SettingsError(f"{where}: {field} must be text; put quotes around {fields[field]!r}.") from None
+            case _:
+                message = problem["msg"].removeprefix("Value error, ")
+                raise SettingsError(f"{where}: {field} is {fields[field]!r}: {message}.") from None
+
+
+def refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node | None]]) -> None:
+    """A SettingsError where two entries share a slug, or are the same chat under whatever names."""
+    seen: dict[tuple[str, str], RegisteredChat] = {}
+    for chat, node in chats:
+        for kind, name in _identities(chat):
+            if first := seen.get((kind, name)):
+                where = f"{path}{_line(node) if node else ''}"
+                raise SettingsError(f"{where}: {chat.slug} and {first.slug} have the same {kind}, {name}.")
+        seen.update(dict.fromkeys(_identities(chat), chat))
+
+
+def _identities(chat: RegisteredChat) -> set[tuple[str, str]]:
+    """What no two entries may share, in one notation: `@X`, `https://t.me/x` and `x` are one name."""
+    found = {("slug", chat.slug), _named(chat.chat)}
+    if chat.id is not None:
+        found.add(("id", str(chat.id)))
+    if chat.username is not None:
+        found.add(_named(chat.username))
+    return found
+
+
+def _named(text: str) -> tuple[str, str]:
+    rest = text.strip()
+    link = _LINK.match(rest)
+    if link:
+        rest = rest[link.end() :]
+        if private := _PRIVATE_LINK.match(rest):
+            return ("id", _MARK_OF_CHANNELS + private[1])
+        rest = re.split(r"[/?&#]", rest)[0]
+    if re.fullmatch(r"-?\d+", rest):
+        return ("id", rest)
+    return ("name", rest.removeprefix("@").casefold())
+
+
+def _line(node: yaml.Node) -> str:
+    return f", line {node.start_mark.line + 1}"

@@ -1,0 +1,115 @@
+"""Changes of `chats.yaml` by the program: whole lines, so that all else in the file stays as a person wrote it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from upath import UPath
+
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.errors import InputError, SettingsError
+from tg_pipeline.storage.atomic import make_directory, replace, writing
+from tg_pipeline.storage.locks import locked_directory
+from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_repeated
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_INDENT = 2
+_JOINERS = {"\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
+"""Not printable by themselves, and part of many emoji and of Persian words."""
+
+
+def add_chat(path: Path, chat: RegisteredChat) -> None:
+    """Add the chat at the end; the file is made where there is none. A SettingsError where it is registered already."""
+    with _editing(path) as edit:
+        refuse_repeated(path, [*edit.chats, (chat, None)])
+        edit.save([*(known for known, _ in edit.chats), chat], _with(edit.text, chat))
+
+
+def remove_chat(path: Path, slug: str) -> RegisteredChat:
+    """Take the chat out of the file and return it. An InputError where there is none of that slug."""
+    with _editing(path) as edit:
+        for chat, node in edit.chats:
+            if chat.slug == slug:
+                lines = edit.text.splitlines(keepends=True)
+                del lines[node.start_mark.line : _last_line(node) + 1]
+                edit.save([known for known, _ in edit.chats if known != chat], "".join(lines))
+                return chat
+    raise InputError(f"{slug!r} is not in {path}.")
+
+
+class _Edit:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.text = read_text(path)
+        self.chats = parse_registry(path, self.text)
+
+    def save(self, expected: list[RegisteredChat], text: str) -> None:
+        """Replace the file, once it is sure that the text says what was meant."""
+        try:
+            found = [chat for chat, _ in parse_registry(self._path, text)]
+        except SettingsError:
+            found = None
+        if found != expected:
+            raise SettingsError(
+                f"{self._path} is laid out in a way that can only be changed by hand; it was left alone."
+            )
+        with replace(UPath(self._path.resolve())) as stream:
+            stream.write(text.encode())
+
+
+@contextmanager
+def _editing(path: Path) -> Iterator[_Edit]:
+    with writing(path):
+        make_directory(path.absolute().parent)
+        with locked_directory(path.absolute().parent):
+            yield _Edit(path)
+
+
+def _with(text: str, chat: RegisteredChat) -> str:
+    node = chats_node(yaml.compose(text, Loader=yaml.CSafeLoader))
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    if node is None:
+        lines += [f"{CHATS}:\n", *_entry(chat, _INDENT)]
+    elif isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:
+        last = _last_line(node) + 1
+        lines[last:last] = _entry(chat, node.start_mark.column)
+    else:
+        line = node.start_mark.line
+        lines[line] = f"{CHATS}:\n"
+        lines[line + 1 : line + 1] = _entry(chat, _INDENT)
+    return "".join(lines)
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The last line that has something of the node on it; the marks of a block reach to where the next one begins."""
+    match node:
+        case yaml.MappingNode(value=[*_, (_, last)]) | yaml.SequenceNode(value=[*_, last]):
+            return _last_line(last)
+        case _:
+            return node.end_mark.line
+
+
+def _entry(chat: RegisteredChat, indent: int) -> list[str]:
+    values = chat.model_dump(mode="json", exclude_none=True)
+    lines = [f"{' ' * (indent + 2)}{key}: {_scalar(value, key)}\n" for key, value in values.items()]
+    lines[0] = f"{' ' * indent}- {lines[0].lstrip()}"
+    return lines
+
+
+def _scalar(value: str | int, key: str) -> str:
+    """Plain where YAML reads the same text or number back, else in double quotes."""
+    if isinstance(value, int) or key == "start" or (_PLAIN.fullmatch(value) and yaml.safe_load(value) == value):
+        return str(value)
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in {'"', "\\"}:
+        return f"\\{character}"
+    if character.isprintable() or character in _JOINERS:
+        return character
+    return f"\\U{ord(character):08X}"
