@@ -64,20 +64,25 @@ def test_what_stays_on_the_machine_passes(event: str, args: tuple[Any, ...]) -> 
     check(event, args)
 
 
+def refused() -> "pytest.RaisesExc[RuntimeError]":
+    # A worker of pytest-xdist was guarded at its birth, by a copy of the class that has no importable name.
+    return pytest.raises(RuntimeError, match="may talk to")
+
+
 def test_this_test_run_is_guarded() -> None:
-    with socket.socket() as client, pytest.raises(BeyondLoopbackError):
+    with socket.socket() as client, refused():
         client.connect((ELSEWHERE, 443))
-    with socket.socket() as client, pytest.raises(BeyondLoopbackError):
+    with socket.socket() as client, refused():
         client.connect_ex((ELSEWHERE, 443))
-    with socket.socket(type=socket.SOCK_DGRAM) as client, pytest.raises(BeyondLoopbackError):
+    with socket.socket(type=socket.SOCK_DGRAM) as client, refused():
         client.sendto(b"", (ELSEWHERE, 53))
-    with pytest.raises(BeyondLoopbackError):
+    with refused():
         socket.create_connection(("example.org", 443))
 
 
 @pytest.mark.parametrize("host", [ELSEWHERE, "example.org"])
 async def test_asyncio_is_guarded(host: str) -> None:
-    with pytest.raises(BeyondLoopbackError):
+    with refused():
         await asyncio.open_connection(host, 443)
 
 
