@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes .venv and installs what a lock file pins:   sh tools/install.sh runtime|dev
 #
-# Safe to interrupt: the stamp is written last and holds a checksum of all that decides the content of .venv.
+# Safe to interrupt: the stamp is written last and holds a checksum of all that decides the content of .venv; what an
+# interrupted pip left behind is thrown away, since pip takes a half-written package for a whole one.
 # PYTHON=... chooses the interpreter. Without it the newest supported one wins that can make a virtual environment.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ case $kind in
 esac
 venv=.venv
 stamp=$venv/.installed-$kind
+unfinished=$venv/.installing
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_REQUIRE_VIRTUALENV=1
 unset PYTHONDONTWRITEBYTECODE PIP_NO_COMPILE PYTHONPATH PYTHONHOME || true # a run pays every import: keep the bytecode
 
@@ -38,8 +40,9 @@ choose_python() {
         "Install one, or name one: make PYTHON=/path/to/python3.12 ..."
 }
 
-# A venv is kept if its Python and pip run and it is the version asked for; anything else is made anew.
+# A venv is kept if no pip died in it, its Python and pip run, and it is the version asked for; else it is made anew.
 is_usable() {
+    [ ! -e "$unfinished" ] || return 1
     is_supported "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1 || return 1
     [ -z "${PYTHON:-}" ] || [ "$(version_of "$PYTHON")" = "$(version_of "$venv/bin/python")" ]
 }
@@ -61,6 +64,10 @@ progress() {
         END { if (tty) printf "\r\033[K" > "/dev/stderr" }'
 }
 
+# One at a time: a second `make` waits here, and then finds the work done.
+exec 9<"$0"
+flock 9 2>/dev/null || true
+
 if ! is_usable; then
     python=$(choose_python)
     say "making $venv with Python $(version_of "$python") ($(command -v "$python"))"
@@ -72,16 +79,19 @@ elif [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(checksum)" ]; then
 fi
 
 rm -f "$venv"/.installed-*
+touch "$unfinished"
 say "installing $(grep -c '^[a-z0-9]' "$lock") packages pinned in $lock (a minute or two the first time)"
 log=$venv/install.log
 status=$({ { "$venv/bin/python" -m pip install --require-hashes --no-deps --no-color --progress-bar off -r "$lock" 2>"$log.err" \
     || echo failed >&3; } | tee "$log" | progress; } 3>&1)
 if [ -n "$status" ]; then
+    rm -f "$unfinished" # pip gave up by itself, which leaves whole packages
     cat "$log.err" >&2
     die "pip could not install $lock; the whole output is in $log. Run the same command again to go on."
 fi
 "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 "$venv/bin/python" -m compileall -q tg_pipeline
+rm "$unfinished"
 checksum >"$stamp"
 [ "$kind" = runtime ] || lock=requirements.lock checksum >"$venv/.installed-runtime"
 say "ready: $venv"
