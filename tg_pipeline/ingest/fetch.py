@@ -16,6 +16,7 @@ from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.days import day_end, day_of, day_start
+from tg_pipeline.contracts.errors import RetryableError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
@@ -100,9 +101,12 @@ class Fetch:
                 else:
                     return
 
-        async with asyncio.TaskGroup() as readers:
-            for _ in range(self._policy.pages_in_flight):
-                readers.create_task(reader())
+        try:
+            async with asyncio.TaskGroup() as readers:
+                for _ in range(self._policy.pages_in_flight):
+                    readers.create_task(reader())
+        except BaseExceptionGroup as group:
+            raise _worst(group) from None
 
     def _stolen(self) -> Segment | None:
         """The later half of a busy segment, cut while its reader is between two pages."""
@@ -233,3 +237,9 @@ class Fetch:
             self._on_progress(
                 FetchProgress(done, len(report.range), report.messages, report.meter.total_calls, committed)
             )
+
+
+def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What stopped the readers: of several, one that trying again would not mend."""
+    leaves = [e for error in group.exceptions for e in (error.exceptions if isinstance(error, BaseExceptionGroup) else (error,))]
+    return next((error for error in leaves if not isinstance(error, RetryableError)), leaves[0])

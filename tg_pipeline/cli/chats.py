@@ -1,0 +1,91 @@
+"""`tg-pipeline chats`: the registry of what is archived."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+@click.group()
+def chats() -> None:
+    """Add, list, show and remove the chats that are archived (chats.yaml)."""
+
+
+@chats.command()
+@click.argument("chat")
+@click.option("--slug", help="Name in paths and asset keys; default: the username.")
+def add(chat: str, slug: str | None) -> None:
+    """Register CHAT: @username, a t.me link, a numeric id or the title of one of your dialogs.
+
+    Checks that the account can read it, remembers its id, and lets its partitions begin on the day of its first message.
+    """
+    from tg_pipeline.bootstrap.chats import register
+    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.cli.running import run
+
+    settings = load_settings()
+    entry, details = run(register(settings, chat, slug))
+    since = f"history since {entry.start}" if entry.start else "no messages yet"
+    click.echo(f"Added {entry.slug}: {entry.title} (id {entry.id}), {since}.")
+    if details.migrated_from is not None:
+        click.echo(
+            f"It was a basic group before: its older history is a chat of its own. "
+            f"To archive that too: tg-pipeline chats add {details.migrated_from} --slug {entry.slug}-before"
+        )
+    _reload(settings)
+
+
+@chats.command(name="list")
+def list_chats() -> None:
+    """List the registered chats."""
+    from tg_pipeline.bootstrap.chats import registered
+    from tg_pipeline.bootstrap.settings import load_settings
+
+    settings = load_settings()
+    entries = registered(settings)
+    if not entries:
+        click.echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
+        return
+    table = Table("slug", "chat", "id", "title", "since")
+    for entry in entries:
+        table.add_row(entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date))
+    Console().print(table)
+
+
+@chats.command()
+@click.argument("chat")
+def show(chat: str) -> None:
+    """Show a chat's entry and what of it is archived."""
+    from tg_pipeline.bootstrap.archive import day_store
+    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.settings import load_settings
+
+    settings = load_settings()
+    entry = find_chat(settings, chat)
+    store = day_store(settings)
+    headers = [header for day in store.days(entry.slug) if (header := store.header(entry.slug, day))]
+    for key, value in entry.model_dump(mode="json").items():
+        click.echo(f"{key:10} {value if value is not None else '-'}")
+    if headers:
+        messages = sum(header.message_count for header in headers)
+        unsealed = sum(not header.sealed for header in headers)
+        click.echo(f"archived   {len(headers)} days, {headers[0].date} to {headers[-1].date}, {messages:,} messages, {unsealed} days still open")
+        click.echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
+    else:
+        click.echo("archived   nothing yet")
+
+
+@chats.command()
+@click.argument("slug")
+def remove(slug: str) -> None:
+    """Take SLUG off the registry. Its day files stay where they are."""
+    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.storage.registry_edit import remove_chat
+
+    settings = load_settings()
+    entry = remove_chat(settings.chats_path, slug)
+    click.echo(f"Removed {entry.slug}. Its files stay.")
+    _reload(settings)
+
+
+def _reload(settings: object) -> None:
+    """Filled in when the Dagster room offers it."""

@@ -1,0 +1,90 @@
+"""`tg-pipeline fetch`: a range of days, now, in this process."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tg_pipeline.cli.options import Day
+from tg_pipeline.cli.running import Terminated, run
+
+if TYPE_CHECKING:
+    from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
+
+
+@click.command()
+@click.argument("chat")
+@click.option("--from", "first", type=Day(), required=True, help="First UTC day, YYYY-MM-DD, today or yesterday.")
+@click.option("--to", "last", type=Day(), default="today", show_default=True, help="Last UTC day, included.")
+def fetch(chat: str, first: date, last: date) -> None:
+    """Fetch CHAT's days FROM..TO into daily JSON files.
+
+    CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same command
+    goes on where it stopped. Days that were fetched before are read again: edits and deletions since then are kept track of.
+    """
+    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.fetching import fetch as fetch_days
+    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.contracts.days import DayRange
+
+    settings = load_settings()
+    found = find_chat(settings, chat)
+    days = DayRange(first, last)
+    with _progress_bar(found.slug, len(days)) as on_progress:
+        try:
+            report = run(fetch_days(settings, found, days, on_progress=on_progress))
+        except (KeyboardInterrupt, Terminated):
+            click.echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
+            raise
+    _summarise(report)
+    _tell_dagster(found.slug, days)
+
+
+@contextmanager
+def _progress_bar(slug: str, days: int) -> Iterator["OnProgress"]:
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("days  {task.fields[messages]:,} messages  {task.fields[calls]} calls  {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(slug, total=days, messages=0, calls=0, rate=0.0)
+
+        def on_progress(moment: "FetchProgress") -> None:
+            elapsed = bar.tasks[task].elapsed or 0.0
+            rate = moment.messages / elapsed if elapsed else 0.0
+            bar.update(task, completed=moment.days_done, messages=moment.messages, calls=moment.calls, rate=rate)
+
+        yield on_progress
+
+
+def _summarise(report: "FetchReport") -> None:
+    changed = sum(day.changed for day in report.days)
+    parts = [
+        f"{report.slug} {report.range}: {len(report.days)} days, {report.messages:,} messages read",
+        f"{report.meter.total_calls} calls",
+        f"{changed} files written, {len(report.days) - changed} unchanged",
+        f"{report.duration_seconds:.1f} s",
+    ]
+    if report.resumed_days:
+        parts.insert(1, f"{len(report.resumed_days)} days kept from the interrupted run")
+    if report.meter.total_retries:
+        parts.append(f"{report.meter.total_retries} retries")
+    if report.meter.waited_seconds:
+        parts.append(f"waited {report.meter.waited_seconds:.0f} s as Telegram asked")
+    click.echo("; ".join(parts) + ".")
+
+
+def _tell_dagster(slug: str, days: object) -> None:
+    """Filled in when the Dagster room offers it."""

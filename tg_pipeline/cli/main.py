@@ -1,0 +1,69 @@
+"""`tg-pipeline`: one group of verbs, one way to fail.
+
+Exit codes: 0 done; 1 something is wrong with the archive, or trying again later may help; 2 bad input, or a person must
+act; 130 and 143 interrupted by Ctrl-C or SIGTERM.
+"""
+
+import logging
+import sys
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+
+from tg_pipeline.cli import chats, demo, fetch, login, simulate, verify
+from tg_pipeline.cli.running import Terminated
+from tg_pipeline.contracts.errors import FloodWaitError, LeaseUnavailable, RetryableError, TgPipelineError
+
+TRY_LATER = (RetryableError, FloodWaitError, LeaseUnavailable)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tg-pipeline")
+def cli() -> None:
+    """Collect Telegram chats as daily, complete, schema-versioned JSON files.
+
+    Settings come from the environment or .env; .env.example lists them.
+    Start with `tg-pipeline login`, then `tg-pipeline chats add @name`, then `tg-pipeline fetch @name --from DATE`.
+    """
+
+
+for verb in (login.login, chats.chats, fetch.fetch, verify.verify, simulate.simulate, demo.demo):
+    cli.add_command(verb)
+
+
+def main() -> None:
+    """Run a verb; turn what the project raises on purpose into a sentence and an exit code."""
+    _log_to_stderr()
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except Terminated:
+        sys.exit(143)
+    except BrokenPipeError:
+        sys.exit(1)
+    except TgPipelineError as error:
+        click.echo(f"tg-pipeline: {error}", err=True)
+        sys.exit(1 if isinstance(error, TRY_LATER) else 2)
+
+
+def _log_to_stderr() -> None:
+    from tg_pipeline.bootstrap.settings import load_settings
+
+    try:
+        level = load_settings().log_level
+    except TgPipelineError:
+        level = "INFO"  # the verb that needs the settings says what is wrong with them
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        handler = RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
+        handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("telethon").setLevel("ERROR")
