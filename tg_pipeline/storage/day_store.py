@@ -35,7 +35,7 @@ from tg_pipeline.storage.merge import Merge
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 
-FILE_NAME = re.compile(r"discussions_(\d{4}-\d\d-\d\d)\.json")
+_FILE_NAME = re.compile(r"discussions_\d{4}-\d\d-\d\d\.json")
 _YEAR_NAME = re.compile(r"\d{4}")
 
 
@@ -112,9 +112,11 @@ class DayStore:
     def days(self, slug: str) -> Iterator[date]:
         """The days that have a file, ascending."""
         for year in _names(self._chat_directory(slug), _YEAR_NAME):
-            for name in _names(self._chat_directory(slug) / year, FILE_NAME):
+            for name in _names(self._chat_directory(slug) / year, _FILE_NAME):
                 with suppress(ValueError):
-                    yield date.fromisoformat(name[len("discussions_") : -len(".json")])
+                    day = date.fromisoformat(name[len("discussions_") : -len(".json")])
+                    if f"{day.year:04}" == year:
+                        yield day
 
     def slugs(self) -> Iterator[str]:
         """The chats that have a directory, in alphabetical order."""
@@ -163,7 +165,7 @@ def _names(directory: UPath, pattern: re.Pattern[str]) -> list[str]:
     with reading(directory):
         try:
             return sorted(path.name for path in directory.iterdir() if pattern.fullmatch(path.name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
 

@@ -57,7 +57,7 @@ def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.Map
         )
         raise SettingsError(f"{path}{line}: this is not YAML: {error.problem}.{hint}") from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: this is not YAML: {error}.") from None
+        raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from None
     finally:
         loader.dispose()
     refuse_repeated(path, chats)

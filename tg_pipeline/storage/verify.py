@@ -1,0 +1,287 @@
+"""The proof of an archive: every file is read again and held to everything that the contract promises."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from itertools import zip_longest
+from pathlib import Path
+
+import orjson
+from pydantic import ValidationError
+from upath import UPath
+
+from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.day_file import DayHeader, Message, Participant
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.storage.atomic import is_temporary, reading
+from tg_pipeline.storage.day_index import DayIndex
+from tg_pipeline.storage.day_store import DayStore, archived
+from tg_pipeline.storage.layout import DayReader, first_problem, message_id
+from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
+
+
+class FindingKind(StrEnum):
+    """What can be wrong. Those of WARNINGS leave the archive complete and correct all the same."""
+
+    DAMAGED = "damaged"
+    SCHEMA = "schema"
+    ORDER = "order"
+    REPEATED = "repeated"
+    DATE = "date"
+    HEADER = "header"
+    THREADS = "threads"
+    PARTICIPANTS = "participants"
+    MISSING = "missing"
+    UNSEALED = "unsealed"
+    FOREIGN = "foreign"
+    PROGRESS = "progress"
+    LEFTOVER = "leftover"
+    INTERRUPTED = "interrupted"
+
+
+WARNINGS = frozenset({FindingKind.LEFTOVER, FindingKind.INTERRUPTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong. `slug` and `day` are None where it concerns the archive, or the chat, as a whole."""
+
+    slug: Slug | None
+    day: date | None
+    kind: FindingKind
+    detail: str
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the archive is complete and correct all the same."""
+        return self.kind in WARNINGS
+
+
+def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
+    """What lies in the archive beside the chats' directories."""
+    if problem := progress.problem():
+        yield Finding(None, None, FindingKind.PROGRESS, f"{store.root / FILE_NAME} cannot be understood: {problem}")
+    for path in _entries(store.root):
+        if path.name.startswith(f"{FILE_NAME}.corrupt-"):
+            yield Finding(None, None, FindingKind.LEFTOVER, f"{path} was set aside")
+        elif path.name != FILE_NAME and path.is_file():
+            yield _stray(None, path)
+
+
+def verify(
+    store: DayStore,
+    progress: Progress,
+    slug: Slug,
+    *,
+    today: date,
+    days: DayRange | None = None,
+    spool_root: Path | None = None,
+    on_day: Callable[[date], None] | None = None,
+) -> Iterator[Finding]:
+    """Everything that is wrong with one chat: all its days, or those of `days`, which must then all be there.
+
+    `today` is the current UTC day, the only one that may be unsealed. `spool_root` lets an interrupted fetch be told
+    from progress that points past the data. Reads line by line; calls `on_day` after each day file.
+    """
+    yield from _strays(store, slug)
+    present = [day for day in store.days(slug) if days is None or day in days]
+    yield from _missing(slug, present, days or (DayRange(present[0], present[-1]) if present else None), today)
+    headers: dict[date, DayHeader] = {}
+    for day in present:
+        yield from verify_day(store, slug, day)
+        header = _header(store, slug, day)
+        if header is not None:
+            yield from _shared_ids(store, slug, header, headers)
+            headers[day] = header
+            if not header.sealed and day < today:
+                yield Finding(slug, day, FindingKind.UNSEALED, "the day was not over when it was read: fetch it again")
+        if on_day is not None:
+            on_day(day)
+    interrupted = set(_interrupted(spool_root / slug)) if spool_root else set()
+    for request in sorted(interrupted):
+        yield Finding(
+            slug, None, FindingKind.INTERRUPTED, f"the fetch of {request.name.replace('_', '..')} was cut off"
+        )
+    yield from _progress(slug, progress.read().chats.get(slug), headers, whole=days is None, running=bool(interrupted))
+
+
+def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
+    """Everything that is wrong with one day file, one finding a kind: the first case and how many there are."""
+    path = store.path(slug, day)
+    try:
+        with archived(path) as reader:
+            if reader is None:
+                yield Finding(slug, day, FindingKind.MISSING, f"{path} does not exist")
+                return
+            check = _DayCheck(slug, day, reader)
+            try:
+                check.run()
+            finally:
+                yield from check.findings()
+    except StorageError as error:
+        yield Finding(slug, day, FindingKind.DAMAGED, str(error))
+
+
+class _DayCheck:
+    def __init__(self, slug: Slug, day: date, reader: DayReader) -> None:
+        self._slug = slug
+        self._day = day
+        self._reader = reader
+        self._index = DayIndex()
+        self._found: dict[FindingKind, tuple[str, int]] = {}
+
+    def findings(self) -> Iterator[Finding]:
+        for kind, (detail, count) in self._found.items():
+            more = f" (and {count - 1} more)" if count > 1 else ""
+            yield Finding(self._slug, self._day, kind, detail + more)
+
+    def run(self) -> None:
+        """Raises a DayFileError where the file's own hash, counts or layout do not hold."""
+        header = self._reader.header
+        if (header.chat, header.date) != (self._slug, self._day):
+            self._note(FindingKind.HEADER, f"it says that it holds {header.chat} on {header.date}")
+        first, last = self._messages()
+        if (header.first_message_id, header.last_message_id) != (first, last):
+            said = f"{header.first_message_id}..{header.last_message_id}"
+            self._note(FindingKind.HEADER, f"it says that its ids are {said}; they are {first}..{last}")
+        self._threads()
+        self._participants()
+
+    def _note(self, kind: FindingKind, detail: str) -> None:
+        first, count = self._found.get(kind, (detail, 0))
+        self._found[kind] = (first, count + 1)
+
+    def _messages(self) -> tuple[int | None, int | None]:
+        first = None
+        last = None
+        day = f"{self._day}T"
+        for line in self._reader.section("messages"):
+            try:
+                message = Message.model_validate_json(line)
+            except ValidationError as error:
+                self._note(FindingKind.SCHEMA, f"{line[:60]!r}: {first_problem(error)}")
+                continue
+            if not message.date.startswith(day):
+                self._note(FindingKind.DATE, f"message {message.id} is dated {message.date}")
+            if message.chat != self._slug:
+                self._note(FindingKind.HEADER, f"message {message.id} belongs to {message.chat}")
+            if last is not None and message.id <= last:
+                kind = FindingKind.REPEATED if message.id == last else FindingKind.ORDER
+                self._note(kind, f"message {message.id} stands after {last}")
+            first = message.id if first is None else first
+            last = message.id
+            self._index.add(message.id, message.__dict__)
+        return first, last
+
+    def _threads(self) -> None:
+        for line, expected in zip_longest(self._reader.section("threads"), self._index.thread_lines()):
+            if line != expected and (line is None or expected is None or _json(line) != orjson.loads(expected)):
+                self._note(FindingKind.THREADS, f"{_shown(line)} where the messages make it {_shown(expected)}")
+
+    def _participants(self) -> None:
+        last = None
+        for line in self._reader.section("participants"):
+            try:
+                someone = Participant.model_validate_json(line)
+            except ValidationError as error:
+                self._note(FindingKind.SCHEMA, f"{line[:60]!r}: {first_problem(error)}")
+                continue
+            if someone.id not in self._index.authors:
+                self._note(FindingKind.PARTICIPANTS, f"{someone.id} wrote nothing on this day")
+            if last is not None and someone.id <= last:
+                self._note(FindingKind.PARTICIPANTS, f"{someone.id} stands after {last}")
+            last = someone.id
+
+
+def _json(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _shown(line: bytes | None) -> str:
+    return line.decode(errors="replace")[:120] if line else "nothing"
+
+
+def _header(store: DayStore, slug: Slug, day: date) -> DayHeader | None:
+    try:
+        return store.header(slug, day)
+    except StorageError:
+        return None
+
+
+def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
+    """Ids that stand in two days. Ids rise with time, so that only days whose ids overlap need a second look."""
+    for other in earlier.values():
+        low = max(header.first_message_id or 0, other.first_message_id or 0)
+        high = min(header.last_message_id or -1, other.last_message_id or -1)
+        if low > high:
+            continue
+        try:
+            shared = _ids(store, slug, header.date, low, high) & _ids(store, slug, other.date, low, high)
+        except (StorageError, ValueError):
+            continue
+        if shared:
+            some = ", ".join(map(str, sorted(shared)[:5]))
+            yield Finding(slug, header.date, FindingKind.REPEATED, f"{len(shared)} stand on {other.date} too: {some}")
+
+
+def _ids(store: DayStore, slug: Slug, day: date, low: int, high: int) -> set[int]:
+    return {number for number in map(message_id, store.lines(slug, day)) if low <= number <= high}
+
+
+def _missing(slug: Slug, present: Iterable[date], days: DayRange | None, today: date) -> Iterator[Finding]:
+    """One finding a gap."""
+    there = set(present)
+    absent = [day for day in days or () if day not in there and day <= today]
+    while absent:
+        first = absent[0]
+        length = next((n for n, day in enumerate(absent) if day != first + timedelta(days=n)), len(absent))
+        detail = "has no file" if length == 1 else f"{length} days have no file, up to {absent[length - 1]}"
+        yield Finding(slug, first, FindingKind.MISSING, detail)
+        del absent[:length]
+
+
+def _strays(store: DayStore, slug: Slug) -> Iterator[Finding]:
+    """Whatever lies in the chat's directory and is no day file in its place."""
+    ours = {str(store.path(slug, day)) for day in store.days(slug)}
+    years = {store.path(slug, day).parent for day in store.days(slug)}
+    for path in _entries(store.root / slug):
+        if path.is_dir() and path in years:
+            yield from (_stray(slug, inner) for inner in _entries(path) if str(inner) not in ours)
+        else:
+            yield _stray(slug, path)
+
+
+def _stray(slug: Slug | None, path: UPath) -> Finding:
+    if is_temporary(path.name):
+        return Finding(slug, None, FindingKind.LEFTOVER, f"{path} was left by a run that was killed")
+    return Finding(slug, None, FindingKind.FOREIGN, f"{path} is no file of this archive")
+
+
+def _entries(directory: UPath) -> list[UPath]:
+    with reading(directory):
+        return sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else []
+
+
+def _interrupted(directory: Path) -> Iterator[Path]:
+    return directory.iterdir() if directory.is_dir() else iter(())
+
+
+def _progress(
+    slug: Slug, chat: ChatProgress | None, headers: Mapping[date, DayHeader], *, whole: bool, running: bool
+) -> Iterator[Finding]:
+    if chat is None:
+        return
+    highest = max((header.last_message_id or 0 for header in headers.values()), default=0)
+    if whole and (chat.high_water_mark or 0) > highest:
+        detail = f"the high-water mark is {chat.high_water_mark}; the archive ends with {highest}"
+        yield Finding(slug, None, FindingKind.PROGRESS, detail)
+    for day, pointer in () if running else chat.days.items():
+        header = headers.get(day)
+        if (whole or header) and pointer.last_processed_msg_id > ((header and header.last_message_id) or 0):
+            detail = f"progress points to message {pointer.last_processed_msg_id}, which the day does not hold"
+            yield Finding(slug, day, FindingKind.PROGRESS, detail)
