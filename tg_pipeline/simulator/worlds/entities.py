@@ -121,3 +121,12 @@ def forum_topic(
         from_id=creator,
         notify_settings=tl.PeerNotifySettings(),
     )
+
+
+def no_full_chat(last_id: int) -> tl.messages.ChatFull:
+    """A dialog with a user has no full chat: ask users.getFullUser.
+
+    Raises:
+        TypeError: always.
+    """
+    raise TypeError("a dialog with a user has no full chat")

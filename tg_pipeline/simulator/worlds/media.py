@@ -152,7 +152,7 @@ def webpage(url: str, title: str, description: str | None = None) -> tl.MessageM
 def rare(bits: int) -> tl.TypeMessageMedia:
     """One of the kinds that archivers tend to forget."""
     point = tl.GeoPoint(long=24.7536, lat=59.437, access_hash=bits & 0xFFFF)
-    match bits >> 44 & 7:
+    match bits >> 52 & 7:
         case 0:
             return tl.MessageMediaGeo(geo=point)
         case 1:

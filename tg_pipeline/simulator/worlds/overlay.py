@@ -168,6 +168,10 @@ class Overlay:
             ranks = JoinedRanks(ranks, added)
         return RemainingRanks(ranks, self._removals) if self._removals.positions else ranks
 
+    def discussion(self, post_id: int) -> tuple[int, int] | None:
+        """Where the comments to a channel's post hang: marked id of the linked group, and message id there."""
+        return self.base.discussion(post_id)
+
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document of this chat; None where there is no such file."""
         return self.base.file(file_id)

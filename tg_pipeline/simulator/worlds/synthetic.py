@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
 from zlib import crc32
 
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import TypeChat, TypeMessage
+from tg_pipeline.simulator.worlds.content import Content
 from tg_pipeline.simulator.worlds.draws import derive, draw
 from tg_pipeline.simulator.worlds.entities import full_channel, supergroup
 from tg_pipeline.simulator.worlds.ids import Gaps, IdPattern
@@ -19,22 +19,6 @@ from tg_pipeline.simulator.worlds.text import FRAGMENTS
 from tg_pipeline.simulator.worlds.timeline import DailyTimeline, Timeline, size_at
 
 DEFAULT_GAPS = Gaps(visible=47, missing=3)
-
-
-class Content(Protocol):
-    """Turns ranks into messages; a file of a message carries its rank in its id."""
-
-    def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
-        """The message of that rank; it never changes."""
-
-    def topics(self) -> Sequence[tl.ForumTopic]:
-        """Forum topics besides General."""
-
-    def replies(self, root_rank: int, size: int) -> Sequence[int]:
-        """Ranks below `size` in the thread that hangs under that rank, ascending."""
-
-    def file_rank(self, file_id: int) -> int | None:
-        """The rank whose message would hold that file."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +82,11 @@ class SyntheticChat:
             return ()
         return self.content.replies(rank, self.size(now))
 
+    def discussion(self, post_id: int) -> tuple[int, int] | None:
+        """The marked id of the linked group, and the id there of the post's copy, under which comments hang."""
+        rank = self.ids.rank_of(post_id)
+        return self.content.discussion(rank) if self.ids.id_of(rank) == post_id else None
+
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document of this chat, None where there is no such file."""
         rank = self.content.file_rank(file_id)
@@ -107,16 +96,16 @@ class SyntheticChat:
         return file_bytes(file_id) if file_id_of(message) == file_id else None
 
 
-class PlainContent:
+class PlainContent(Content):
     """The cheapest messages: a text of one fragment and the rank. For tests and benchmarks of bulk."""
 
     def __init__(self, seed: int, peer: tl.PeerChannel) -> None:
-        self._seed = derive(seed, "plain")
+        super().__init__(seed)
         self._peer = peer
         self._senders = [tl.PeerUser(USER_IDS_FROM + n) for n in range(256)]
 
     def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
-        """The message of that rank."""
+        """The message of that rank; it never changes."""
         bits = draw(self._seed, rank)
         piece = FRAGMENTS[bits & 31]
         return tl.Message(
@@ -128,20 +117,8 @@ class PlainContent:
             entities=[make(offset, length) for make, offset, length in piece.entities],
         )
 
-    def topics(self) -> Sequence[tl.ForumTopic]:
-        """None."""
-        return ()
 
-    def replies(self, root_rank: int, size: int) -> Sequence[int]:  # noqa: ARG002
-        """None."""
-        return ()
-
-    def file_rank(self, file_id: int) -> int | None:  # noqa: ARG002
-        """No files."""
-        return None
-
-
-def synthetic_chat(
+def synthetic_chat(  # noqa: PLR0913 -- all but the name have defaults
     username: str,
     *,
     seed: int = 0,

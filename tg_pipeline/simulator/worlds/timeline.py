@@ -53,7 +53,9 @@ class DailyTimeline:
         return day, rank - first, self._before[day + 1] - first
 
     def date(self, rank: int) -> int:
-        """The date of that rank, whether or not it has come yet."""
+        """The date of that rank, whether or not it has come yet; beyond the last, the midnight after the last day."""
+        if rank >= self.total:
+            return self._start + (len(self._before) - 1) * DAY_SECONDS
         day, position, count = self.place(rank)
         return self._start + day * DAY_SECONDS + self._second(rank, position, count)
 
@@ -64,7 +66,9 @@ class DailyTimeline:
         if timestamp >= self._start + (len(self._before) - 1) * DAY_SECONDS:
             return self.total
         day, second = divmod(ceil(timestamp) - self._start, DAY_SECONDS)
-        first, stop = self._before[day : day + 2] if day + 1 < len(self._before) else (self.total, self.total)
+        if day + 1 == len(self._before):
+            return self.total
+        first, stop = self._before[day : day + 2]
         count = stop - first
         return first + bisect_left(range(count), second, key=lambda k: self._second(first + k, k, count))
 
