@@ -61,10 +61,12 @@ class Merge:
     def _updated(self, archived: bytes, line: bytes) -> bytes:
         old = orjson.loads(archived)
         new = orjson.loads(line)
+        edited = old["edited"] or new["edited"]
+        edit_date = new["edit_date"] or old["edit_date"]
         changed = content_differs(old, new)
         self.edited += changed
-        new["edited"] = changed or old["edited"] or new["edited"]
-        new["edit_date"] = new["edit_date"] or old["edit_date"]
+        new["edited"] = changed or edited
+        new["edit_date"] = edit_date
         return encode(new)
 
     def _kept(self, number: int, archived: bytes) -> bytes:
@@ -78,5 +80,9 @@ class Merge:
 
 
 def content_differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether what somebody wrote or did has changed, which is an edit. A field that is absent counts as null."""
-    return any(new.get(key) != old.get(key) for key in (old.keys() | new.keys()) - _NOT_CONTENT)
+    """Whether what somebody wrote or did has changed, which is an edit. A field that is absent counts as null.
+
+    Changes `old`: laying the rest of `new` over it lets one comparison in C settle nearly every message.
+    """
+    old.update((key, new[key]) for key in _NOT_CONTENT if key in new)
+    return old != new and any(new.get(key) != old.get(key) for key in (old.keys() | new.keys()) - _NOT_CONTENT)

@@ -39,13 +39,6 @@ class PendingRequest:
         """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
         self._spools: dict[tuple[date, int], DaySpool] = {}
         trace.cut_torn_end()
-        self._note("resumed" if self.resumed else "started", str(now))
-        for day in self.committed:
-            self._drop_spools(day)
-        for path in directory.glob("*.messages"):
-            name, _, start = path.name.removesuffix(".messages").partition(".")
-            if self.spool(date.fromisoformat(name), int(start)).started_over:
-                self.covered = {interval for interval in self.covered if interval[0] != int(start)}
 
     @classmethod
     def open(cls, spool_root: Path, slug: str, days: DayRange, *, now: int) -> Self:
@@ -62,7 +55,22 @@ class PendingRequest:
             lock = try_lock_directory(directory)
             if lock is None:
                 raise LeaseUnavailable(f"Another process is fetching {slug} {days}; try again when it has ended.")
-            return cls(directory, lock, now)
+            request = cls(directory, lock, now)
+            try:
+                request._take_up(now)
+            except BaseException:
+                request.close()
+                raise
+            return request
+
+    def _take_up(self, now: int) -> None:
+        self._note("resumed" if self.resumed else "started", str(now))
+        for day in self.committed:
+            self._drop_spools(day)
+        for path in self._directory.glob("*.messages"):
+            name, _, start = path.name.removesuffix(".messages").partition(".")
+            if self.spool(date.fromisoformat(name), int(start)).started_over:
+                self.covered = {interval for interval in self.covered if interval[0] != int(start)}
 
     def __enter__(self) -> Self:
         return self

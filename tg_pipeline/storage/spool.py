@@ -44,7 +44,11 @@ class DaySpool:
             make_directory(directory)
             self._participants_file = _Appended(self._participants_path)
             self._messages_file = _Appended(self._messages_path)
-        self._recover()
+        try:
+            self._recover()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
