@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tg_pipeline.simulator.errors import SimulatorError
+from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.simulator.main import simulate
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -22,11 +22,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--latency-ms", default=0.0, show_default=True, help="Delay of every answer.")
 @click.option("--faults", type=FILE, help="Fault script, JSON; see docs/simulator.md.")
 @click.option("--journal", type=FILE, help="Append one JSON object a line for every request served.")
+@click.option("--password", help="Second factor that logging in asks for; none if not given.")
 def main(**arguments: Any) -> None:
     """Serve a simulated Telegram on 127.0.0.1 until SIGTERM or Ctrl-C."""
     try:
         simulate(**arguments)
-    except SimulatorError as error:
+    except InputError as error:
         click.echo(f"simulator: {error}", err=True)
         sys.exit(2)
 

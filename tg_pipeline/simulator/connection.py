@@ -17,6 +17,7 @@ from tg_pipeline.simulator.authorizations import Authorization
 from tg_pipeline.simulator.dispatch import refuse_unknown, serve
 from tg_pipeline.simulator.errors import RpcError
 from tg_pipeline.simulator.framing import Framing, FramingError, detect
+from tg_pipeline.simulator.handshake import Handshake, HandshakeError
 from tg_pipeline.simulator.mtproto import (
     EnvelopeError,
     Message,
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         self.authorization: Authorization | None = None
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._handshake: Handshake | None = None
         self._framing: Framing | None = None
         self._key_id = 0
         self._session_id = 0
@@ -74,7 +76,7 @@ class Connection(asyncio.Protocol):
         try:
             while self._framing and self._transport and (packet := self._framing.split(self._buffer)) is not None:
                 self._receive(packet)
-        except (FramingError, struct.error) as error:
+        except (FramingError, HandshakeError, struct.error) as error:
             log.warning("connection %d is closed, it sent garbage: %s", self.number, error)
             self.close()
 
@@ -140,6 +142,9 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, packet: bytes) -> None:
         key_id = int.from_bytes(packet[:8], "little")
+        if key_id == 0:
+            self._make_key(packet)
+            return
         authorization = self.server.authorizations.get(key_id)
         if authorization is None or authorization.dc_id != self.dc_id:
             self.send_transport_error(404)
@@ -155,6 +160,18 @@ class Connection(asyncio.Protocol):
         if self._accepts(message, authorization.salt):
             for inner in unpack(message):
                 self._handle(inner)
+
+    def _make_key(self, packet: bytes) -> None:
+        """One step of the handshake, which is not encrypted."""
+        if self._handshake is None:
+            self._handshake = Handshake()
+        answer = bytes(self._handshake.answer(BinaryReader(packet[20:]).tgread_object()))
+        if self._handshake.key:
+            self.server.authorizations.add(self._handshake.key, self.dc_id)
+            self._handshake = None
+        head = struct.pack("<qqi", 0, self._message_ids.next(answer=True), len(answer))
+        if self._transport and self._framing:
+            self._transport.write(self._framing.frame(head + answer))
 
     def _accepts(self, message: Message, salt: int) -> bool:
         """Whether message id and salt are in order; if not, the client is told what to correct and sends again."""

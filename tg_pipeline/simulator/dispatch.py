@@ -114,6 +114,8 @@ def _answer(call: Call) -> bytes:
         raise RpcError(400, "METHOD_NOT_SIMULATED")
     if not (handler.anonymous or call.authorization.logged_in):
         raise RpcError(401, "AUTH_KEY_UNREGISTERED")
+    if call.takeout_id is not None and call.takeout_id not in call.account.takeouts:
+        raise RpcError(400, "TAKEOUT_INVALID")
     return pack(handler.answer(call))
 
 

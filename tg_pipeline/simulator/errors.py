@@ -1,5 +1,7 @@
 """What the simulated server answers when it refuses a request."""
 
+from tg_pipeline.contracts.errors import InputError
+
 
 class RpcError(Exception):
     """A refusal that reaches the client as `rpc_error` with this code and message.
@@ -14,5 +16,5 @@ class RpcError(Exception):
         self.message = message
 
 
-class SimulatorError(Exception):
+class SimulatorError(InputError):
     """The simulator was asked for something it cannot do; the message is one sentence for its user."""

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import orjson
 
-from tg_pipeline.simulator.errors import SimulatorError
+from tg_pipeline.simulator import control
 from tg_pipeline.simulator.faults import FaultScript, load_script
-from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
-from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, Options, Server
+from tg_pipeline.simulator.server import Options, Server
 from tg_pipeline.simulator.world import World
-from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.simulator.worlds import build_world, exported_world
 
 
 def simulate(
@@ -25,6 +24,7 @@ def simulate(
     latency_ms: float = 0,
     faults: Path | None = None,
     journal: Path | None = None,
+    password: str | None = None,
 ) -> None:
     """Serve the exports, or the demo world where there are none; print one JSON line when ready; return at the signal.
 
@@ -35,19 +35,18 @@ def simulate(
         latency_ms: delay of every answer in milliseconds.
         faults: JSON file with a fault script (see `FaultScript`).
         journal: file to append one JSON object to for every request.
+        password: second factor that a login by code or QR asks for.
 
     Raises:
-        SimulatorError: something in the arguments cannot be used; the message is for the user.
+        InputError: something in the arguments cannot be used; the message is for the user.
     """
     script = load_script(faults) if faults else FaultScript()
-    options = Options(seed=seed, latency=latency_ms / 1000, journal=journal, faults=script)
+    options = Options(seed=seed, latency=latency_ms / 1000, journal=journal, faults=script, password=password)
     asyncio.run(serve(_world(exports, seed), options, port))
 
 
 def _world(exports: Sequence[Path], seed: int) -> World:
-    if exports:
-        raise SimulatorError("exports cannot be served yet")
-    return build_world(seed, time.time())
+    return exported_world(exports) if exports else build_world(seed, time.time())
 
 
 async def serve(world: World, options: Options, port: int = 0) -> None:
@@ -58,25 +57,8 @@ async def serve(world: World, options: Options, port: int = 0) -> None:
     server = Server(world, options)
     await server.start(port)
     try:
-        sys.stdout.write(orjson.dumps(_announcement(server)).decode() + "\n")
+        sys.stdout.write(orjson.dumps(control.describe(server) | {"session": server.new_session()}).decode() + "\n")
         sys.stdout.flush()
         await stopped.wait()
     finally:
         await server.stop()
-
-
-def _announcement(server: Server) -> dict[str, object]:
-    now = server.options.clock()
-    return {
-        "host": server.host,
-        "port": server.ports[HOME_DC],
-        "api_id": API_ID,
-        "api_hash": API_HASH,
-        "session": server.new_session(),
-        "public_key": str(PUBLIC_KEY_PATH),
-        "chats": [
-            {"username": chat.username, "messages": chat.size(now)}
-            for chat in server.world.chats.values()
-            if chat.username
-        ],
-    }

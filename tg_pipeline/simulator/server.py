@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tg_pipeline.simulator import control
+from tg_pipeline.simulator.account import Account
 from tg_pipeline.simulator.authorizations import Authorizations, session_text
 from tg_pipeline.simulator.connection import Connection
 from tg_pipeline.simulator.errors import SimulatorError
 from tg_pipeline.simulator.faults import Faults, FaultScript
 from tg_pipeline.simulator.journal import Journal
 from tg_pipeline.simulator.methods.history import HistoryRules
+from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
 from tg_pipeline.simulator.serialiser import People, Serialised, Serialiser
 from tg_pipeline.simulator.world import World
 
@@ -29,13 +32,14 @@ API_HASH = "0123456789abcdef0123456789abcdef"
 class Options:
     """How a server behaves, besides the world it serves.
 
-    `seed` decides the session strings. `latency` in seconds delays every answer. `journal` is a
-    file to append to. `rules` turn round what is not certain of Telegram's history. `forbid_duplicates` kills a key
-    that two connections use at once, as Telegram does. `clock` (POSIX seconds) says what time it is in the world,
-    `monotonic` (seconds) drives the token buckets of the faults.
+    `seed` decides the session strings. `password` is the account's second factor, if it has one. `latency` in seconds
+    delays every answer. `journal` is a file to append to. `rules` turn round what is not certain of Telegram's history.
+    `forbid_duplicates` kills a key that two connections use at once, as Telegram does. `clock` (POSIX seconds) says
+    what time it is in the world, `monotonic` (seconds) drives the token buckets of the faults.
     """
 
     seed: int = 0
+    password: str | None = None
     latency: float = 0.0
     journal: Path | None = None
     faults: FaultScript = field(default_factory=FaultScript)
@@ -46,23 +50,39 @@ class Options:
 
 
 class Server:
-    """A Telegram of one account."""
+    """A Telegram of one account, listening on 127.0.0.1 and nowhere else."""
+
+    host = HOST
+    api_id = API_ID
+    api_hash = API_HASH
+    public_key = PUBLIC_KEY_PATH
+    home_dc = HOME_DC
 
     def __init__(self, world: World, options: Options) -> None:
         self.world = world
         self.options = options
-        self.host = HOST
         self.ports: dict[int, int] = {}
         self.journal = Journal(options.journal)
         self.faults = Faults(options.monotonic)
         self.faults.load(options.faults)
         self.authorizations = Authorizations(options.seed)
+        self.account = Account(world.self_user, options.password)
         self.people = People()
         self.serialiser = Serialiser(self.people)
         self.last_pages: dict[int, list[Serialised]] = {}
         self.connections: set[Connection] = set()
         self._accepted = 0
         self._listeners: list[asyncio.Server] = []
+
+    @property
+    def port(self) -> int:
+        """The port of the home data centre."""
+        return self.ports[HOME_DC]
+
+    @property
+    def control_port(self) -> int:
+        """The port of the control server."""
+        return _port_of(self._listeners[-1])
 
     async def start(self, port: int = 0) -> None:
         """Listen: the home data centre on `port` (0: any free one), the other on a free one.
@@ -71,6 +91,7 @@ class Server:
         """
         for dc_id, wanted in ((HOME_DC, port), (AWAY_DC, 0)):
             self.ports[dc_id] = await self._listen(dc_id, wanted)
+        self._listeners.append(await control.listen(self, HOST))
 
     async def _listen(self, dc_id: int, port: int) -> int:
         def accept() -> Connection:
@@ -82,7 +103,7 @@ class Server:
         except OSError as error:
             raise SimulatorError(f"port {port} of {HOST} cannot be used: {error.strerror}") from error
         self._listeners.append(listener)
-        return int(listener.sockets[0].getsockname()[1])
+        return _port_of(listener)
 
     async def stop(self) -> None:
         """Stop listening and drop every connection."""
@@ -95,4 +116,8 @@ class Server:
 
     def new_session(self) -> str:
         """A StringSession of the account, logged in, never used before."""
-        return session_text(self.authorizations.issue(HOME_DC), HOST, self.ports[HOME_DC])
+        return session_text(self.authorizations.issue(HOME_DC), HOST, self.port)
+
+
+def _port_of(listener: asyncio.Server) -> int:
+    return int(listener.sockets[0].getsockname()[1])

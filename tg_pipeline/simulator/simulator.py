@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tg_pipeline.simulator.errors import SimulatorError
 from tg_pipeline.simulator.faults import Faults
 from tg_pipeline.simulator.journal import Entry
-from tg_pipeline.simulator.rsa_key import PUBLIC_KEY_PATH
-from tg_pipeline.simulator.server import API_HASH, API_ID, HOME_DC, HOST, Options, Server
+from tg_pipeline.simulator.server import Options, Server
 from tg_pipeline.simulator.world import World
 
 T = TypeVar("T")
@@ -21,37 +22,52 @@ class Simulator:
     Starts and stops in milliseconds. All attributes may be used from the caller's thread.
     """
 
-    host = HOST
-    api_id = API_ID
-    api_hash = API_HASH
-    public_key = PUBLIC_KEY_PATH
+    host = Server.host
+    api_id = Server.api_id
+    api_hash = Server.api_hash
+    public_key = Server.public_key
 
     def __init__(self, world: World, *, port: int = 0, **options: Any) -> None:
         self.world = world
         self._wanted_port = port
         self._options = Options(**options)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
+        self._ready: Future[Server] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="simulator", daemon=True)
+
+    async def _serve(self) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        server = Server(self.world, self._options)
+        try:
+            await server.start(self._wanted_port)
+        except SimulatorError as error:
+            self._ready.set_exception(error)
+        else:
+            self._ready.set_result(server)
+            await self._stopped.wait()
+        finally:
+            await server.stop()
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.server = self.call(lambda: Server(self.world, self._options))
-        asyncio.run_coroutine_threadsafe(self.server.start(self._wanted_port), self._loop).result()
+        self.server = self._ready.result()
         self.session = self.new_session()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
-        self._loop.close()
 
     @property
     def port(self) -> int:
         """The port of the home data centre."""
-        return self.server.ports[HOME_DC]
+        return self.server.port
+
+    @property
+    def control(self) -> int:
+        """The control port."""
+        return self.server.control_port
 
     @property
     def journal(self) -> list[Entry]:

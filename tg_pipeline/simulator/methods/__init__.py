@@ -4,7 +4,36 @@ A handler takes a `Call` and returns the answer: a TL object, a Bool, a list, or
 It refuses by raising RpcError.
 """
 
-from tg_pipeline.simulator.methods import config, history, peers, updates
+from tg_pipeline.simulator.methods import (
+    by_id,
+    config,
+    dialogs,
+    files,
+    history,
+    login,
+    password,
+    peers,
+    qr,
+    takeout,
+    threads,
+    updates,
+)
 from tg_pipeline.simulator.methods.registry import HANDLERS, Call, Handler
 
-__all__ = ["HANDLERS", "Call", "Handler", "config", "history", "peers", "updates"]
+__all__ = [
+    "HANDLERS",
+    "Call",
+    "Handler",
+    "by_id",
+    "config",
+    "dialogs",
+    "files",
+    "history",
+    "login",
+    "password",
+    "peers",
+    "qr",
+    "takeout",
+    "threads",
+    "updates",
+]

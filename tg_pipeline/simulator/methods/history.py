@@ -73,16 +73,18 @@ def whole_history(chat: Chat, now: float) -> Paged:
     )
 
 
-def messages_answer(call: Call, chat: Chat, messages: Sequence[Serialised], count: int) -> bytes:
-    """`messages`, newest first, as the class that Telegram uses for this kind of chat, with all whom they mention."""
-    if isinstance(chat.peer, tl.PeerChannel):
+def messages_answer(
+    call: Call, chats: Sequence[Chat], messages: Sequence[Serialised], count: int, *, in_channel: bool
+) -> bytes:
+    """`messages` as the class that Telegram uses for this kind of chat, with `chats` and all whom they mention."""
+    if in_channel:
         head = struct.pack("<IIii", tl.messages.ChannelMessages.CONSTRUCTOR_ID, 0, PTS, count)
     elif len(messages) == count:
         head = struct.pack("<I", tl.messages.Messages.CONSTRUCTOR_ID)
     else:
         head = struct.pack("<IIi", tl.messages.MessagesSlice.CONSTRUCTOR_ID, 0, count)
     people = call.server.people
-    mentioned = [people.remember(chat.entity)]
+    mentioned = [people.remember(chat.entity) for chat in chats]
     for message in messages:
         mentioned.extend(message.people)
     return b"".join((head, vector([message.body for message in messages]), NO_TOPICS, people.vectors(mentioned)))
@@ -99,7 +101,7 @@ def get_history(call: Call) -> object:
     if call.page_fault:
         page = spoil(call, chat_id, page)
     call.server.last_pages[chat_id] = page
-    return messages_answer(call, chat, page, history.size)
+    return messages_answer(call, [chat], page, history.size, in_channel=isinstance(chat.peer, tl.PeerChannel))
 
 
 def spoil(call: Call, chat_id: int, page: list[Serialised]) -> list[Serialised]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tg_pipeline.simulator.world import World
 
 if TYPE_CHECKING:
+    from tg_pipeline.simulator.account import Account
     from tg_pipeline.simulator.authorizations import Authorization
     from tg_pipeline.simulator.connection import Connection
     from tg_pipeline.simulator.server import Server
@@ -38,6 +39,11 @@ class Call:
     def world(self) -> World:
         """The chats served."""
         return self.server.world
+
+    @property
+    def account(self) -> "Account":
+        """The account that logs in."""
+        return self.server.account
 
 
 @dataclass(frozen=True)
