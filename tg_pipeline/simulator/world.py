@@ -63,9 +63,6 @@ class Chat(Protocol):
     def replies(self, root_id: int, now: float) -> Sequence[int]:
         """Ranks, ascending, of the messages in the thread (or topic) that hangs under `root_id` in *this* chat."""
 
-    def discussion(self, post_id: int) -> tuple[int, int] | None:
-        """Where the comments to a channel's post hang: the linked group's marked id, and the id of the post's copy there."""
-
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document of this chat; None where there is no such file."""
 

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 
-from telethon import utils
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import TypeMessage
 from tg_pipeline.simulator.worlds import media
 from tg_pipeline.simulator.worlds.bodies import POSTS
-from tg_pipeline.simulator.worlds.comments import comment_ranks, copy_rank
+from tg_pipeline.simulator.worlds.comments import comment_ranks
 from tg_pipeline.simulator.worlds.content import Content
 from tg_pipeline.simulator.worlds.draws import draw
-from tg_pipeline.simulator.worlds.ids import IdPattern
 from tg_pipeline.simulator.worlds.reactions import reactions
 from tg_pipeline.simulator.worlds.timeline import DailyTimeline
 
@@ -49,15 +47,12 @@ class AlbumTimeline(DailyTimeline):
 class ChannelContent(Content):
     """Posts with views, reactions, albums, authors and comment counts. Rank 0 creates the channel."""
 
-    def __init__(
-        self, seed: int, entity: tl.Channel, timeline: AlbumTimeline, group_id: int, group_ids: IdPattern
-    ) -> None:
-        """`group_id` and `group_ids` are those of the linked group."""
+    def __init__(self, seed: int, entity: tl.Channel, timeline: AlbumTimeline, group_id: int) -> None:
+        """`group_id` is the bare id of the linked group."""
         super().__init__(seed)
         self._entity = entity
         self._timeline = timeline
         self._group_id = group_id
-        self._group_ids = group_ids
 
     def message(self, rank: int, message_id: int, timestamp: int) -> TypeMessage:
         """The message of that rank; it never changes."""
@@ -106,13 +101,6 @@ class ChannelContent(Content):
         """The ranks in the linked group of the comments under that post."""
         posts = self._timeline.album(root) or (root,)
         return [*chain.from_iterable(comment_ranks(post) for post in posts)]
-
-    def discussion(self, rank: int) -> tuple[int, int] | None:
-        """The marked id of the linked group, and the id there of the post's copy, under which comments hang."""
-        root = self.root(rank)
-        if root is None:
-            return None
-        return utils.get_peer_id(tl.PeerChannel(self._group_id)), self._group_ids.id_of(copy_rank(root))
 
     def _replies_info(self, rank: int, album: range | None) -> tl.MessageReplies | None:
         if album is not None and rank != album.start:

@@ -29,10 +29,6 @@ class Content(ABC):
         """Ranks below `size` in the thread under that rank, ascending."""
         return ()
 
-    def discussion(self, rank: int) -> tuple[int, int] | None:  # noqa: ARG002 -- there is none
-        """The marked id of the linked group, and the id there of the post's copy, under which comments hang."""
-        return None
-
     def file_rank(self, file_id: int) -> int | None:
         """The rank whose message would hold that file; None for a file of another chat."""
         return file_id & 0xFFFF_FFFF if file_id >> 32 == self._lane >> 32 else None

@@ -11,7 +11,6 @@ from tg_pipeline.simulator.world import World
 from tg_pipeline.simulator.worlds.bodies import FOREIGN_CHANNEL_ID
 from tg_pipeline.simulator.worlds.channel import AlbumTimeline, ChannelContent
 from tg_pipeline.simulator.worlds.comments import DiscussionTimeline
-from tg_pipeline.simulator.worlds.content import Content
 from tg_pipeline.simulator.worlds.dialog import DialogContent
 from tg_pipeline.simulator.worlds.discussion import DiscussionContent
 from tg_pipeline.simulator.worlds.draws import derive, draw
@@ -48,8 +47,8 @@ ACCOUNT_SEQUENCE = 3
 def build_world(seed: int, now: float, clock: Callable[[], float] = time.time) -> World:
     """The demo world as a server started at `now` (POSIX seconds) shows it; every chat is an `Overlay` on `clock`.
 
-    History begins on 2023-01-01 and goes on for a year after `now`. It depends on `seed` alone: another `now` shows more
-    or less of the same messages.
+    History begins on 2023-01-01 and goes on for a year after `now`. It depends on `seed` alone: another `now` shows
+    more or less of the same messages.
     """
     last_day = max(FIRST_DAY, datetime.fromtimestamp(now, UTC).date()) + HORIZON
     demo = _Demo(seed, [FIRST_DAY + timedelta(days=n) for n in range((last_day - FIRST_DAY).days + 1)])
@@ -112,7 +111,7 @@ class _Demo:
         group_ids = IdPattern(derive(groups_own, "ids"), Gaps(47, 3))
         counts = [30 + draw(own, day.toordinal()) % 21 for day in self._days]
         timeline = AlbumTimeline(self._days[0], counts, derive(own, "dates"))
-        posts = ChannelContent(own, channel, timeline, group.id, group_ids)
+        posts = ChannelContent(own, channel, timeline, group.id)
         comments = DiscussionContent(groups_own, group, group_ids, channel, ids, posts)
         self._people.chats[channel.id] = channel
         return (
@@ -137,7 +136,7 @@ class _Demo:
         )
 
     def moved(self) -> tuple[SyntheticChat, SyntheticChat]:
-        """A supergroup that was a basic group until the end of 2023, and that basic group, whose ids collide with its own."""
+        """A supergroup, and the basic group that it was until the end of 2023; the ids of the two collide."""
         entity = supergroup(self._seed, 1_700_000_007, "Moved group", "demo_moved")
         heir = tl.InputChannel(entity.id, entity.access_hash)
         old_entity = basic_group(4_000_001, entity.title, migrated_to=heir)

@@ -7,7 +7,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def draw(seed: int, position: int) -> int:
-    """The 64-bit number at `position` of the stream `seed`: output `position` of Vigna's splitmix64 started at `seed`."""
+    """The 64-bit number at `position` of the stream `seed`: that output of Vigna's splitmix64 started at `seed`."""
     z = (seed + (position + 1) * _GOLDEN) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -123,7 +123,7 @@ def forum_topic(
     )
 
 
-def no_full_chat(last_id: int) -> tl.messages.ChatFull:
+def no_full_chat(_last_id: int) -> tl.messages.ChatFull:
     """A dialog with a user has no full chat: ask users.getFullUser.
 
     Raises:

@@ -16,8 +16,8 @@ from tg_pipeline.simulator.worlds.ranks import JoinedRanks, RemainingRanks, Remo
 class Overlay:
     """A chat that can change while the world runs. What it holds grows with the changes, never with the chat.
 
-    Ranks are those of the visible messages; inside, a *place* counts base messages, then added ones, deleted or not. The
-    first `add` stops the base's own growth, because from then on new ids are given out here.
+    Ranks are those of the visible messages; inside, a *place* counts base messages, then added ones, deleted or not.
+    The first `add` stops the base's own growth, because from then on new ids are given out here.
     """
 
     def __init__(self, base: Chat, clock: Callable[[], float] = time.time) -> None:
@@ -167,10 +167,6 @@ class Overlay:
         if added:
             ranks = JoinedRanks(ranks, added)
         return RemainingRanks(ranks, self._removals) if self._removals.positions else ranks
-
-    def discussion(self, post_id: int) -> tuple[int, int] | None:
-        """Where the comments to a channel's post hang: marked id of the linked group, and message id there."""
-        return self.base.discussion(post_id)
 
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document of this chat; None where there is no such file."""

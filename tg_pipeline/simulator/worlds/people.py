@@ -11,42 +11,8 @@ from tg_pipeline.simulator.worlds.draws import derive, draw
 USER_IDS_FROM = 600_000_000
 BOT_IDS_FROM = 700_000_000
 
-_FIRST = (
-    "Ana",
-    "Борис",
-    "Chen",
-    "Дарья",
-    "Elif",
-    "Фёдор",
-    "Giulia",
-    "حسن",
-    "Ines",
-    "ירון",
-    "Kenji",
-    "Łukasz",
-    "Мария",
-    "Noé",
-    "Olga",
-    "Priya",
-)
-_LAST = (
-    "Silva",
-    "Ковалёв",
-    "王",
-    "Öztürk",
-    "Rossi",
-    "محمود",
-    "Tanaka",
-    "Nowak",
-    None,
-    "O'Neil",
-    None,
-    "Müller",
-    "Іваненко",
-    None,
-    "García",
-    "Patel",
-)
+_FIRST = "Ana Борис Chen Дарья Elif Фёдор Giulia حسن Ines ירון Kenji Łukasz Мария Noé Olga Priya".split()
+_LAST = "Silva Ковалёв 王 Öztürk Rossi محمود Tanaka Nowak - O'Neil - Müller Іваненко - García Patel".split()
 _PHOTO = tl.UserProfilePhotoEmpty()
 
 
@@ -63,22 +29,15 @@ class People:
         bits = draw(self._seed, user_id)
         if user_id >= BOT_IDS_FROM:
             name = f"helper{user_id - BOT_IDS_FROM}_bot"
-            return tl.User(
-                id=user_id,
-                access_hash=bits >> 1,
-                first_name=name,
-                username=name,
-                bot=True,
-                bot_info_version=1,
-                photo=_PHOTO,
-            )
+            fields = {"first_name": name, "username": name, "bot": True, "bot_info_version": 1}
+            return tl.User(id=user_id, access_hash=bits >> 1, photo=_PHOTO, **fields)
         if bits % 53 == 0:
             return tl.User(id=user_id, access_hash=bits >> 1, deleted=True)
         return tl.User(
             id=user_id,
             access_hash=bits >> 1,
             first_name=_FIRST[bits >> 8 & 15],
-            last_name=_LAST[bits >> 12 & 15],
+            last_name=_LAST[bits >> 12 & 15].strip("-") or None,
             username=f"member{user_id - USER_IDS_FROM}" if bits >> 16 & 1 else None,
             premium=bits >> 17 & 7 == 0 or None,
             photo=_PHOTO,

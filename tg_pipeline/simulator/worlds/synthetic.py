@@ -82,11 +82,6 @@ class SyntheticChat:
             return ()
         return self.content.replies(rank, self.size(now))
 
-    def discussion(self, post_id: int) -> tuple[int, int] | None:
-        """The marked id of the linked group, and the id there of the post's copy, under which comments hang."""
-        rank = self.ids.rank_of(post_id)
-        return self.content.discussion(rank) if self.ids.id_of(rank) == post_id else None
-
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document of this chat, None where there is no such file."""
         rank = self.content.file_rank(file_id)

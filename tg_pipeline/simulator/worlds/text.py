@@ -110,6 +110,6 @@ FRAGMENTS: Sequence[Fragment] = (
     fragment("¿Alguien tiene el enlace de la charla de ayer?"),
     fragment("Karşılaştırma tablosu hazır 📊"),
 )
-"""Thirty-two short texts in a dozen scripts: links, code, mentions, right-to-left text, emoji beyond the basic plane."""
+"""Thirty-two short texts in many scripts: links, code, mentions, right-to-left text, emoji beyond the basic plane."""
 
 LONG_TEXT = longest_text("All work and no play makes a long message — 漢字 и кириллица. ")

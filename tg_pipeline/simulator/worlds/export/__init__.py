@@ -17,7 +17,7 @@ from tg_pipeline.simulator.world import World
 from tg_pipeline.simulator.worlds.draws import derive
 from tg_pipeline.simulator.worlds.entities import basic_group, broadcast, supergroup
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
-from tg_pipeline.simulator.worlds.export.directory import Directory, user
+from tg_pipeline.simulator.worlds.export.directory import EXPORT_SEED, Directory, user
 from tg_pipeline.simulator.worlds.export.errors import ExportError
 from tg_pipeline.simulator.worlds.export.fields import Fields, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
@@ -26,7 +26,6 @@ from tg_pipeline.simulator.worlds.overlay import Overlay
 
 __all__ = ["ExportError", "exported_world", "load_export"]
 
-_SEED = derive(0, "export")
 _SELF_ID = 500_000_001
 
 
@@ -38,8 +37,8 @@ def load_export(
 ) -> list[Overlay]:
     """The chats of one export: `path` is `result.json` or its folder. `timezone` reads dates that are local only.
 
-    The username of a single chat is its folder's name. In a whole-account export, chats go by a slug of their name, or by type
-    and id where the name yields none (`personal_chat_4242`); a second chat of a slug has its id appended.
+    The username of a single chat is its folder's name. In a whole-account export, chats go by a slug of their name, or
+    by type and id where the name yields none (`personal_chat_4242`); a second chat of a slug has its id appended.
 
     Raises:
         ExportError: the export cannot be read or served; one sentence names the file and the place.
@@ -95,7 +94,7 @@ def _served(folder: Path, parsed: ParsedChat, username: str) -> list[ExportedCha
     directory = Directory()
     for record in (*parsed.migrated, *parsed.records):
         directory.learn(record.fields)
-    lane = derive(_SEED, f"files:{parsed.kind}:{parsed.bare_id}") >> 33 << 32
+    lane = derive(EXPORT_SEED, f"files:{parsed.kind}:{parsed.bare_id}") >> 33 << 32
     entity = _entity(parsed, username)
     if not parsed.migrated or not isinstance(entity, tl.Channel):
         return [ExportedChat(entity, username, parsed.records, directory, Attachments(folder, lane))]
@@ -117,10 +116,10 @@ def _entity(parsed: ParsedChat, username: str) -> tl.Channel | tl.Chat | tl.User
     title = parsed.name or username
     if parsed.kind in CHANNELS:
         signatures = any("author" in record.fields for record in parsed.records)
-        return broadcast(_SEED, parsed.bare_id, title, username, signatures=signatures)
+        return broadcast(EXPORT_SEED, parsed.bare_id, title, username, signatures=signatures)
     if parsed.kind in SUPERGROUPS:
         forum = any(record.fields.get("action") == "topic_created" for record in parsed.records)
-        return supergroup(_SEED, parsed.bare_id, title, username, forum=forum)
+        return supergroup(EXPORT_SEED, parsed.bare_id, title, username, forum=forum)
     if parsed.kind == "private_group":
         return basic_group(parsed.bare_id, title)
     flags: Mapping[str, Any] = {"bot": True, "bot_info_version": 1} if parsed.kind == "bot_chat" else {}

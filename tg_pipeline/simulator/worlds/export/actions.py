@@ -20,7 +20,7 @@ def action_of(message: Fields, directory: Directory, photo: Callable[[], tl.Type
 
 def _members(message: Fields, directory: Directory) -> list[int]:
     names = message.get("members")
-    return [directory.user_id(name) for name in names] if isinstance(names, list) else []
+    return [directory.user_id(str(name or "")) for name in names] if isinstance(names, list) else []
 
 
 def _left(message: Fields, directory: Directory) -> tl.TypeMessageAction:
@@ -54,7 +54,7 @@ _ACTIONS: dict[str, Callable[[Fields, Directory], tl.TypeMessageAction]] = {
     "group_call_scheduled": _scheduled,
     "invite_members": lambda m, d: tl.MessageActionChatAddUser(users=_members(m, d)),
     "invite_to_group_call": lambda m, d: tl.MessageActionInviteToGroupCall(call=_GROUP_CALL, users=_members(m, d)),
-    "join_group_by_link": lambda m, d: tl.MessageActionChatJoinedByLink(inviter_id=d.user_id(m.get("inviter"))),
+    "join_group_by_link": lambda m, d: tl.MessageActionChatJoinedByLink(inviter_id=d.user_id(string(m, "inviter"))),
     "join_group_by_request": lambda _m, _d: tl.MessageActionChatJoinedByRequest(),
     "joined_telegram": lambda _m, _d: tl.MessageActionContactSignUp(),
     "migrate_from_group": lambda m, _: tl.MessageActionChannelMigrateFrom(title=string(m, "title"), chat_id=0),

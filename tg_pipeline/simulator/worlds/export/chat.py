@@ -103,9 +103,6 @@ class ExportedChat:
         ranks = self._threads.ranks(root_id)
         return ranks[: bisect_left(ranks, self.size(now))]
 
-    def discussion(self, post_id: int) -> None:
-        """Exports do not say which group discusses a channel."""
-
     def file(self, file_id: int) -> bytes | None:
         """The bytes of a photo or document, None where the file was not exported."""
         index = self._attachments.index(file_id)

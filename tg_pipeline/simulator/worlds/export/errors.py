@@ -4,4 +4,4 @@ from tg_pipeline.contracts.errors import InputError
 
 
 class ExportError(InputError):
-    """A file or folder is not a Telegram Desktop export that can be served; one sentence names the file and the place."""
+    """A file or folder is not an export that can be served; one sentence names the file and the place."""

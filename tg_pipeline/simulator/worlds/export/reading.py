@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,10 @@ def _chat(file: Path, chat: Any, timezone: tzinfo | None) -> ParsedChat:
     if not isinstance(bare_id, int) or bare_id <= 0:
         raise ExportError(f"{file}: chat {name!r} has the id {bare_id!r}; it must be a positive number.")
     records = sorted(_records(file, name, chat["messages"], timezone), key=lambda record: record.message_id)
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in pairwise(records):
         if before.message_id == after.message_id:
             raise ExportError(f"{file}: chat {name!r} has message {after.message_id} twice.")
-    migrated = [
-        Record(record.message_id + MIGRATED_SHIFT, record.timestamp, record.fields)
-        for record in records
-        if record.message_id < 0
-    ]
+    migrated = [_unshifted(record) for record in records if record.message_id < 0]
     return ParsedChat(kind, bare_id, name if isinstance(name, str) else None, records[len(migrated) :], migrated)
 
 
@@ -140,3 +137,11 @@ def _timestamp(place: str, message: Fields, timezone: tzinfo | None) -> int:
             "for example Europe/Berlin.",
         )
     return int(local.replace(tzinfo=timezone).timestamp())
+
+
+def _unshifted(record: Record) -> Record:
+    """A record of a supergroup's time as a basic group, with the ids it had then."""
+    references = ("reply_to_message_id", "message_id")
+    targets = {key: record.fields[key] for key in references if isinstance(record.fields.get(key), int)}
+    true = {key: target + MIGRATED_SHIFT for key, target in targets.items() if target < 0}
+    return Record(record.message_id + MIGRATED_SHIFT, record.timestamp, {**record.fields, **true})

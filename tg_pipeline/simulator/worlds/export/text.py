@@ -38,8 +38,8 @@ def plain_text(value: Any) -> str:
 def text_and_entities(message: Fields) -> tuple[str, list[tl.TypeMessageEntity]]:
     """The text of an exported message and its entities.
 
-    `text_entities` is preferred where it spells the same text, because older exports leave it out and `text` alone does not
-    tell every kind.
+    `text_entities` is preferred where it spells the same text: it tells every kind, `text` alone does not. Older
+    exports have `text` only.
     """
     text = plain_text(message.get("text", ""))
     parts = message.get("text_entities") or message.get("text", "")
