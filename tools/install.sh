@@ -16,6 +16,7 @@ venv=.venv
 stamp=$venv/.installed-$kind
 unfinished=$venv/.installing
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_REQUIRE_VIRTUALENV=1
+export PYTHONUNBUFFERED=1
 unset PYTHONDONTWRITEBYTECODE PIP_NO_COMPILE PYTHONPATH PYTHONHOME || true # a run pays every import: keep the bytecode
 
 say() { echo "[install] $*" >&2; }
@@ -49,19 +50,21 @@ is_usable() {
 
 checksum() { cat "$lock" pyproject.toml "$0" "$venv/pyvenv.cfg" | cksum; }
 
-# One line that tells how far pip is: rewritten in place on a terminal, else only the packages being installed.
+# One line that tells how far pip is, rewritten in place; only on a terminal.
 progress() {
+    if [ ! -t 2 ]; then cat >/dev/null; return; fi
     total=$(grep -c '^[a-z0-9]' "$lock")
-    if [ -t 2 ]; then tty=1; else tty=0; fi
-    awk -v total="$total" -v tty="$tty" '
-        /^(Collecting|Requirement already satisfied:?) / {
-            done++
-            if (tty) printf "\r\033[K[install] %d/%d %s", done, total, $1 == "Collecting" ? $2 : $4 > "/dev/stderr"
-        }
-        /^Installing collected packages/ {
-            if (tty) printf "\r\033[K[install] unpacking and compiling to bytecode ..." > "/dev/stderr"
-        }
-        END { if (tty) printf "\r\033[K" > "/dev/stderr" }'
+    count=0
+    clear=$(printf '\r\033[K')
+    while read -r verb what _; do
+        case $verb in
+            Collecting | Processing | Ignoring | Requirement) count=$((count + 1)) ;;
+            Installing) what="unpacking and compiling to bytecode (the longest part)" ;;
+            *) continue ;;
+        esac
+        printf '%s[install] %d/%d %.50s' "$clear" "$count" "$total" "${what##*/}" >&2
+    done
+    printf '%s' "$clear" >&2
 }
 
 # One at a time: a second `make` waits here, and then finds the work done.
