@@ -30,7 +30,9 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
             return chat
     match wanted:
         case ByUsername(username):
-            same = [c for c in chats if (c.username or "").lower() == username.lower() or _username(c) == username.lower()]
+            same = [
+                c for c in chats if (c.username or "").lower() == username.lower() or _username(c) == username.lower()
+            ]
             return same[0] if same else RegisteredChat(slug=_slug(username), chat=f"@{username}")
         case ById(marked_id):
             same = [c for c in chats if c.id == marked_id]
@@ -38,7 +40,9 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
         case _:
             same = [c for c in chats if c.title == name]
             if not same:
-                raise InputError(f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}.")
+                raise InputError(
+                    f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}."
+                )
             return same[0]
 
 

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     telegram_server_public_key: Path | None = None
 
     dagster_home: Path = Path(".dagster_home")
+    dagster_webserver_url: str = "http://127.0.0.1:3000"
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
 
     fetch_concurrency: int = Field(default=1, ge=1, le=64)
     parallelism_max: int = Field(default=2, ge=1, le=16)
-    backfill_days_per_run: int = Field(default=31, ge=1, le=3_660)
+    backfill_days_per_run: int = Field(default=366, ge=1, le=3_660)
     lease_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
 
     call_deadline_seconds: Seconds = 30

@@ -67,3 +67,7 @@ def _log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("telethon").setLevel("ERROR")
+
+
+if __name__ == "__main__":
+    main()

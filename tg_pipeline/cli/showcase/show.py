@@ -1,0 +1,126 @@
+"""The demo from curtain to curtain."""
+
+import asyncio
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.cli.options import today_utc
+from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
+from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import InputError, TgPipelineError
+
+DAYS = 7
+POLL_SECONDS = 0.5
+
+
+class DemoFailed(TgPipelineError):
+    """The backfill failed, or a file differs from the world."""
+
+
+def show(*, once: bool, exports: Path | None, seed: int) -> None:
+    """Run the demo. Raises InputError for a directory without exports, DemoFailed and DemoError."""
+    console = Console()
+    stop = _on_signals()
+    with ExitStack() as stack:
+        directory = stack.enter_context(own_directory())
+        console.print("Starting a local Telegram and a Redis ...")
+        stage = stack.enter_context(running(directory, _exports(exports), seed))
+        chats = _register(stage, console)
+        ranges = {chat.slug: _range(stage, chat, whole=exports is not None) for chat in chats}
+        console.print("Starting Dagster's webserver and daemon ...")
+        stack.enter_context(dagster(stage))
+        console.print(f"Dagster: [link]{stage.url}[/link]")
+        _backfill(stage, ranges, console, stop)
+        wrong = _compare(stage, chats, ranges)
+        _summary(stage, ranges, console)
+        if wrong:
+            raise DemoFailed("\n".join(["The files differ from what the simulator holds:", *wrong]))
+        console.print("Every file was compared with what the simulator holds: all equal.")
+        if not once:
+            _invite(stage, chats[0], console)
+            stop.wait()
+            console.print("Stopping ...")
+
+
+def _on_signals() -> threading.Event:
+    """Set by SIGTERM; Ctrl-C raises KeyboardInterrupt, which unwinds the stack just as well."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
+def _exports(directory: Path | None) -> list[Path]:
+    if directory is None:
+        return []
+    if (directory / "result.json").is_file():
+        return [directory.resolve()]
+    found = sorted(path.parent.resolve() for path in directory.glob("*/result.json"))
+    if not found:
+        raise InputError(f"exports: {directory} holds no Telegram Desktop export (no result.json in it or below it).")
+    return found
+
+
+def _register(stage: Stage, console: Console) -> list[RegisteredChat]:
+    usernames = [chat["username"] for chat in stage.simulator["chats"] if chat["username"]]
+    console.print(f"Registering {len(usernames)} chats in {stage.keys['CHATS_FILE']} ...")
+
+    async def all_of_them() -> list[RegisteredChat]:
+        return [(await register(stage.settings, f"@{username}", None))[0] for username in usernames]
+
+    return asyncio.run(all_of_them())
+
+
+def _range(stage: Stage, chat: RegisteredChat, *, whole: bool) -> DayRange:
+    """The last week; of an export, which lies in the past, everything."""
+    if not whole:
+        return last_days(today_utc(), DAYS)
+    messages = world_messages(stage.simulator["control"], chat.username or chat.chat)
+    if not messages:
+        return last_days(today_utc(), DAYS)
+    days = [date.fromisoformat(message[1][:10]) for message in messages]
+    return DayRange(min(days), max(days))
+
+
+def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console, stop: threading.Event) -> None:
+    from tg_pipeline.defs.backfills import launch_backfill, wait_backfill
+
+    store = day_store(stage.settings)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        tasks = {slug: bar.add_task(slug, total=len(days)) for slug, days in ranges.items()}
+        for days in sorted(set(ranges.values())):
+            slugs = [slug for slug, of in ranges.items() if of == days]
+            backfill = launch_backfill(stage.url, slugs, days)
+            raise NotImplementedError(backfill, wait_backfill, time, store, tasks, stop)
+
+
+def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRange]) -> list[str]:
+    store = day_store(stage.settings)
+    control = stage.simulator["control"]
+    return [
+        difference
+        for chat in chats
+        for difference in differences(store, control, chat.username or chat.chat, chat.slug, ranges[chat.slug])
+    ]
+
+
+def _summary(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
+    store = day_store(stage.settings)
+    table = Table("chat", "days", "messages", "last file")
+    for slug, days in ranges.items():
+        headers = [header for day in days if (header := store.header(slug, day))]
+        messages = sum(header.message_count for header in headers)
+        table.add_row(slug, str(len(headers)), f"{messages:,}", str(store.path(slug, days.last)))
+    console.print(table)

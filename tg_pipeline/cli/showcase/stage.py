@@ -1,0 +1,185 @@
+"""The servers of a demo, each a child process that cannot outlive it."""
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.contracts.errors import InputError, TgPipelineError
+from tg_pipeline.resilience.loopback import guarded_environment
+from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.state.tether import tethered
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+MAX_STAGES = 9
+
+
+class DemoError(TgPipelineError):
+    """A server of the demo did not start or ended; the message ends with its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running demo. `keys` are its settings as a .env would hold them; `simulator` is the simulator's ready line."""
+
+    directory: Path
+    keys: Mapping[str, str]
+    simulator: Mapping[str, Any]
+
+    @property
+    def settings(self) -> Settings:
+        """The demo's settings, for use in this process."""
+        return Settings.model_validate({key.lower(): value for key, value in self.keys.items()})
+
+    @property
+    def url(self) -> str:
+        """Of Dagster's webserver."""
+        return self.keys["DAGSTER_WEBSERVER_URL"]
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to be part of the demo."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        return guarded_environment({**os.environ, **self.keys, "PATH": path})
+
+
+@contextmanager
+def own_directory() -> Iterator[Path]:
+    """`.demo`, emptied; `.demo/2` and so on for demos beside a running one."""
+    root = PROJECT_DIRECTORY / ".demo"
+    root.mkdir(exist_ok=True)
+    for number in range(1, MAX_STAGES + 1):
+        lock = os.open(root / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        try:
+            directory = root / str(number)
+            shutil.rmtree(directory, ignore_errors=True)
+            (directory / "logs").mkdir(parents=True)
+            yield directory
+        finally:
+            os.close(lock)
+        return
+    raise InputError(f"{MAX_STAGES} demos are running already.")
+
+
+@contextmanager
+def running(directory: Path, exports: Sequence[Path], seed: int) -> Iterator[Stage]:
+    """The simulator and a Redis; both stopped when the block ends."""
+    flags = [flag for export in exports for flag in ("--export", str(export))]
+    command = [sys.executable, "-m", "tg_pipeline.simulator", "--seed", str(seed), *flags]
+    journal = ["--journal", str(directory / "logs" / "journal.jsonl")]
+    guarded = guarded_environment(os.environ)
+    with (
+        child("simulator", [*command, *journal], guarded, directory, stdout=subprocess.PIPE) as process,
+        local_redis(directory / "redis") as redis_url,
+    ):
+        ready = json.loads(_first_line(process, directory / "logs" / "simulator.log"))
+        home = directory / "home"
+        home.mkdir(exist_ok=True)
+        shutil.copy(PROJECT_DIRECTORY / "dagster.yaml", home / "dagster.yaml")
+        yield Stage(directory, _keys(directory, ready, redis_url, free_port()), ready)
+
+
+def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str, port: int) -> dict[str, str]:
+    """The settings of the demo: every key is given, so that nothing of the user's own comes through."""
+    blank = dict.fromkeys((key.upper() for key in Settings.model_fields), "")
+    own = {
+        "TELEGRAM_API_ID": str(ready["api_id"]),
+        "TELEGRAM_API_HASH": ready["api_hash"],
+        "TELEGRAM_SESSION": ready["session"],
+        "TELEGRAM_SERVER_PUBLIC_KEY": ready["public_key"],
+        "DAGSTER_HOME": str(directory / "home"),
+        "DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{port}",
+        "DATA_URI": str(directory / "data"),
+        "CHATS_FILE": str(directory / "chats.yaml"),
+        "XDG_STATE_HOME": str(directory / "state"),
+        "REDIS_URL": redis_url,
+    }
+    return blank | own
+
+
+@contextmanager
+def dagster(stage: Stage) -> Iterator[None]:
+    """Dagster's webserver, daemon and code location, answering."""
+    port = stage.url.rpartition(":")[2]
+    workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
+    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", port, "--workspace", workspace]
+    with child("dagster", command, stage.environment(), stage.directory) as process:
+        _wait_for_http(f"{stage.url}/server_info", process, stage.directory / "logs" / "dagster.log")
+        yield
+
+
+@contextmanager
+def child(
+    name: str, command: Sequence[str], variables: Mapping[str, str], directory: Path, stdout: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with its log in `logs/<name>.log`, in a session of its own so that Ctrl-C reaches us first."""
+    with (directory / "logs" / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            tethered(command),
+            env=dict(variables),
+            cwd=PROJECT_DIRECTORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log if stdout is None else stdout,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _first_line(process: subprocess.Popen[bytes], log: Path) -> bytes:
+    assert process.stdout is not None  # noqa: S101 - the caller opened it as a pipe
+    select.select([process.stdout], [], [], START_SECONDS)
+    line: bytes = process.stdout.readline() if process.poll() is None or process.stdout.readable() else b""
+    if not line:
+        raise DemoError(f"The simulator does not start.\n{_tail(log)}")
+    return line
+
+
+def _wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise DemoError(f"Dagster does not start.\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
