@@ -1,5 +1,6 @@
 """Files that are replaced whole or not at all."""
 
+import errno
 import os
 import secrets
 import time
@@ -105,7 +106,10 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    try:
+        path.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
     sync_directory(path.parent)
 
 

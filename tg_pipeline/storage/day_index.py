@@ -28,8 +28,8 @@ class DayIndex:
             self.authors.add(author)
         root = body.get("thread_id")
         if root is None and not body.get("reply_to_chat"):
-            root = body["reply_to"]
-        if root:
+            root = body.get("reply_to")
+        if root is not None and 0 < root <= _ID_MASK:
             self.replies.append(root << _ID_BITS | message_id)
             if body.get("topic"):
                 self.topics.add(root)
