@@ -1,8 +1,10 @@
 """Every setting of the program: from the environment or `.env`, checked at start. `.env.example` lists them all."""
 
+import os
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from string import hexdigits
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -15,6 +17,8 @@ from tg_pipeline.contracts.policy import CallPolicy, FetchPolicy
 
 PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in settings are relative to it, not to wherever a command was typed."""
+
+API_HASH_LENGTH = 32
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -73,7 +77,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_hash(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not (
-            len(value.get_secret_value()) == 32 and all(c in "0123456789abcdefABCDEF" for c in value.get_secret_value())
+            len(value.get_secret_value()) == API_HASH_LENGTH and set(value.get_secret_value().lower()) <= set(hexdigits)
         ):
             raise ValueError("must be 32 hexadecimal digits, as shown at https://my.telegram.org")
         return value
@@ -94,7 +98,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def session_leases(self) -> Path:
-        """Where sessions are leased: one place for every checkout and instance of this user, as a session is one thing."""
+        """Where sessions are leased: one place for all instances of this user, since a session is one thing."""
         state = self.xdg_state_home or Path("~/.local/state").expanduser()
         return PROJECT_DIRECTORY / state / "tg-pipeline" / "leases"
 
@@ -143,6 +147,11 @@ class Settings(BaseSettings):
     def fetch_policy(self) -> FetchPolicy:
         """How a range is read."""
         return FetchPolicy(pages_in_flight=self.parallelism_max)
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of this process's environment, to start child processes with."""
+    return dict(os.environ)
 
 
 def load_settings() -> Settings:

@@ -25,7 +25,7 @@ class Login:
 
 
 def telegram_api(settings: Settings) -> Api:
-    """The API credentials and the proxy; trusts a test server's key where one is set. SettingsError names what is missing."""
+    """The API credentials and the proxy; trusts a test server's key where one is set. Raises SettingsError."""
     if settings.telegram_api_id is None or settings.telegram_api_hash is None:
         missing = "TELEGRAM_API_ID" if settings.telegram_api_id is None else "TELEGRAM_API_HASH"
         raise SettingsError(f"{missing} is not set. Get both at https://my.telegram.org and write them into .env.")
@@ -47,13 +47,15 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
     api = telegram_api(settings)
     sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
     what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"
-    async with lease(
-        settings.session_leases, list(sessions), what=what, wait_seconds=settings.lease_wait_seconds, clock=clock
-    ) as fingerprint:
-        async with connected(sessions[fingerprint].secret, api, settings.call_policy, clock) as connection:
-            cache = peer_cache(settings)
-            account = cache.account_of(fingerprint)
-            if account is None:
-                account = str(await connection.own_id())
-                cache.remember_account(fingerprint, account)
-            yield Login(connection, Resolver(connection, cache, account))
+    async with (
+        lease(
+            settings.session_leases, list(sessions), what=what, wait_seconds=settings.lease_wait_seconds, clock=clock
+        ) as fingerprint,
+        connected(sessions[fingerprint].secret, api, settings.call_policy, clock) as connection,
+    ):
+        cache = peer_cache(settings)
+        account = cache.account_of(fingerprint)
+        if account is None:
+            account = str(await connection.own_id())
+            cache.remember_account(fingerprint, account)
+        yield Login(connection, Resolver(connection, cache, account))

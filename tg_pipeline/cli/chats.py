@@ -16,7 +16,7 @@ def chats() -> None:
 def add(chat: str, slug: str | None) -> None:
     """Register CHAT: @username, a t.me link, a numeric id or the title of one of your dialogs.
 
-    Checks that the account can read it, remembers its id, and lets its partitions begin on the day of its first message.
+    Checks that the account can read it and remembers its id. Its partitions begin on the day of its first message.
     """
     from tg_pipeline.bootstrap.chats import register
     from tg_pipeline.bootstrap.settings import load_settings
@@ -47,7 +47,9 @@ def list_chats() -> None:
         return
     table = Table("slug", "chat", "id", "title", "since")
     for entry in entries:
-        table.add_row(entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date))
+        table.add_row(
+            entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date)
+        )
     Console().print(table)
 
 
@@ -68,7 +70,10 @@ def show(chat: str) -> None:
     if headers:
         messages = sum(header.message_count for header in headers)
         unsealed = sum(not header.sealed for header in headers)
-        click.echo(f"archived   {len(headers)} days, {headers[0].date} to {headers[-1].date}, {messages:,} messages, {unsealed} days still open")
+        click.echo(
+            f"archived   {len(headers)} days, {headers[0].date} to {headers[-1].date}, "
+            f"{messages:,} messages, {unsealed} days still open"
+        )
         click.echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
     else:
         click.echo("archived   nothing yet")

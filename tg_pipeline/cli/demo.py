@@ -6,10 +6,18 @@ import click
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="No terminal needed: compare every file with what the simulator holds, stop, exit 0 or 1.")
-@click.option("--exports", type=click.Path(path_type=Path), help="A directory of Telegram Desktop exports to serve instead of the demo world.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="No terminal needed: compare every file with what the simulator holds, stop, exit 0 or 1.",
+)
+@click.option(
+    "--exports",
+    type=click.Path(path_type=Path),
+    help="A directory of Telegram Desktop exports to serve instead of the demo world.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the demo world.")
-def demo(once: bool, exports: Path | None, seed: int) -> None:
+def demo(*, once: bool, exports: Path | None, seed: int) -> None:
     """Backfill the last 7 days of the demo chats through Dagster, and show where everything is.
 
     Starts the simulator, a Redis, Dagster's webserver and daemon on 127.0.0.1, on free ports, with their own home under

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from tg_pipeline.cli.options import Day
 from tg_pipeline.cli.running import Terminated, run
@@ -24,8 +32,8 @@ if TYPE_CHECKING:
 def fetch(chat: str, first: date, last: date) -> None:
     """Fetch CHAT's days FROM..TO into daily JSON files.
 
-    CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same command
-    goes on where it stopped. Days that were fetched before are read again: edits and deletions since then are kept track of.
+    CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same
+    command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
     """
     from tg_pipeline.bootstrap.chats import find_chat
     from tg_pipeline.bootstrap.fetching import fetch as fetch_days

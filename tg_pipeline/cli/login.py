@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 @click.option("--qr", is_flag=True, help="Scan a QR code with a phone that is logged in, instead of typing a code.")
 @click.option("--name", default="main", show_default=True, help="Name of the session; an account may hold several.")
 @click.option("--phone", help="Phone number as +<country code><number>; default: TELEGRAM_PHONE, or asked.")
-@click.option("--server", metavar="HOST:PORT", help="Log in at a test server, such as the simulator, instead of Telegram.")
-def login(qr: bool, name: str, phone: str | None, server: str | None) -> None:
+@click.option(
+    "--server", metavar="HOST:PORT", help="Log in at a test server, such as the simulator, instead of Telegram."
+)
+def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None:
     """Log in to Telegram and keep the session under the instance home, readable by you alone.
 
     Whoever holds a session file is logged in as you: treat it as a password. Use each session on one machine only.

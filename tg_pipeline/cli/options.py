@@ -9,7 +9,7 @@ from tg_pipeline.contracts.days import parse_day
 from tg_pipeline.contracts.errors import InputError
 
 
-class Day(click.ParamType):
+class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.5
     """A UTC day: YYYY-MM-DD, `today` or `yesterday`."""
 
     name = "date"

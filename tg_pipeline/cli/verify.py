@@ -1,7 +1,9 @@
 """`tg-pipeline verify`: is the archive what it claims to be?"""
 
 import sys
+from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -9,6 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tg_pipeline.cli.options import Day, today_utc
+
+if TYPE_CHECKING:
+    from tg_pipeline.storage.verify import Finding
+
+WIDTH_OF_A_FILE = 200
+"""Columns of the table where no terminal says how wide it is."""
 
 
 @click.command()
@@ -30,40 +38,41 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
 
     settings = load_settings()
     store, pointers = day_store(settings), progress(settings)
-    slugs = [find_chat(settings, chat).slug] if chat else sorted(store.slugs())
-    files = {slug: list(store.days(slug)) for slug in slugs}
-    asked = {
-        slug: DayRange(first or days[0], last or days[-1]) if (first or last) and days else None
-        for slug, days in files.items()
-    }
-    if not any(files.values()):
+    present = {slug: list(store.days(slug)) for slug in ([find_chat(settings, chat).slug] if chat else store.slugs())}
+    if not any(present.values()):
         raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.root}.")
 
     findings = [] if chat else list(verify_root(store, pointers))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        for slug in slugs:
-            total = sum(1 for day in files[slug] if asked[slug] is None or day in asked[slug])
-            task = bar.add_task(slug, total=total)
+    with _progress_bar() as bar:
+        for slug, days in present.items():
+            asked = DayRange(first or days[0], last or days[-1]) if days and (first or last) else None
+            task = bar.add_task(slug, total=len(days if asked is None else [day for day in days if day in asked]))
             findings += verify_chat(
                 store,
                 pointers,
                 slug,
                 today=today_utc(),
-                days=asked[slug],
+                days=asked,
                 spool_root=settings.home / "spool",
-                on_day=lambda _day, task=task: bar.advance(task),
+                on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
+    _report(findings, files=sum(map(len, present.values())), chats=len(present))
 
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
+    """Print what was found; exit 1 where something is wrong."""
     if findings:
         table = Table("chat", "day", "what", "detail")
         for finding in findings:
             what = f"{finding.kind} (harmless)" if finding.is_warning else str(finding.kind)
             table.add_row(finding.slug or "", str(finding.day or ""), what, finding.detail)
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
-    wrong = sum(not finding.is_warning for finding in findings)
-    days = sum(map(len, files.values()))
-    if wrong:
-        click.echo(f"{wrong} things are wrong in {days} day files of {len(slugs)} chats.")
+        Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+    if wrong := sum(not finding.is_warning for finding in findings):
+        click.echo(f"{wrong} things are wrong in {files} day files of {chats} chats.")
         raise SystemExit(1)
-    click.echo(f"{days} day files of {len(slugs)} chats are whole: schema, hashes, order, uniqueness, counts, progress.")
+    click.echo(f"{files} day files of {chats} chats are whole: schema, hashes, order, uniqueness, counts, progress.")

@@ -37,7 +37,9 @@ def parse_day(text: str, what: str = "date") -> date:
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise InputError(f"{what}: {text!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31.") from None
+        raise InputError(
+            f"{what}: {text!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where an ascending page begins: after the id `after_id`, or, where that is None, at the time `since` (POSIX s)."""
+    """Where an ascending page begins: after the id `after_id` or, where that is None, at the time `since` (POSIX s)."""
 
     since: int
     after_id: int | None = None

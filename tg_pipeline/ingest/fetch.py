@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class Fetch:
     """The state of one running request. Call `run` once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports and values it joins
         self,
         history: History,
         store: DayStore,
@@ -130,7 +130,7 @@ class Fetch:
                     if not ended:
                         segment.after_id = page.ids[-1]
                         page_under_way = self._ask(segment)
-                    taken, repeated = await asyncio.to_thread(self._take, segment, page, ended)
+                    taken, repeated = await asyncio.to_thread(self._take, segment, page, ended=ended)
                     self._report.messages += taken
                     self._report.repeated += repeated
                     await self._commit_whole_days([segment])
@@ -142,9 +142,7 @@ class Fetch:
             page_under_way.cancel()
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
-        return asyncio.create_task(
-            read_page(self._history, segment.cursor, self._report, self._policy.page_rereads)
-        )
+        return asyncio.create_task(read_page(self._history, segment.cursor, self._report, self._policy.page_rereads))
 
     def _is_last(self, page: Page, segment: Segment) -> bool:
         """An empty page, or one that reaches beyond the segment. Never a short one: messages may be filtered out."""
@@ -153,8 +151,8 @@ class Fetch:
         end = min(segment.end, self._until) + MIDNIGHT_SLACK_SECONDS
         return page.last_timestamp is not None and page.last_timestamp >= end
 
-    def _take(self, segment: Segment, page: Page, ended: bool) -> tuple[int, int]:
-        """Write the page's messages to the spools of their days: how many, and how many were there. Off the event loop."""
+    def _take(self, segment: Segment, page: Page, *, ended: bool) -> tuple[int, int]:
+        """Write the page to the spools of its days: how many messages were new, and how many were not. Takes CPU."""
         end = min(segment.end, self._until)
         by_day: defaultdict[date, list[Record]] = defaultdict(list)
         for record in page.records():
@@ -241,5 +239,9 @@ class Fetch:
 
 def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What stopped the readers: of several, one that trying again would not mend."""
-    leaves = [e for error in group.exceptions for e in (error.exceptions if isinstance(error, BaseExceptionGroup) else (error,))]
+    leaves = [
+        e
+        for error in group.exceptions
+        for e in (error.exceptions if isinstance(error, BaseExceptionGroup) else (error,))
+    ]
     return next((error for error in leaves if not isinstance(error, RetryableError)), leaves[0])

@@ -25,7 +25,7 @@ async def read_page(history: History, cursor: Cursor, report: FetchReport, rerea
         report.rereads += 1
         log.warning("%s: a page after %s repeats or reorders %d ids; reading it again.", report.slug, cursor, wrong)
     raise PageIntegrityError(
-        f"{report.slug}: the page after message {cursor.after_id} came {rereads + 1} times with repeated or reordered ids."
+        f"{report.slug}: the page after message {cursor.after_id} repeats or reorders ids, {rereads + 1} times over."
     )
 
 

@@ -9,6 +9,7 @@ one call, because the page before it may reach past it.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 
 from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
 from tg_pipeline.contracts.history import Cursor
@@ -66,7 +67,7 @@ def plan(
         found = parts.get(day, {})
         cuts = {day_start(day), *found, *(end for _, end in covered if day_of(end) == day)}
         bounds = [*sorted(cuts), day_end(day)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             piece = Segment(start, end, after_id=found.get(start))
             if any(a <= start and end <= b for a, b in covered):
                 piece.passed = end
@@ -96,5 +97,3 @@ def split(busy: Collection[Segment], *, until: int, pages: int, splits: int) -> 
     later = Segment(cut, longest.end)
     longest.end = cut
     return later
-
-

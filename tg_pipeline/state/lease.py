@@ -88,4 +88,3 @@ def _holder(descriptor: int) -> str:
         return f"process {holder['pid']} since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process"
-

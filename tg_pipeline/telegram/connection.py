@@ -1,4 +1,4 @@
-"""One session's connection to Telegram under one policy: every request of the project goes through `Connection.call`."""
+"""One session's connection to Telegram under one policy: every request goes through `Connection.call`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -62,7 +62,9 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(session: str, api: Api, policy: CallPolicy, clock: Clock | None = None) -> AsyncIterator[Connection]:
+async def connected(
+    session: str, api: Api, policy: CallPolicy, clock: Clock | None = None
+) -> AsyncIterator[Connection]:
     """A connection that is closed however the block ends. Connects when the first call is made."""
     connection = Connection(session, api, policy, clock)
     try:

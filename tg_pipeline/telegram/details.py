@@ -32,7 +32,9 @@ async def chat_details(connection: Connection, resolver: Resolver, name: str) ->
     """Resolve and look: three calls at most. Raises ChatNotFound, ChatPrivate, InputError."""
     peer = await resolver.resolve(name)
     oldest = await connection.call(
-        GetHistoryRequest(input_peer(peer), offset_id=1, offset_date=None, add_offset=-1, limit=1, max_id=0, min_id=0, hash=0)
+        GetHistoryRequest(
+            input_peer(peer), offset_id=1, offset_date=None, add_offset=-1, limit=1, max_id=0, min_id=0, hash=0
+        )
     )
     dates = [message.date for message in oldest.messages if not isinstance(message, tl.MessageEmpty)]
     first_day = day_of(dates[0].timestamp()) if dates else None

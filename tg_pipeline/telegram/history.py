@@ -73,7 +73,10 @@ class ChatHistory:
             log.warning(
                 "%s (id %s) changed its username from @%s to @%s; it is still read by its id. "
                 "Update chats.yaml if other people look it up by name.",
-                self._slug, self.peer.marked_id, self.peer.username, now,
+                self._slug,
+                self.peer.marked_id,
+                self.peer.username,
+                now,
             )
             self._resolver.learn([entity])
 

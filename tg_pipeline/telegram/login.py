@@ -1,4 +1,4 @@
-"""Logging in: by code, by password where two-step verification is on, or by QR code. Talks to a person through `Prompts`."""
+"""Logging in: by code, with a password where two-step verification is on, or by QR code; `Prompts` ask the person."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -72,7 +72,7 @@ async def login_by_code(api: Api, prompts: Prompts, server: DataCentre | None = 
 
 
 async def login_by_qr(api: Api, prompts: Prompts, server: DataCentre | None = None, *, tries: int = 10) -> Login:
-    """A QR code that a phone which is logged in scans (Settings > Devices). A code lives about 30 s; up to `tries` are shown."""
+    """A QR code for a phone that is logged in (Settings > Devices). A code lives about 30 s; `tries` are shown."""
     async with _client(api, server) as client:
         qr = await client.qr_login()
         for _ in range(tries):
@@ -111,7 +111,7 @@ async def _finished(client: TelegramClient) -> Login:
 
 @asynccontextmanager
 async def _client(api: Api, server: DataCentre | None) -> AsyncIterator[TelegramClient]:
-    """A client with a new key. Logging in follows PHONE_MIGRATE to the right data centre: there Telethon may act by itself."""
+    """A client with a new key. To follow PHONE_MIGRATE to the right data centre is left to Telethon here."""
     session = StringSession()
     if server is not None:
         session.set_dc(server.id, server.host, server.port)
@@ -132,4 +132,3 @@ async def _client(api: Api, server: DataCentre | None) -> AsyncIterator[Telegram
         raise ours from error
     finally:
         await client.disconnect()
-

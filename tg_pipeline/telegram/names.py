@@ -76,7 +76,8 @@ def _from_path(path: list[str], text: str) -> ChatName:
             return ById(-(_CHANNEL_MARK + int(number)))
         case [first, *_] if first.startswith("+") or first.lower() == "joinchat":
             raise InputError(
-                f"chat: {text!r} is an invite link. Join the chat with this account first, then name it by its title or id."
+                f"chat: {text!r} is an invite link. Join the chat with this account first, "
+                "then name it by its title or id."
             )
         case [first, name, *_] if first == _PREVIEW_PATH:
             return ByUsername(_username(name, text))

@@ -20,7 +20,7 @@ class Proxy:
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Read the setting; SettingsError with the allowed forms where it is malformed (the value is not repeated: it may hold a password)."""
+    """Read the setting. A SettingsError lists what is allowed and does not repeat the value, a secret."""
     try:
         parts = urlsplit(url)
         host, port, scheme = parts.hostname, parts.port, parts.scheme
@@ -32,7 +32,14 @@ def parse_proxy(url: str) -> Proxy:
     password = unquote(parts.password) if parts.password else None
     match scheme:
         case "socks5" | "socks4" | "http":
-            address = {"proxy_type": scheme, "addr": host, "port": port, "username": user, "password": password, "rdns": True}
+            address = {
+                "proxy_type": scheme,
+                "addr": host,
+                "port": port,
+                "username": user,
+                "password": password,
+                "rdns": True,
+            }
             return Proxy(transports.ConnectionTcpFull, address)
         case "mtproto" if user:
             return Proxy(transports.ConnectionTcpMTProxyRandomizedIntermediate, (host, port, user))

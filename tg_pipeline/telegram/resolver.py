@@ -12,11 +12,11 @@ from telethon.tl import types as tl
 from telethon.tl.functions.contacts import ResolveUsernameRequest
 from telethon.tl.functions.messages import GetDialogsRequest
 
-from tg_pipeline.contracts.chat import Peer
+from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.connection import Connection
-from tg_pipeline.telegram.names import ById, ByTitle, ByUsername, ChatName, parse_name
+from tg_pipeline.telegram.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name
 
 DIALOGS_PAGE = 100
 
@@ -45,7 +45,7 @@ class Resolver:
         if expected_id is not None and peer.marked_id != expected_id:
             raise ChatMoved(
                 f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title!r}) than the one registered "
-                f"(id {expected_id}). If that is the chat you want, remove it with `tg-pipeline chats remove` and add it anew."
+                f"(id {expected_id}). If that is the one you want, run `tg-pipeline chats remove` and add it anew."
             )
         return peer
 
@@ -77,7 +77,7 @@ class Resolver:
             await self._sweep_dialogs()
             found = self._remembered(name)
         if found is None:
-            raise ChatNotFound(f"{text}: no such chat among those this account can see. Allowed: @username, link, id or title of a dialog.")
+            raise ChatNotFound(f"{text}: no such chat among those this account can see. Allowed: {ALLOWED}.")
         return found
 
     async def _sweep_dialogs(self) -> None:
@@ -138,7 +138,7 @@ def username_of(entity: Any) -> str | None:
     return next((str(u.username) for u in getattr(entity, "usernames", None) or () if u.active), None)
 
 
-def _kind_and_id(peer: Any) -> tuple[str, int]:
+def _kind_and_id(peer: Any) -> tuple[PeerKind, int]:
     match peer:
         case tl.PeerChannel():
             return "channel", peer.channel_id
@@ -160,7 +160,9 @@ def _readings(number: int) -> Sequence[int]:
 def _only(peers: list[Peer], title: str) -> Peer | None:
     if len(peers) > 1:
         ids = ", ".join(str(p.marked_id) for p in peers)
-        raise InputError(f"chat: {len(peers)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id.")
+        raise InputError(
+            f"chat: {len(peers)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id."
+        )
     return peers[0] if peers else None
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tg_pipeline.contracts.errors import InputError, SessionMissing, StorageError
 from tg_pipeline.state.lease import lease_name
-from tg_pipeline.telegram.wire import LOGIN_HINT, session_from
+from tg_pipeline.telegram.errors import LOGIN_HINT
+from tg_pipeline.telegram.wire import session_from
 
 SUFFIX = ".session.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -39,7 +40,7 @@ def load_sessions(directory: Path, secrets: Sequence[str]) -> list[Session]:
         found = [_read(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
     if not found:
         raise SessionMissing(
-            "There is no Telegram login on this machine. Run `tg-pipeline login`, or set TELEGRAM_SESSION to a session string."
+            "There is no Telegram login on this machine. Run `tg-pipeline login`, or set TELEGRAM_SESSION."
         )
     return list({session.fingerprint: session for session in found}.values())
 
@@ -67,5 +68,7 @@ def _read(path: Path) -> Session:
     try:
         secret = json.loads(path.read_text())["session"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SessionMissing(f"The session file {path} cannot be read ({type(error).__name__}). {LOGIN_HINT}") from error
+        raise SessionMissing(
+            f"The session file {path} cannot be read ({type(error).__name__}). {LOGIN_HINT}"
+        ) from error
     return Session(path.name.removesuffix(SUFFIX), str(secret))

@@ -102,7 +102,7 @@ class Wire:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
         client = await self.connect(method)
         try:
-            return await client._sender.send(InvokeWithoutUpdatesRequest(request))  # noqa: SLF001
+            return await client._sender.send(InvokeWithoutUpdatesRequest(request))
         except BaseException as error:
             ours = self._ours(error, method)
             if ours is None:
@@ -125,15 +125,19 @@ class Wire:
     async def _connect(self, method: str) -> TelegramClient:
         client = build_client(self._session, self._api)
         session = self._session
-        sender = client._sender  # noqa: SLF001
+        sender = client._sender
         self.connections += 1
         try:
             await sender.connect(
-                client._connection(  # noqa: SLF001
-                    session.server_address, session.port, session.dc_id, loggers=client._log, proxy=client._proxy  # noqa: SLF001
+                client._connection(
+                    session.server_address,
+                    session.port,
+                    session.dc_id,
+                    loggers=client._log,
+                    proxy=client._proxy,
                 )
             )
-            hello = client._init_request  # noqa: SLF001
+            hello = client._init_request
             hello.query = GetConfigRequest()
             config = await sender.send(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
             self.clock_offset = config.date.timestamp() - time.time()
@@ -149,7 +153,7 @@ class Wire:
     async def _drop(self, client: TelegramClient) -> None:
         if self._client is client:
             self._client = None
-        await client._sender.disconnect()  # noqa: SLF001
+        await client._sender.disconnect()
 
     @staticmethod
     def _ours(error: BaseException, method: str) -> TgPipelineError | None:

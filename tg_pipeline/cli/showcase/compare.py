@@ -34,7 +34,7 @@ def differences(store: DayStore, control: str, username: str, slug: str, days: D
         if not file.sealed:
             expected = [message for message in expected if message[0] <= (file.last_message_id or 0)]  # noqa: PLW2901
         if found != expected:
-            yield f"{slug} {day}: {len(found)} messages in the file, {len(expected)} in the world, or their texts differ"
+            yield f"{slug} {day}: {len(found)} messages in the file, {len(expected)} in the world, or texts differ"
 
 
 def last_days(today: date, count: int) -> DayRange:

@@ -97,7 +97,13 @@ def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console, stop:
     from tg_pipeline.defs.backfills import launch_backfill, wait_backfill
 
     store = day_store(stage.settings)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("days"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as bar:
         tasks = {slug: bar.add_task(slug, total=len(days)) for slug, days in ranges.items()}
         for days in sorted(set(ranges.values())):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.resilience.loopback import guarded_environment
 from tg_pipeline.state.redis_server import local_redis
@@ -52,8 +52,9 @@ class Stage:
 
     def environment(self) -> dict[str, str]:
         """What a child process needs to be part of the demo."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        return guarded_environment({**os.environ, **self.keys, "PATH": path})
+        inherited = inherited_environment()
+        path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
+        return guarded_environment({**inherited, **self.keys, "PATH": path})
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def running(directory: Path, exports: Sequence[Path], seed: int) -> Iterator[Sta
     flags = [flag for export in exports for flag in ("--export", str(export))]
     command = [sys.executable, "-m", "tg_pipeline.simulator", "--seed", str(seed), *flags]
     journal = ["--journal", str(directory / "logs" / "journal.jsonl")]
-    guarded = guarded_environment(os.environ)
+    guarded = guarded_environment(inherited_environment())
     with (
         child("simulator", [*command, *journal], guarded, directory, stdout=subprocess.PIPE) as process,
         local_redis(directory / "redis") as redis_url,
