@@ -1,8 +1,8 @@
 """The whole promise on real channels: `python -m tg_pipeline_tests.real_exports DIR`.
 
-DIR holds Telegram Desktop exports (`<username>/result.json`). The simulator serves them; the command line
-fetches each over its whole range in one run, settings as shipped. Checked: every id and text in the right UTC day file, none twice; at
-most ceil(N/100)+5 history calls and one resolve a chat; a second run leaves every file as it was, byte for byte;
+DIR holds Telegram Desktop exports (`<username>/result.json`). The simulator serves them; the command line fetches each
+over its whole range in one run, settings as shipped. Checked: every id and text in the right UTC day file, none twice;
+at most ceil(N/100)+5 history calls and one resolve a chat; a second run leaves every file as it was, byte for byte;
 `tg-pipeline verify` passes. Exits 0 when all holds or DIR is absent (it says so), 1 otherwise.
 """
 

@@ -2,7 +2,7 @@
 
 Telethon's client is built and configured here, but requests go to its sender directly: `TelegramClient.connect` costs
 four calls where one will do, and `TelegramClient._call` sleeps on floods and server errors, remembers floods of other
-chats, and on USER_MIGRATE discards the login (mtproto-facts: "What Telethon does by itself"). See ADR 0003.
+chats, and on USER_MIGRATE discards the login (mtproto-facts: "What Telethon does by itself"). See ADR 0005.
 """
 
 import asyncio
