@@ -1,0 +1,43 @@
+"""What Dagster loads: the chats of `chats.yaml` as assets, jobs and a schedule. Every run pays for its imports."""
+
+import warnings
+
+import dagster as dg
+
+# Partitioned checks and backfill policies are what we build on; their names are pinned with Dagster's minor version.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+from tg_pipeline.bootstrap.archive import day_store  # noqa: E402
+from tg_pipeline.bootstrap.settings import Settings, load_settings  # noqa: E402
+from tg_pipeline.defs.checks import chat_checks  # noqa: E402
+from tg_pipeline.defs.factory import chat_assets  # noqa: E402
+from tg_pipeline.defs.io_manager import DayFileIOManager  # noqa: E402
+from tg_pipeline.defs.jobs import chat_job  # noqa: E402
+from tg_pipeline.defs.names import refuse_ambiguous  # noqa: E402
+from tg_pipeline.defs.resources import TelegramResource  # noqa: E402
+from tg_pipeline.defs.schedules import daily_schedule  # noqa: E402
+from tg_pipeline.storage.registry import load_registry  # noqa: E402
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Definitions of every registered chat. SettingsError where `chats.yaml` is wrong."""
+    chats = load_registry(settings.chats_path)
+    refuse_ambiguous(chat.slug for chat in chats)
+    store = day_store(settings)
+    start = settings.start_date
+    return dg.Definitions(
+        assets=[
+            asset
+            for chat in chats
+            for asset in chat_assets(chat, store, start=start, days_per_run=settings.backfill_days_per_run)
+        ],
+        asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
+        jobs=[chat_job(chat) for chat in chats],
+        schedules=[daily_schedule(chats, start=start)] if chats else [],
+        resources={"telegram": TelegramResource(), "io_manager": DayFileIOManager(store)},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(load_settings())

@@ -1,0 +1,48 @@
+"""What must hold of a chat's day files, checked a day at a time."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.defs.names import messages_key
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.verify import verify_day
+
+DAY_FILE = "day_file"
+
+
+def chat_checks(chat: RegisteredChat, store: DayStore, *, start: date) -> list[dg.AssetChecksDefinition]:
+    """The checks of the chat's assets; `start` as in `chat_assets`."""
+    key = messages_key(chat.slug)
+
+    @dg.asset_check(  # type: ignore[arg-type] # typed for an AssetCheckResult; events of an op are as good
+        asset=key,
+        name=DAY_FILE,
+        partitions_def=daily_partitions(chat.start or start),
+        description="Schema, order, uniqueness, dates, counts and content hash of the day's file, read line by line.",
+    )
+    def day_file(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
+        # Not an AssetCheckResult: Dagster would take the one of a range as one about no day in particular.
+        for partition in context.partition_keys:
+            yield evaluate_day(store, chat.slug, key, partition)
+        yield dg.Output(None)
+
+    return [day_file]
+
+
+def evaluate_day(store: DayStore, slug: str, key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:
+    """Whether the day's file is what the contract says, with one entry of metadata for each kind of finding."""
+    findings = list(verify_day(store, slug, date.fromisoformat(partition)))
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=DAY_FILE,
+        partition=partition,
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        blocking=False,
+        description=findings[0].detail if findings else None,
+        metadata={finding.kind.value: dg.MetadataValue.text(finding.detail) for finding in findings},
+    )

@@ -1,0 +1,40 @@
+"""Our error tree as Dagster's: which step is tried again, when, and the sentence that a person reads."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+import dagster as dg
+
+from tg_pipeline.contracts.errors import FloodWaitError, LeaseUnavailable, RetryableError, TgPipelineError
+
+STEP_RETRIES = 2
+PAUSE_SECONDS = 60
+"""Before a step is tried again, where Telegram did not say how long. The calls' own retries are behind it by then."""
+LONGEST_PAUSE_SECONDS = 3_600
+"""A run holds its slot and its process while it waits; a longer wait is left to the next run."""
+
+
+def pause_before_retry(error: TgPipelineError) -> int | None:
+    """Seconds after which the same step may succeed; None where it will not until a person acts."""
+    match error:
+        case FloodWaitError():
+            return error.seconds
+        case RetryableError() | LeaseUnavailable():
+            return PAUSE_SECONDS
+        case _:
+            return None
+
+
+def raise_to_dagster(error: TgPipelineError, *, retry_number: int, now: float) -> NoReturn:
+    """Raise what ends or repeats the step. `retry_number` is Dagster's, 0 at first; `now` in POSIX seconds.
+
+    A repeated step goes on where it stopped: days that were committed are not read again.
+    """
+    pause = pause_before_retry(error)
+    if pause is not None and pause <= LONGEST_PAUSE_SECONDS and retry_number < STEP_RETRIES:
+        raise dg.RetryRequested(max_retries=STEP_RETRIES, seconds_to_wait=pause) from error
+    metadata = {"error": dg.MetadataValue.text(type(error).__name__)}
+    if pause is not None:
+        again = datetime.fromtimestamp(now, UTC) + timedelta(seconds=pause)
+        metadata["try_again_after"] = dg.MetadataValue.text(again.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    raise dg.Failure(str(error), metadata=metadata, allow_retries=pause is not None) from None

@@ -1,0 +1,38 @@
+"""What the command line tells Dagster."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.defs.metadata import day_metadata
+from tg_pipeline.defs.names import POOL, messages_key
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance whose home the settings name; use as a context manager. Works whether Dagster is running or not."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return dg.DagsterInstance.from_config(str(settings.home))
+
+
+def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> int:
+    """Let as many runs read Telegram at once as there are sessions, up to FETCH_CONCURRENCY, and at least one."""
+    from tg_pipeline.telegram.sessions import load_sessions  # noqa: PLC0415 - brings Telethon
+
+    try:
+        sessions = len(load_sessions(settings.home / "sessions", settings.session_secrets))
+    except SessionMissing:
+        sessions = 0
+    limit = max(1, min(sessions, settings.fetch_concurrency))
+    instance.event_log_storage.set_concurrency_slots(POOL, limit)
+    return limit
+
+
+def report_days(instance: dg.DagsterInstance, slug: str, days: Iterable[CommittedDay]) -> None:
+    """Have Dagster know of days that were fetched without it, as if it had fetched them."""
+    for day in days:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(messages_key(slug), partition=str(day.day), metadata=day_metadata(day))
+        )

@@ -1,0 +1,84 @@
+"""What people read beside a materialization. Nothing secret; of messages, the first words of a few."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import TypeAlias
+
+import dagster as dg
+import orjson
+
+from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
+from tg_pipeline.storage.day_store import DayStore
+
+Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
+
+PREVIEW_MESSAGES = 5
+PREVIEW_CHARACTERS = 80
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-!|~&$"})
+
+
+def day_metadata(day: CommittedDay) -> Metadata:
+    """One day file."""
+    return {
+        "dagster/row_count": dg.MetadataValue.int(day.message_count),
+        "added": dg.MetadataValue.int(day.added),
+        "edited": dg.MetadataValue.int(day.edited),
+        "deleted": dg.MetadataValue.int(day.deleted),
+        **{
+            name: dg.MetadataValue.int(number)
+            for name, number in (
+                ("first_message_id", day.first_message_id),
+                ("last_message_id", day.last_message_id),
+            )
+            if number is not None
+        },
+        "sealed": dg.MetadataValue.bool(day.sealed),
+        "path": dg.MetadataValue.path(day.path),
+        "size_bytes": dg.MetadataValue.int(day.size_bytes),
+        "content_sha256": dg.MetadataValue.text(day.content_sha256),
+    }
+
+
+def fetch_metadata(reports: Iterable[FetchReport]) -> Metadata:
+    """What a run's fetches cost together. Durations in seconds."""
+    reports = list(reports)
+    messages = sum(report.messages for report in reports)
+    duration = sum(report.duration_seconds for report in reports)
+    return {
+        "fetch/days": dg.MetadataValue.int(sum(len(report.days) for report in reports)),
+        "fetch/resumed_days": dg.MetadataValue.int(sum(len(report.resumed_days) for report in reports)),
+        "fetch/messages": dg.MetadataValue.int(messages),
+        "fetch/calls": dg.MetadataValue.int(sum(report.meter.total_calls for report in reports)),
+        "fetch/retries": dg.MetadataValue.int(sum(report.meter.total_retries for report in reports)),
+        "fetch/waited_seconds": dg.MetadataValue.float(
+            round(sum(report.meter.waited_seconds for report in reports), 1)
+        ),
+        "fetch/repeated_ids": dg.MetadataValue.int(sum(report.repeated for report in reports)),
+        "fetch/duration_seconds": dg.MetadataValue.float(round(duration, 2)),
+        "fetch/messages_per_second": dg.MetadataValue.float(round(messages / duration, 1) if duration else 0.0),
+    }
+
+
+def preview(store: DayStore, slug: str, day: CommittedDay) -> Metadata:
+    """The first messages of a day as a table."""
+    rows = ["| id | time | from | text |", "| --: | --- | --: | --- |"]
+    for line in islice(store.lines(slug, day.day), PREVIEW_MESSAGES):
+        message = orjson.loads(line)
+        text = message["text"] or f"({_kind(message)})"
+        rows.append(f"| {message['id']} | {message['date'][11:19]} | {message['from_id'] or ''} | {_cell(text)} |")
+    return {"preview": dg.MetadataValue.md("\n".join(rows))}
+
+
+def _kind(message: dict[str, object]) -> str:
+    for field in ("action", "media"):
+        match message.get(field):
+            case {"type": str(kind)}:
+                return kind
+    return str(message["type"])
+
+
+def _cell(text: str) -> str:
+    """Text that a table of Markdown shows as it is, whatever is in it, cut short."""
+    line = " ".join(text.split())
+    short = line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1].rstrip() + "…"
+    return short.translate(_MARKDOWN)

@@ -1,0 +1,37 @@
+"""What things are called in Dagster."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from tg_pipeline.contracts.errors import SettingsError
+
+POOL = "telegram"
+"""The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
+CHAT_TAG = "tg/chat"
+
+
+def messages_key(slug: str) -> dg.AssetKey:
+    """The asset of a chat's day files."""
+    return dg.AssetKey(["telegram", slug, "messages"])
+
+
+def identifier(slug: str) -> str:
+    """The slug where Dagster takes letters, digits and underscores only: groups and jobs."""
+    return slug.replace("-", "_")
+
+
+def job_name(slug: str) -> str:
+    """The chat's own job."""
+    return f"fetch_{identifier(slug)}"
+
+
+def refuse_ambiguous(slugs: Iterable[str]) -> None:
+    """A SettingsError where two slugs would give their groups and jobs the same name."""
+    seen: dict[str, str] = {}
+    for slug in slugs:
+        other = seen.setdefault(identifier(slug), slug)
+        if other != slug:
+            raise SettingsError(
+                f"The slugs {other} and {slug} differ in '-' and '_' only, which Dagster cannot tell apart. Rename one."
+            )
