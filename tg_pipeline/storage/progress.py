@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug
@@ -15,6 +15,7 @@ from tg_pipeline.contracts.day_file import SCHEMA_VERSION
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.storage.atomic import replace, unreadable, writing
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.layout import first_problem
 from tg_pipeline.storage.locks import locked_file
 
 logger = logging.getLogger(__name__)
@@ -90,11 +91,10 @@ class Progress:
     @contextmanager
     def _changing(self, slug: str) -> Iterator[ChatProgress]:
         with writing(self._path), locked_file(self._lock):
-            state = self._parsed()
-            if state is None:
+            before = self._parsed()
+            if before is None:
                 self._set_aside()
-                state = _rebuilt(DayStore(self._root))
-            before = state.model_copy(deep=True)
+            state = before.model_copy(deep=True) if before else _rebuilt(DayStore(self._root))
             yield state.chats.setdefault(slug, ChatProgress())
             if state != before:
                 with replace(self._path) as stream:
@@ -108,7 +108,10 @@ class Progress:
             raise
         except OSError as error:
             raise unreadable(self._path, error) from error
-        return ProgressFile.model_validate(orjson.loads(text))
+        try:
+            return ProgressFile.model_validate(orjson.loads(text))
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
 
     def _parsed(self) -> ProgressFile | None:
         try:
@@ -116,7 +119,7 @@ class Progress:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            logger.warning("%s is not what it should be; it is rebuilt from the day files. %s", self._path, error)
+            logger.warning("%s is not what it should be; it is rebuilt from the day files (%s).", self._path, error)
             return None
 
     def _set_aside(self) -> None:
@@ -134,8 +137,8 @@ def _rebuilt(store: DayStore) -> ProgressFile:
     """What the day files tell: back from each chat's newest day to its last sealed day that has messages."""
     state = ProgressFile()
     for slug in store.slugs():
-        chat = state.chats.setdefault(slug, ChatProgress())
         for day in reversed(list(store.days(slug))):
+            chat = state.chats.setdefault(slug, ChatProgress())
             try:
                 header = store.header(slug, day)
             except DayFileError as error:

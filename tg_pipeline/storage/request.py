@@ -152,9 +152,9 @@ class _Trace:
         self.covered: set[tuple[int, int]] = set()
         self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
         self._journal = directory / _JOURNAL
-        text = self._journal.read_text(errors="replace") if self._journal.exists() else ""
-        self._whole = text[: text.rfind("\n") + 1]
-        for line in self._whole.splitlines():
+        text = self._journal.read_bytes() if self._journal.exists() else b""
+        self._whole = text.rfind(b"\n") + 1
+        for line in text[: self._whole].decode().splitlines():
             what, _, value = line.partition(" ")
             match what:
                 case "started" | "resumed":
@@ -169,8 +169,8 @@ class _Trace:
                     raise ValueError(line)
 
     def cut_torn_end(self) -> None:
-        if self._whole:
-            os.truncate(self._journal, len(self._whole.encode()))
+        if self._journal.exists():
+            os.truncate(self._journal, self._whole)
 
 
 def _remove_abandoned(chat_directory: Path, now: int) -> None:

@@ -209,7 +209,7 @@ def broken(text: bytes) -> dict[str, bytes]:
         "last byte": text[:-2],
         "more after it": text + b"{}",
         "a message less": b"\n".join(lines[:14] + lines[15:]),
-        "a message more": b"\n".join(lines[:14] + [lines[13].replace(b'"id":1', b'"id":2')] + lines[14:]),
+        "a message more": b"\n".join([*lines[:14], lines[13].replace(b'"id":1', b'"id":2'), *lines[14:]]),
         "a comma less": text.replace(b"},\n{", b"}\n{", 1),
         "another text": text.replace(b"hello", b"hullo", 1),
         "out of order": text.replace(b'{"id":2,', b'{"id":1,'),
@@ -283,8 +283,8 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(
 
 
 def test_a_message_that_breaks_the_schema_is_named(store: DayStore, scratch: Path) -> None:
-    commit(store, scratch, [record(1, text=None)])
-    with pytest.raises(DayFileError, match=r"messages\.0\.text"):
+    commit(store, scratch, [record(1, views="many")])
+    with pytest.raises(DayFileError, match=r"messages\.0\.views"):
         store.load(SLUG, DAY)
 
 

@@ -1,0 +1,129 @@
+import subprocess
+import sys
+import uuid
+from datetime import date, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+from upath import UPath
+
+from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.progress import Progress
+from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
+
+
+@pytest.fixture
+def progress(store: DayStore, tmp_path: Path) -> Progress:
+    return Progress(store.root, tmp_path / "locks")
+
+
+def content(store: DayStore) -> dict[str, object]:
+    found: dict[str, object] = orjson.loads((store.root / "progress.json").read_bytes())
+    return found
+
+
+def chat(mark: int | None, **days: int) -> dict[str, object]:
+    pointers = {day.replace("_", "-").removeprefix("d"): {"last_processed_msg_id": n} for day, n in days.items()}
+    return {"schema_version": "1.0.0", "chats": {SLUG: {"high_water_mark": mark, "days": pointers}}}
+
+
+def test_a_day_in_flight_has_a_pointer_and_a_sealed_one_none(store: DayStore, progress: Progress) -> None:
+    progress.advance(SLUG, DAY, 5)
+    assert content(store) == chat(None, d2025_03_14=5)
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    assert content(store) == chat(9)
+    progress.commit(SLUG, DAY + timedelta(days=1), 12, sealed=False)
+    assert content(store) == chat(12, d2025_03_15=12)
+    assert progress.read().model_dump(mode="json") == content(store)
+
+
+def test_the_high_water_mark_only_rises(progress: Progress) -> None:
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    progress.commit(SLUG, DAY - timedelta(days=1), 4, sealed=True)
+    progress.commit(SLUG, DAY, None, sealed=False)
+    assert progress.read().chats[SLUG].model_dump() == {"high_water_mark": 9, "days": {}}
+
+
+def test_nothing_new_is_not_written(store: DayStore, progress: Progress) -> None:
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    before = (store.root / "progress.json").stat().st_mtime_ns
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    assert (store.root / "progress.json").stat().st_mtime_ns == before
+
+
+WRITER = """
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from upath import UPath
+from tg_pipeline.storage.progress import Progress
+progress = Progress(UPath(sys.argv[1]), Path(sys.argv[1], "locks"))
+for n in range(60):
+    progress.advance(sys.argv[2], date(2025, 1, 1) + timedelta(days=n), n)
+    progress.commit("both", date(2025, 1, 1), int(sys.argv[3]) * 1000 + n, sealed=True)
+"""
+
+
+def test_several_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, slug, number]) for slug, number in (("a", "1"), ("b", "2"))]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    state = Progress(UPath(tmp_path), tmp_path / "locks").read()
+    assert {slug: len(chat.days) for slug, chat in state.chats.items()} == {"a": 60, "b": 60, "both": 0}
+    assert state.chats["both"].high_water_mark == 2_059
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b'{"chats": 3}', b'{"schema_version": "9.9.9"}', b'{"chats": {"../x": {}}}', b'{"other": 1}'],
+)
+def test_a_corrupt_file_is_set_aside_and_rebuilt_from_the_days(
+    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    for n in range(4):
+        day = DAY + timedelta(days=n)
+        commit(store, scratch, [record(n * 10 + 1, day=day)] if n != 1 else [], day=day, sealed=n < 3)
+    path = store.root / "progress.json"
+    path.write_bytes(text)
+    rebuilt = chat(31, d2025_03_17=31)
+    assert progress.read().model_dump(mode="json") == rebuilt
+    assert path.read_bytes() == text, "reading changes nothing"
+    progress.commit(SLUG, DAY, 1, sealed=True)
+    assert content(store) == rebuilt
+    assert (store.root / "progress.json.corrupt-1").read_bytes() == text
+    assert "rebuilt from the day files" in caplog.text
+    path.write_bytes(b"again")
+    progress.commit(SLUG, DAY, 1, sealed=True)
+    assert (store.root / "progress.json.corrupt-2").read_bytes() == b"again"
+
+
+def test_a_damaged_day_does_not_stop_the_rebuilding(
+    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit(store, scratch, [record(1)])
+    after = date(2025, 3, 15)
+    commit(store, scratch, [record(9, day=after)], day=after)
+    store.path(SLUG, after).write_bytes(b"{")
+    assert progress.read().chats[SLUG].high_water_mark == 1
+    assert "Passed over" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Progress) -> None:
+    (store.root / "progress.json").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"progress\.json cannot be read: Is a directory"):
+        progress.advance(SLUG, DAY, 1)
+
+
+def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:
+    root = UPath(f"memory://{uuid.uuid4().hex}/archive")
+    progress = Progress(root, tmp_path)
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    assert progress.problem() is None
+    (root / "progress.json").write_bytes(b"{")
+    assert progress.problem() is not None
+    progress.commit(SLUG, DAY, 11, sealed=True)
+    assert progress.read().chats[SLUG].high_water_mark == 11
+    assert (root / "progress.json.corrupt-1").read_bytes() == b"{"
+    root.fs.rm(root.path, recursive=True)

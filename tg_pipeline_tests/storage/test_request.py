@@ -1,0 +1,179 @@
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tg_pipeline.contracts.days import DayRange, day_start
+from tg_pipeline.contracts.errors import InputError, LeaseUnavailable, StorageError
+from tg_pipeline.storage.request import RESUME_TTL, PendingRequest
+from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, record
+
+RANGE = DayRange(date(2025, 3, 13), date(2025, 3, 16))
+START = day_start(DAY)
+
+
+def open_request(root: Path, *, now: int = NOW, days: DayRange = RANGE) -> PendingRequest:
+    return PendingRequest.open(root, SLUG, days, now=now)
+
+
+def worked_on(root: Path, *, at: int) -> None:
+    """Date every sign of life."""
+    for path in root.rglob("*"):
+        os.utime(path, (at, at))
+
+
+def test_a_new_request_begins_with_nothing(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        assert (request.resumed, request.started_at, request.committed, request.covered) == (False, NOW, set(), set())
+        assert request.parts(DAY).message_count == 0
+        assert (tmp_path / SLUG / "2025-03-13_2025-03-16").is_dir()
+
+
+def test_an_interrupted_request_is_gone_on_with(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
+        request.spool(DAY, START + 600).append([record(9)], PEOPLE)
+        request.mark_covered(START, START + 300)
+        request.spool(RANGE.first, 0).append([record(5)], PEOPLE)
+        request.mark_committed(RANGE.first)
+    with open_request(tmp_path, now=NOW + 60) as request:
+        assert (request.resumed, request.started_at) == (True, NOW)
+        assert (request.committed, request.covered) == ({RANGE.first}, {(START, START + 300)})
+        assert request.last_ids() == {DAY: {START: 2, START + 600: 9}}
+        assert [orjson.loads(line)["id"] for line in request.parts(DAY).lines()] == [1, 2, 9]
+
+
+def test_a_finished_request_leaves_nothing(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+        request.finish()
+    assert list((tmp_path / SLUG).iterdir()) == []
+    with open_request(tmp_path) as request:
+        assert not request.resumed
+
+
+@pytest.mark.parametrize(("age", "resumed"), [(RESUME_TTL - 1, True), (RESUME_TTL, False)])
+def test_a_request_is_resumed_for_a_day_after_its_last_sign_of_life(tmp_path: Path, age: int, resumed: bool) -> None:  # noqa: FBT001
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    worked_on(tmp_path, at=NOW)
+    with open_request(tmp_path, now=NOW + age) as request:
+        assert (request.resumed, bool(request.last_ids())) == (resumed, resumed)
+
+
+def test_a_run_longer_than_a_day_is_resumed_too(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    worked_on(tmp_path, at=NOW + 2 * RESUME_TTL)
+    with open_request(tmp_path, now=NOW + 2 * RESUME_TTL + 60) as request:
+        assert request.resumed
+
+
+def test_requests_that_nobody_will_resume_are_removed(tmp_path: Path) -> None:
+    other = DayRange(DAY, DAY)
+    open_request(tmp_path, days=other).close()
+    worked_on(tmp_path, at=NOW)
+    with open_request(tmp_path, now=NOW + RESUME_TTL):
+        assert [path.name for path in (tmp_path / SLUG).iterdir()] == ["2025-03-13_2025-03-16"]
+
+
+def test_a_request_has_one_owner(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from tg_pipeline.contracts.errors import LeaseUnavailable
+from tg_pipeline_tests.storage.test_request import open_request
+try:
+    open_request(Path(sys.argv[1]))
+except LeaseUnavailable as error:
+    print(error)
+"""
+    with open_request(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code, tmp_path], check=True, capture_output=True, text=True)
+        assert done.stdout == (
+            "Another process is fetching durov 2025-03-13..2025-03-16; try again when it has ended.\n"
+        )
+        with pytest.raises(LeaseUnavailable):
+            open_request(tmp_path)
+        with open_request(tmp_path, days=DayRange(DAY, DAY)):
+            pass
+    open_request(tmp_path).close()
+
+
+def test_a_journal_cut_at_any_byte_says_what_was_whole(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        for day in RANGE:
+            request.mark_committed(day)
+    journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
+    text = journal.read_bytes()
+    for size in range(len(text)):
+        journal.write_bytes(text[:size])
+        with open_request(tmp_path) as request:
+            assert request.resumed == (b"\n" in text[:size])
+            assert len(request.committed) == text[:size].count(b"\n") - request.resumed
+            request.mark_committed(RANGE.last)
+        with open_request(tmp_path) as request:
+            assert RANGE.last in request.committed
+
+
+@pytest.mark.parametrize("text", [b"started soon\n", b"committed 2025-02-30\n", b"\xff\xfe\n"])
+def test_a_journal_that_makes_no_sense_begins_the_request_afresh(tmp_path: Path, text: bytes) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    (tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal").write_bytes(text)
+    with open_request(tmp_path) as request:
+        assert (request.resumed, request.last_ids()) == (False, {})
+
+
+def test_a_damaged_spool_takes_its_covered_interval_back(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
+        request.mark_covered(START, START + 300)
+        request.mark_covered(START + 600, START + 900)
+    (tmp_path / SLUG / "2025-03-13_2025-03-16" / f"{DAY}.{START}.messages").write_bytes(b"\0\0\n{}\n")
+    with open_request(tmp_path) as request:
+        assert request.covered == {(START + 600, START + 900)}
+        assert request.last_ids() == {DAY: {START: None}}
+
+
+def test_the_spool_of_a_committed_day_that_a_crash_left_is_dropped(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.mark_committed(DAY)
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    with open_request(tmp_path) as request:
+        assert (request.committed, request.last_ids()) == ({DAY}, {})
+
+
+def test_what_is_no_slug_never_becomes_a_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot name a chat's directory"):
+        PendingRequest.open(tmp_path, "../x", RANGE, now=NOW)
+
+
+def test_a_spool_root_that_cannot_be_written_is_a_sentence_and_holds_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+        open_request(tmp_path / "file")
+    with open_request(tmp_path):
+        pass
+    journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
+    journal.unlink()
+    (journal.parent / "2025-03-14.0.messages").mkdir()
+    with pytest.raises(StorageError, match="Is a directory"):
+        open_request(tmp_path)
+    (journal.parent / "2025-03-14.0.messages").rmdir()
+    open_request(tmp_path).close()
+
+
+def test_parts_that_interleave_come_out_in_order(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1, from_id=5), record(7)], {5: PEOPLE[77] | {"id": 5}})
+        request.spool(DAY, START + 60).append([record(3, reply_to=1), record(9, reply_to=1)], PEOPLE)
+        parts = request.parts(DAY)
+        assert [orjson.loads(line)["id"] for line in parts.lines()] == [1, 3, 7, 9]
+        assert (parts.first_id, parts.last_id, parts.message_count) == (1, 9, 4)
+        assert sorted(parts.participants()) == [5, 77]
+        assert [orjson.loads(line)["message_count"] for line in parts.index.thread_lines()] == [2]
