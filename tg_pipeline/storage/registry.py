@@ -36,7 +36,7 @@ def load_registry(path: Path) -> list[RegisteredChat]:
 def read_text(path: Path) -> str:
     """The file's text, empty where there is no file."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:
@@ -71,7 +71,7 @@ def chats_node(root: yaml.Node | None) -> yaml.Node | None:
 
 
 def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
-    if root is None:
+    if root is None or _is_null(root):
         return
     if not isinstance(root, yaml.MappingNode):
         raise SettingsError(f"{path}: the file must be a mapping with the one key `{CHATS}`.")
@@ -79,7 +79,7 @@ def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode
         if key.value != CHATS:
             raise SettingsError(f"{path}{_line(key)}: unknown key {key.value!r}; allowed is `{CHATS}`.")
     chats = chats_node(root)
-    if isinstance(chats, yaml.ScalarNode) and chats.tag.endswith(":null"):
+    if _is_null(chats):
         return
     if not isinstance(chats, yaml.SequenceNode):
         raise SettingsError(f"{path}{_line(root)}: `{CHATS}` must be a list of chats, each beginning with `- slug:`.")
@@ -87,6 +87,10 @@ def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode
         if not isinstance(node, yaml.MappingNode):
             raise SettingsError(f"{path}{_line(node)}: a chat must be a mapping such as `- slug: name`.")
         yield node
+
+
+def _is_null(node: yaml.Node | None) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
 def _fields(path: Path, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:

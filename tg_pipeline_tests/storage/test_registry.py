@@ -1,0 +1,221 @@
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.errors import InputError, SettingsError, StorageError
+from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry_edit import add_chat, remove_chat
+
+COMMENTED = """\
+# Chats of the newsroom.
+chats:
+  # The founder's channel: quiet.
+  - slug: durov
+    chat: '@durov'   # with quotes
+    start: 2024-01-01
+
+  # Busy.
+  - slug: group
+    chat: https://t.me/Group
+    id: -1001
+# The end.
+"""
+NEW = RegisteredChat(slug="new", chat="@new", id=-1002, username="new", title="New: a chat", start=date(2025, 1, 2))
+NEW_LINES = """\
+  - slug: new
+    chat: "@new"
+    id: -1002
+    username: new
+    title: "New: a chat"
+    start: 2025-01-02
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chats.yaml"
+
+
+def test_a_missing_or_empty_file_holds_no_chats(path: Path) -> None:
+    assert load_registry(path) == []
+    for text in ("", "# nothing yet\n", "chats:\n", "chats: []\n", "---\n"):
+        path.write_text(text)
+        assert load_registry(path) == []
+
+
+def test_chats_are_read_as_they_were_written(path: Path) -> None:
+    path.write_text("\ufeff" + COMMENTED + "  - {slug: n, chat: -100123}\n", encoding="utf-8")
+    assert load_registry(path) == [
+        RegisteredChat(slug="durov", chat="@durov", start=date(2024, 1, 1)),
+        RegisteredChat(slug="group", chat="https://t.me/Group", id=-1001),
+        RegisteredChat(slug="n", chat="-100123"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("chats:\n- slug: ../x\n  chat: a", 2, r"slug is '\.\./x'.*allowed are 1-64 of a-z"),
+        ("chats:\n- slug: x\n  chat: a\n  topic: 1", 4, "unknown key 'topic'; allowed are slug, chat, id, username"),
+        ("chats:\n- slug: x\n  chat: a\n- chat: b", 4, "this chat has no 'slug'"),
+        ("chats:\n- slug: x\n  chat: @a", 3, "not YAML.*begins with @ needs quotes"),
+        ("chats:\n- slug: x\n\tchat: a", 3, "not YAML"),
+        ("chats:\n- slug: on\n  chat: a", 2, "slug must be text; put quotes around True"),
+        ("chats:\n- slug: x\n  chat: a\n  start: 2025-02-30", 4, "start is '2025-02-30': day is out of range"),
+        ("chats:\n- slug: x\n  chat: a\n  start: soon", 4, "start is 'soon'"),
+        ("chats:\n- slug: x\n  chat: a\n  id: many", 4, "id is 'many'"),
+        ("chats:\n- slug: x\n  chat: ''", 3, "chat is ''"),
+        ("chats:\n- slug: x\n  slug: y\n  chat: a", 3, "the key 'slug' stands twice"),
+        ("chats:\n- slug: x\n  chat: a\n  ? [b]\n  : c", 4, "a key must be a word"),
+        ("chats:\n- slug: x\n  chat: a\nchats: []", 4, "the key 'chats' stands twice"),
+        ("chat:\n- slug: x", 1, "unknown key 'chat'; allowed is `chats`"),
+        ("chats: durov", 1, "must be a list"),
+        ("chats:\n- durov", 2, "must be a mapping"),
+        ("chats:\n- slug: x\n  chat: a\n- slug: x\n  chat: b", 4, "have the same slug, x"),
+        ("chats:\n- {slug: x, chat: a, id: 5}\n- {slug: y, chat: b, id: 5}", 3, "y and x have the same id, 5"),
+        ("chats:\n- {slug: x, chat: t.me/c/77/5}\n- {slug: y, chat: b, id: -10077}", 3, "the same id, -10077"),
+        ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: '@Name'}", 3, "y and x have the same name, name"),
+        ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: 'https://t.me/s/NAME/12?x'}", 3, "the same name"),
+        ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: 'tg://resolve?domain=name&post=1'}", 3, "the same name"),
+        ("chats:\n- {slug: x, chat: 5, username: name}\n- {slug: y, chat: 6, username: nAme}", 3, "the same name"),
+        ("chats: [", 2, "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(path: Path, text: str, line: int, said: str) -> None:
+    path.write_text(text + "\n")
+    with pytest.raises(SettingsError, match=f"^{path}, line {line}: .*{said}"):
+        load_registry(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"- a", "must be a mapping"), (b"chats", "must be a mapping"), (b"\xff\xfe\x00", "not text in UTF-8"),
+     (b"chats: \x00", "this is not YAML")],
+)  # fmt: skip
+def test_what_is_no_registry_at_all_is_said(path: Path, content: bytes, said: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=said):
+        load_registry(path)
+
+
+def test_a_registry_that_cannot_be_read_is_a_sentence(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load_registry(path)
+
+
+def test_a_chat_is_added_and_all_else_stays(path: Path) -> None:
+    path.write_text(COMMENTED)
+    add_chat(path, NEW)
+    assert path.read_text() == COMMENTED.replace("# The end.\n", NEW_LINES + "# The end.\n")
+    assert load_registry(path)[-1] == NEW
+
+
+def test_a_chat_is_removed_and_all_else_stays(path: Path) -> None:
+    path.write_text(COMMENTED)
+    removed = remove_chat(path, "durov")
+    assert removed.chat == "@durov"
+    assert path.read_text() == COMMENTED.replace(
+        "  - slug: durov\n    chat: '@durov'   # with quotes\n    start: 2024-01-01\n", ""
+    )
+    remove_chat(path, "group")
+    assert load_registry(path) == []
+    add_chat(path, NEW)
+    assert load_registry(path) == [NEW]
+    assert "# The end." in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# mine\n", "chats:\n", "chats: []\n", "chats: []", "chats:\n# later\n",
+     "chats:\n- slug: x\n  chat: a", "chats:\n    -   slug: x\n        chat: a\n"],
+)  # fmt: skip
+def test_a_chat_is_added_to_any_block_layout(path: Path, text: str) -> None:
+    path.write_text(text)
+    before = load_registry(path)
+    add_chat(path, NEW)
+    assert load_registry(path) == [*before, NEW]
+    assert all(line in path.read_text() for line in text.splitlines() if line.startswith("#"))
+    remove_chat(path, "new")
+    assert load_registry(path) == before
+
+
+def test_lines_that_end_as_windows_ends_them_stay_so(path: Path) -> None:
+    path.write_bytes(COMMENTED.replace("\n", "\r\n").encode())
+    add_chat(path, NEW)
+    assert path.read_bytes().startswith(COMMENTED.removesuffix("# The end.\n").replace("\n", "\r\n").encode())
+
+
+def test_the_file_and_its_folder_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "chats.yaml"
+    add_chat(path, NEW)
+    assert path.read_text() == "chats:\n" + NEW_LINES
+
+
+@pytest.mark.parametrize("text", ["{chats: [{slug: x, chat: a}]}\n", "chats: [{slug: x, chat: a}]\n"])
+def test_a_layout_that_cannot_be_changed_by_line_is_left_alone(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="only be changed by hand"):
+        add_chat(path, NEW)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "title", ["yes", "12", "a: b # c", '"q" \\', "نام", "👩‍👩‍👧", "\x00\x1f\x85\u2028\ufeff", "- x", "~"]
+)
+def test_any_title_is_read_back(path: Path, title: str) -> None:
+    chat = RegisteredChat(slug="x", chat="12", title=title)
+    add_chat(path, chat)
+    assert load_registry(path) == [chat]
+
+
+@pytest.mark.parametrize(
+    "chat", [{"slug": "durov", "chat": "x"}, {"slug": "x", "chat": "t.me/DUROV"}, {"slug": "x", "chat": "-1001"}]
+)
+def test_a_chat_is_not_added_twice(path: Path, chat: dict[str, str]) -> None:
+    path.write_text(COMMENTED)
+    with pytest.raises(SettingsError, match="have the same"):
+        add_chat(path, RegisteredChat.model_validate(chat))
+    assert path.read_text() == COMMENTED
+
+
+def test_a_chat_that_is_not_there_cannot_be_removed(path: Path) -> None:
+    with pytest.raises(InputError, match="'x' is not in"):
+        remove_chat(path, "x")
+
+
+def test_a_link_to_the_registry_stays_a_link(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "real.yaml").write_text(COMMENTED)
+    path.symlink_to("real.yaml")
+    add_chat(path, NEW)
+    assert path.is_symlink()
+    assert load_registry(tmp_path / "real.yaml")[-1] == NEW
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+        add_chat(tmp_path / "file" / "chats.yaml", NEW)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.storage.registry_edit import add_chat
+for n in range(25):
+    name = f"{sys.argv[2]}{n}"
+    add_chat(Path(sys.argv[1]), RegisteredChat(slug=name, chat="@" + name))
+"""
+
+
+def test_two_processes_lose_nothing_of_each_other(path: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, name]) for name in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert {chat.slug for chat in load_registry(path)} == {f"{name}{n}" for name in "ab" for n in range(25)}
+    assert os.listdir(path.parent) == ["chats.yaml"]  # noqa: PTH208 - nothing is left beside it, hidden or not

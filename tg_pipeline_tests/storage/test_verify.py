@@ -1,0 +1,226 @@
+import hashlib
+import re
+from collections import deque
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.progress import Progress
+from tg_pipeline.storage.request import PendingRequest
+from tg_pipeline.storage.verify import Finding, FindingKind, verify, verify_day, verify_root
+from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, commit, person, record
+
+TODAY = DAY + timedelta(days=30)
+NEXT = DAY + timedelta(days=1)
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def progress(store: DayStore, tmp_path: Path) -> Progress:
+    return Progress(store.root, tmp_path / "locks")
+
+
+@pytest.fixture
+def archive(store: DayStore, progress: Progress, scratch: Path) -> DayStore:
+    """Two days, both whole and sealed."""
+    for day, start in ((DAY, 1), (NEXT, 101)):
+        history = [record(start + n, day=day, reply_to=start if n else None) for n in range(20)]
+        done = commit(store, scratch, history, day=day)
+        progress.commit(SLUG, day, done.last_message_id, sealed=True)
+    return store
+
+
+def kinds(findings: list[Finding]) -> list[tuple[date | None, str]]:
+    return [(finding.day, finding.kind.value) for finding in findings]
+
+
+def rewrite(store: DayStore, change: Callable[[Document], object], day: date = DAY) -> None:
+    """Write the changed day in the usual layout and with a hash that fits."""
+    path = store.path(SLUG, day)
+    document = orjson.loads(path.read_bytes())
+    change(document)
+    lists = {
+        name: [orjson.dumps(item) for item in document.pop(name)] for name in ("messages", "threads", "participants")
+    }
+    lines = [line for name in lists for line in lists[name]]
+    document["content_sha256"] = hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
+    head = b"".join(b'"%b":%b,\n' % (key.encode(), orjson.dumps(value)) for key, value in document.items())
+    body = b",\n".join(
+        b'"%b":[\n%b]' % (name.encode(), b",\n".join(items) + b"\n" if items else b"") for name, items in lists.items()
+    )
+    path.write_bytes(b"{\n" + head + body + b"\n}\n")
+
+
+def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progress: Progress) -> None:
+    seen: list[date] = []
+    assert list(verify(archive, progress, SLUG, today=TODAY, on_day=seen.append)) == []
+    assert list(verify(archive, progress, SLUG, today=TODAY, days=DayRange(DAY, NEXT))) == []
+    assert list(verify_root(archive, progress)) == []
+    assert seen == [DAY, NEXT]
+
+
+def test_the_rewriting_of_these_tests_changes_nothing(archive: DayStore) -> None:
+    before = archive.path(SLUG, DAY).read_bytes()
+    rewrite(archive, lambda _: None)
+    assert archive.path(SLUG, DAY).read_bytes() == before
+
+
+def put(document: Document, section: str, place: int, **fields: object) -> None:
+    document[section][place].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "change"),
+    [
+        ("schema", "views", lambda d: put(d, "messages", 3, views="many")),
+        ("schema", "extra", lambda d: put(d, "messages", 3, extra=1)),
+        ("schema", "kind", lambda d: put(d, "participants", 0, kind="robot")),
+        ("order", "message 1 stands after 2", lambda d: d["messages"].insert(1, d["messages"].pop(0))),
+        ("repeated", "message 5 stands after 5", lambda d: put(d, "messages", 5, id=5)),
+        (
+            "date",
+            "message 4 is dated 2025-03-13T23:59:59Z",
+            lambda d: put(d, "messages", 3, date="2025-03-13T23:59:59Z"),
+        ),
+        ("header", "belongs to other", lambda d: put(d, "messages", 3, chat="other")),
+        ("header", r"its ids are 7\.\.20; they are 1\.\.20", lambda d: d.update(first_message_id=7)),
+        ("header", "it holds other", lambda d: d.update(chat="other")),
+        ("header", "on 2025-03-15", lambda d: d.update(date="2025-03-15")),
+        ("damaged", "holds 20 messages and says 21", lambda d: d.update(message_count=21)),
+        ("damaged", "cannot|not a day file", lambda d: d.update(timezone="CET")),
+        ("threads", "where the messages make it nothing", lambda d: d["threads"].append(d["threads"][0] | {"id": 9})),
+        ("threads", "nothing where the messages make it", lambda d: d["threads"].clear()),
+        ("threads", '"message_count":4', lambda d: put(d, "threads", 0, message_count=4)),
+        ("participants", "5 wrote nothing", lambda d: d["participants"].insert(0, person(5))),
+        ("participants", "77 stands after 77", lambda d: d["participants"].append(person(77))),
+    ],
+)
+def test_one_thing_wrong_is_one_finding(
+    archive: DayStore, kind: str, detail: str, change: Callable[[Document], None]
+) -> None:
+    rewrite(archive, change)
+    found = list(verify_day(archive, SLUG, DAY))
+    first = next(finding for finding in found if finding.kind == kind)
+    assert re.search(detail, first.detail)
+    assert (first.slug, first.day, first.is_warning) == (SLUG, DAY, False)
+    assert list(verify_day(archive, SLUG, NEXT)) == []
+
+
+def test_many_of_a_kind_are_one_finding_with_their_number(archive: DayStore) -> None:
+    rewrite(archive, lambda d: deque((message.update(views="x") for message in d["messages"]), maxlen=0))
+    found = [finding for finding in verify_day(archive, SLUG, DAY) if finding.kind == FindingKind.SCHEMA]
+    assert [finding.detail[-14:] for finding in found] == [" (and 19 more)"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text[:-20], lambda text: text.replace(b"hello", b"hallo", 1), lambda _: b"", lambda _: b"PK\3\4"],
+    ids=["cut", "another text", "empty", "foreign"],
+)
+def test_a_damaged_file_is_found_and_the_others_are_read_on(
+    archive: DayStore, progress: Progress, damage: Callable[[bytes], bytes]
+) -> None:
+    path = archive.path(SLUG, DAY)
+    path.write_bytes(damage(path.read_bytes()))
+    found = list(verify(archive, progress, SLUG, today=TODAY))
+    assert kinds(found) == [(DAY, "damaged")]
+    assert str(path) in found[0].detail
+
+
+def test_a_missing_day_is_found_between_files_and_in_the_asked_range(
+    archive: DayStore, progress: Progress, scratch: Path
+) -> None:
+    commit(archive, scratch, [record(500, day=NEXT + timedelta(days=5))], day=NEXT + timedelta(days=5))
+    gap = NEXT + timedelta(days=1)
+    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(gap, "missing")]
+    asked = DayRange(DAY - timedelta(days=1), NEXT + timedelta(days=1))
+    found = list(verify(archive, progress, SLUG, today=TODAY, days=asked))
+    assert kinds(found) == [(asked.first, "missing"), (gap, "missing")]
+    assert not list(verify(archive, progress, SLUG, today=NEXT, days=DayRange(DAY, NEXT + timedelta(days=9))))
+    assert kinds(list(verify_day(archive, SLUG, gap))) == [(gap, "missing")]
+
+
+def test_a_gap_of_days_is_one_finding(archive: DayStore, progress: Progress) -> None:
+    asked = DayRange(DAY - timedelta(days=4), NEXT)
+    found = list(verify(archive, progress, SLUG, today=TODAY, days=asked))
+    assert [(f.day, f.detail) for f in found] == [(asked.first, "4 days have no file, up to 2025-03-13")]
+
+
+def test_a_chat_without_files_has_nothing_wrong_until_days_are_asked_for(store: DayStore, progress: Progress) -> None:
+    assert list(verify(store, progress, SLUG, today=TODAY)) == []
+    assert kinds(list(verify(store, progress, SLUG, today=TODAY, days=DayRange(DAY, DAY)))) == [(DAY, "missing")]
+
+
+def test_an_unsealed_day_that_is_over_is_found(store: DayStore, progress: Progress, scratch: Path) -> None:
+    commit(store, scratch, [record(1)], sealed=False)
+    assert kinds(list(verify(store, progress, SLUG, today=NEXT))) == [(DAY, "unsealed")]
+    assert list(verify(store, progress, SLUG, today=DAY)) == []
+
+
+def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
+    third = NEXT + timedelta(days=1)
+    commit(archive, scratch, [record(n, day=third) for n in (19, 21, 110, 300)], day=third)
+    progress.commit(SLUG, third, 300, sealed=True)
+    found = list(verify(archive, progress, SLUG, today=TODAY))
+    assert kinds(found) == [(third, "repeated"), (third, "repeated")]
+    assert [finding.detail for finding in found] == [
+        "1 stand on 2025-03-14 too: 19", "1 stand on 2025-03-15 too: 110",
+    ]  # fmt: skip
+
+
+def test_what_does_not_belong_there_is_found(archive: DayStore, progress: Progress) -> None:
+    folder = archive.path(SLUG, DAY).parent
+    for path in (
+        folder / "discussions_2025-02-30.json",
+        folder / "discussions_2024-03-14.json",
+        folder / "copy of discussions_2025-03-14.json",
+        folder / ".discussions_2025-03-14.json.ab12.tmp",
+        folder.parent / "notes.txt",
+    ):
+        path.touch()
+    (folder.parent / "old").mkdir()
+    found = list(verify(archive, progress, SLUG, today=TODAY))
+    assert sorted(finding.kind for finding in found) == ["foreign"] * 5 + ["leftover"]
+    assert [finding.kind for finding in found if finding.is_warning] == ["leftover"]
+    assert all(str(archive.root) in finding.detail for finding in found)
+
+
+def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progress) -> None:
+    for name in ("progress.json.corrupt-1", ".progress.json.ab.tmp", "stray.json"):
+        (archive.root / name).touch()
+    assert sorted(f.kind for f in verify_root(archive, progress)) == ["foreign", "leftover", "leftover"]
+    (archive.root / "progress.json").write_text("{")
+    assert next(verify_root(archive, progress)).kind == "progress"
+
+
+def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress: Progress, tmp_path: Path) -> None:
+    progress.commit(SLUG, NEXT, 999, sealed=False)
+    found = list(verify(archive, progress, SLUG, today=TODAY))
+    assert kinds(found) == [(None, "progress"), (NEXT, "progress")]
+    assert "999" in found[0].detail
+
+
+def test_an_interrupted_fetch_is_a_warning_and_explains_its_pointer(
+    archive: DayStore, progress: Progress, tmp_path: Path
+) -> None:
+    third = NEXT + timedelta(days=1)
+    with PendingRequest.open(tmp_path / "spool", SLUG, DayRange(DAY, third), now=NOW) as request:
+        request.spool(third, 0).append([record(300, day=third)], PEOPLE)
+    progress.advance(SLUG, third, 300)
+    found = list(verify(archive, progress, SLUG, today=TODAY, spool_root=tmp_path / "spool"))
+    assert [(f.kind.value, f.is_warning) for f in found] == [("interrupted", True)]
+    assert found[0].detail == "the fetch of 2025-03-14..2025-03-16 was cut off"
+    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(third, "progress")]
+
+
+def test_a_day_that_cannot_be_read_is_a_finding(archive: DayStore, progress: Progress) -> None:
+    path = archive.path(SLUG, DAY)
+    path.unlink()
+    path.mkdir()
+    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(DAY, "damaged")]
