@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 
 from tg_pipeline.contracts.errors import InputError
 
 SECONDS_PER_DAY = 86_400
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_TWO_DIGITS = [f"{n:02}" for n in range(60)]
 
 
 def day_start(day: date) -> int:
@@ -26,8 +28,16 @@ def day_of(timestamp: float) -> date:
 
 
 def utc_text(timestamp: int) -> str:
-    """`2025-01-31T23:59:59Z`, the one way times are written in day files."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """`2025-01-31T23:59:59Z`, the one way times are written in day files. Hot path: runs once a message."""
+    minutes, second = divmod(timestamp, 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return f"{_day_text(day)}T{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[second]}Z"
+
+
+@lru_cache(maxsize=64)
+def _day_text(days_since_epoch: int) -> str:
+    return date.fromordinal(_EPOCH_ORDINAL + days_since_epoch).isoformat()
 
 
 def parse_day(text: str, what: str = "date") -> date:

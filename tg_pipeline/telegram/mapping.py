@@ -4,6 +4,7 @@ Hot path: runs once a message. Nothing is dropped for being odd: what this versi
 """
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from telethon.tl import types as tl
@@ -34,6 +35,7 @@ def marked_id(peer: Any) -> int | None:
     return -int(peer.chat_id)
 
 
+@cache
 def snake(name: str) -> str:
     """`ChatAddUser` as `chat_add_user`."""
     return "".join(f"_{c.lower()}" if c.isupper() and n else c.lower() for n, c in enumerate(name))
@@ -127,10 +129,14 @@ def _time(moment: datetime | None) -> str | None:
     return utc_text(int(moment.timestamp())) if moment else None
 
 
+@cache
+def _entity_name(kind: type) -> str:
+    return _ENTITY_NAMES.get(kind) or snake(kind.__name__.removeprefix("MessageEntity"))
+
+
 def _entity(entity: Any) -> dict[str, Any]:
     kind = type(entity)
-    name = _ENTITY_NAMES.get(kind) or snake(kind.__name__.removeprefix("MessageEntity"))
-    found = {"type": name, "offset": entity.offset, "length": entity.length}
+    found = {"type": _entity_name(kind), "offset": entity.offset, "length": entity.length}
     if kind is tl.MessageEntityTextUrl:
         found["url"] = entity.url
     elif kind is tl.MessageEntityMentionName:

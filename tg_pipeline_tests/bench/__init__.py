@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench [ONLY=group]`. docs/benchmarks.md says what each table means."""
