@@ -28,16 +28,17 @@ def is_temporary(name: str) -> bool:
 
 
 @contextmanager
-def replace(path: UPath) -> Iterator[BinaryIO]:
+def replace(path: UPath, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file at `path` when the block ends, and never if it raises.
 
     Missing folders are made. On a local file system the bytes, the name and new folders are on disk (fsync) when the
-    block has ended; elsewhere a temporary object is moved into place. An OSError becomes a StorageError.
+    block has ended, unless `durable` is False: for what a power cut may undo, which spares milliseconds. Elsewhere a
+    temporary object is moved into place. An OSError becomes a StorageError.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     with writing(path):
         if is_local(path):
-            with _replace_local(Path(path.path), Path(temporary.path)) as stream:
+            with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
                 yield stream
         else:
             with _replace_remote(path, temporary) as stream:
@@ -74,18 +75,20 @@ def _reason(error: OSError) -> str:
 
 
 @contextmanager
-def _replace_local(path: Path, temporary: Path) -> Iterator[BinaryIO]:
+def _replace_local(path: Path, temporary: Path, *, durable: bool) -> Iterator[BinaryIO]:
     make_directory(path.parent)
     try:
         with temporary.open("xb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 @contextmanager

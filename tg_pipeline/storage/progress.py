@@ -51,7 +51,7 @@ class Progress:
     """`<root>/progress.json`, safe under several writers on one machine: `lock_dir` (local) holds their lock.
 
     A file that is missing or cannot be understood is rebuilt from the day files and never stops anybody; the next write
-    sets the latter aside as `progress.json.corrupt-N`.
+    sets the latter aside as `progress.json.corrupt-N`. For that reason no write waits for the disk.
     """
 
     def __init__(self, root: UPath, lock_dir: Path) -> None:
@@ -74,7 +74,7 @@ class Progress:
         return None
 
     def advance(self, slug: str, day: date, last_id: int) -> None:
-        """The day is in flight and was read up to and including `last_id`. Costs two fsyncs: not for every page."""
+        """The day is in flight and was read up to and including `last_id`. Rewrites the file: not for every page."""
         with self._changing(slug) as chat:
             chat.days[day] = DayProgress(last_processed_msg_id=last_id)
 
@@ -97,7 +97,7 @@ class Progress:
             state = before.model_copy(deep=True) if before else _rebuilt(DayStore(self._root))
             yield state.chats.setdefault(slug, ChatProgress())
             if state != before:
-                with replace(self._path) as stream:
+                with replace(self._path, durable=False) as stream:
                     stream.write(orjson.dumps(state.model_dump(mode="json"), option=orjson.OPT_INDENT_2) + b"\n")
 
     def _parse(self) -> ProgressFile:
