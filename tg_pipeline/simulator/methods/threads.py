@@ -4,6 +4,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from telethon import utils
 from telethon.tl import functions
 from telethon.tl import types as tl
 
@@ -15,6 +16,9 @@ from tg_pipeline.simulator.methods.registry import Call, handles
 from tg_pipeline.simulator.mtproto import vector
 from tg_pipeline.simulator.serialiser import PersonKey, Serialised
 from tg_pipeline.simulator.world import Chat
+
+# A post reaches its discussion group at once: the copy is among the next messages there.
+COPY_WITHIN_MESSAGES = 100
 
 
 @handles(functions.messages.GetRepliesRequest)
@@ -30,11 +34,7 @@ def get_replies(call: Call) -> object:
         raise RpcError(400, "MSG_ID_INVALID")
     chats = [chat]
     if getattr(chat.entity, "broadcast", False):
-        found = chat.discussion(root_id)
-        if found is None:
-            raise RpcError(400, "MSG_ID_INVALID")
-        chat_id, root_id = found
-        chat = call.world.chats[chat_id]
+        chat_id, chat, root_id = _discussion(call, chat, root_id)
         chats.append(chat)
     ranks = chat.replies(root_id, call.now)
     thread = Paged(
@@ -56,15 +56,31 @@ def _at(call: Call, chat_id: int, chat: Chat, ranks: Sequence[int]) -> list[Seri
 def get_discussion_message(call: Call) -> object:
     """Where the comments to a post hang: its copy in the linked group. Refuses with MSG_ID_INVALID."""
     _, channel = chat_of(call, call.request.peer)
-    found = channel.discussion(call.request.msg_id)
-    copy = message_by_id(call, found[0], call.world.chats[found[0]], found[1]) if found else None
-    if found is None or copy is None:
-        raise RpcError(400, "MSG_ID_INVALID")
+    group_id, group, copy_id = _discussion(call, channel, call.request.msg_id)
+    copy = message_by_id(call, group_id, group, copy_id)
     people = call.server.people
-    entities = (channel.entity, call.world.chats[found[0]].entity)
-    mentioned = [*(people.remember(entity) for entity in entities), *copy.people]
+    mentioned = [people.remember(channel.entity), people.remember(group.entity), *(copy.people if copy else ())]
     head = struct.pack("<II", tl.messages.DiscussionMessage.CONSTRUCTOR_ID, 0)
-    return b"".join((head, vector([copy.body]), struct.pack("<i", 0), people.vectors(mentioned)))
+    messages = vector([copy.body] if copy else [])
+    return b"".join((head, messages, struct.pack("<i", 0), people.vectors(mentioned)))
+
+
+def _discussion(call: Call, channel: Chat, post_id: int) -> tuple[int, Chat, int]:
+    """The linked group of a channel, with its marked id, and the id of the post's copy in it."""
+    linked = getattr(channel.full(call.now).full_chat, "linked_chat_id", None)
+    group_id = utils.get_peer_id(tl.PeerChannel(linked)) if linked else 0
+    group = call.world.chats.get(group_id)
+    rank = channel.rank_of_id(post_id, call.now)
+    posts = channel.messages(rank, rank + 1, call.now)
+    if group is None or not posts or posts[0].id != post_id:
+        raise RpcError(400, "MSG_ID_INVALID")
+    start = group.rank_of_date(posts[0].date.timestamp(), call.now)
+    stop = min(start + COPY_WITHIN_MESSAGES, group.size(call.now))
+    for message in group.messages(start, stop, call.now):
+        origin = getattr(message, "fwd_from", None)
+        if origin and origin.channel_post == post_id and origin.from_id == channel.peer:
+            return group_id, group, message.id
+    raise RpcError(400, "MSG_ID_INVALID")
 
 
 @handles(functions.messages.GetForumTopicsRequest)
