@@ -98,7 +98,9 @@ class Overlay:
     @property
     def username(self) -> str | None:
         """Without the at sign; None where the chat has none."""
-        name: str | None = getattr(self.entity, "username", None)
+        if self._renamed is None:
+            return self.base.username
+        name: str | None = self._renamed.username
         return name
 
     @property

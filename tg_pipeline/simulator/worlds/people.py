@@ -11,8 +11,8 @@ from tg_pipeline.simulator.worlds.draws import derive, draw
 USER_IDS_FROM = 600_000_000
 BOT_IDS_FROM = 700_000_000
 
-_FIRST = "Ana Борис Chen Дарья Elif Фёдор Giulia حسن Ines ירון Kenji Łukasz Мария Noé Olga Priya".split()
-_LAST = "Silva Ковалёв 王 Öztürk Rossi محمود Tanaka Nowak - O'Neil - Müller Іваненко - García Patel".split()
+_FIRST = "Ana Борис Chen Дарья Elif Фёдор Giulia حسن Ines ירון Kenji Łukasz Мария Noé Olga Priya".split()  # noqa: SIM905 -- a row of names
+_LAST = "Silva Ковалёв 王 Öztürk Rossi محمود Tanaka Nowak - O'Neil - Müller Іваненко - García Patel".split()  # noqa: SIM905
 _PHOTO = tl.UserProfilePhotoEmpty()
 
 

@@ -91,7 +91,7 @@ def _chats(export: ParsedExport, clock: Callable[[], float]) -> list[Overlay]:
 
 
 def _served(folder: Path, parsed: ParsedChat, username: str) -> list[ExportedChat]:
-    directory = Directory()
+    directory = Directory(parsed.bare_id)
     for record in (*parsed.migrated, *parsed.records):
         directory.learn(record.fields)
     lane = derive(EXPORT_SEED, f"files:{parsed.kind}:{parsed.bare_id}") >> 33 << 32

@@ -39,7 +39,9 @@ def peer_of(reference: Any) -> tl.TypePeer | None:
 class Directory:
     """The people of one exported chat, by marked id."""
 
-    def __init__(self) -> None:
+    def __init__(self, chat_id: int) -> None:
+        """`chat_id` is the chat's own bare id. Before and after a migration it is the same: exports tell one only."""
+        self.chat_id = chat_id
         self._names: dict[int, str | None] = {}
         self._ids: dict[str, int] = {}
         self._entities: dict[int, TypeChat] = {}
@@ -84,8 +86,8 @@ def user(user_id: int, name: str | None, **fields: Any) -> tl.User:
     return tl.User(
         id=user_id,
         access_hash=access_hash(EXPORT_SEED, user_id),
-        first_name=name,
-        deleted=name is None or None,
+        first_name=name or None,
+        deleted=not name or None,
         photo=tl.UserProfilePhotoEmpty(),
         **fields,
     )

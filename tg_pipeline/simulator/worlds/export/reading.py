@@ -81,14 +81,23 @@ def _parse(file: Path) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        if not data.strip():
-            raise ExportError(f"{file} is empty.") from error
-        if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
-            raise ExportError(f"{file} is cut off at byte {len(data)}; export the chat again.") from error
-        if error.msg.startswith("unexpected end"):
-            raise ExportError(f"{file} is cut off at byte {len(data)}; export the chat again.") from error
-        place = len(error.doc[: error.pos].encode())
-        raise ExportError(f"{file} is not JSON: {error.msg} at byte {place}.") from error
+        raise ExportError(f"{file} {_fault(data, error)}") from error
+
+
+def _fault(data: bytes, error: orjson.JSONDecodeError) -> str:
+    """What is wrong with a file that does not parse."""
+    if not data.strip():
+        return "is empty."
+    cut_off = f"is cut off at byte {len(data)}; export the chat again."
+    if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
+        return cut_off
+    try:
+        data.decode()
+    except UnicodeDecodeError as undecodable:
+        return f"is not UTF-8 at byte {undecodable.start}."
+    if error.pos >= len(error.doc):
+        return cut_off
+    return f"is not JSON at byte {len(error.doc[: error.pos].encode())}."
 
 
 def _chat(file: Path, chat: Any, timezone: tzinfo | None) -> ParsedChat:
@@ -114,7 +123,7 @@ def _records(file: Path, name: Any, messages: Iterable[Any], timezone: tzinfo | 
             raise ExportError(f"{place} is not an object.")
         message_id = message.get("id")
         if not isinstance(message_id, int) or not -MIGRATED_SHIFT < message_id < INT32 or message_id == 0:
-            raise ExportError(f"{place} has the id {message_id!r}; it must be a number that Telegram could have given.")
+            raise ExportError(f"{place} has the id {message_id!r}; Telegram gives none such.")
         place = f"{file}: chat {name!r}, message {message_id}"
         try:
             text_and_entities(message)
