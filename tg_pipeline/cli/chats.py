@@ -1,8 +1,13 @@
 """`tg-pipeline chats`: the registry of what is archived."""
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from tg_pipeline.bootstrap.settings import Settings
 
 
 @click.group()
@@ -92,5 +97,12 @@ def remove(slug: str) -> None:
     _reload(settings)
 
 
-def _reload(settings: object) -> None:
-    """Filled in when the Dagster room offers it."""
+def _reload(settings: "Settings") -> None:
+    """A Dagster that is running shows the change at once; one that is not will at its start."""
+    from tg_pipeline.defs.webserver import WebserverError, reload_code_location
+
+    try:
+        reload_code_location(settings.dagster_webserver_url)
+        click.echo(f"Dagster at {settings.dagster_webserver_url} has taken it up.")
+    except WebserverError as error:
+        click.echo(f"Not told to Dagster: {error}")

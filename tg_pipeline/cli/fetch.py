@@ -22,6 +22,7 @@ from tg_pipeline.cli.options import Day
 from tg_pipeline.cli.running import Terminated, run
 
 if TYPE_CHECKING:
+    from tg_pipeline.bootstrap.settings import Settings
     from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
 
 
@@ -35,7 +36,7 @@ def fetch(chat: str, first: date, last: date) -> None:
     CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same
     command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
     """
-    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.chats import find_chat, registered
     from tg_pipeline.bootstrap.fetching import fetch as fetch_days
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.contracts.days import DayRange
@@ -50,7 +51,8 @@ def fetch(chat: str, first: date, last: date) -> None:
             click.echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise
     _summarise(report)
-    _tell_dagster(found.slug, days)
+    if found in registered(settings):
+        _tell_dagster(settings, report)
 
 
 @contextmanager
@@ -94,5 +96,15 @@ def _summarise(report: "FetchReport") -> None:
     click.echo("; ".join(parts) + ".")
 
 
-def _tell_dagster(slug: str, days: object) -> None:
-    """Filled in when the Dagster room offers it."""
+def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
+    """Where this instance is used with Dagster, let its UI show the days as materialized."""
+    if not (settings.home / "dagster.yaml").exists():
+        return
+    from tg_pipeline.bootstrap.archive import day_store
+    from tg_pipeline.defs.instance import open_instance, report_days
+    from tg_pipeline.defs.receipts import receipt
+
+    store = day_store(settings)
+    resumed = [receipt(store, report.slug, day) for day in report.resumed_days]
+    with open_instance(settings) as instance:
+        report_days(instance, report.slug, [*resumed, *report.days])

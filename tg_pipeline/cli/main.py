@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.logging import RichHandler
 
-from tg_pipeline.cli import chats, demo, fetch, login, simulate, verify
+from tg_pipeline.cli import chats, demo, fetch, login, simulate, up, verify
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import FloodWaitError, LeaseUnavailable, RetryableError, TgPipelineError
 
@@ -28,7 +28,7 @@ def cli() -> None:
     """
 
 
-for verb in (login.login, chats.chats, fetch.fetch, verify.verify, simulate.simulate, demo.demo):
+for verb in (login.login, chats.chats, fetch.fetch, verify.verify, simulate.simulate, demo.demo, up.up):
     cli.add_command(verb)
 
 

@@ -1,38 +1,34 @@
 """The demo from curtain to curtain."""
 
 import asyncio
+import shlex
 import signal
-import threading
-import time
+import sys
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.options import today_utc
+from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
-from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running
+from tg_pipeline.cli.showcase.stage import DemoError, Stage, dagster, own_directory, running
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.contracts.errors import InputError, TgPipelineError
+from tg_pipeline.contracts.errors import InputError
 
 DAYS = 7
-POLL_SECONDS = 0.5
-
-
-class DemoFailed(TgPipelineError):
-    """The backfill failed, or a file differs from the world."""
 
 
 def show(*, once: bool, exports: Path | None, seed: int) -> None:
-    """Run the demo. Raises InputError for a directory without exports, DemoFailed and DemoError."""
+    """Run the demo. Raises InputError for a directory without exports, and DemoError."""
     console = Console()
-    stop = _on_signals()
+    signal.signal(signal.SIGTERM, _terminate)
     with ExitStack() as stack:
         directory = stack.enter_context(own_directory())
         console.print("Starting a local Telegram and a Redis ...")
@@ -42,23 +38,18 @@ def show(*, once: bool, exports: Path | None, seed: int) -> None:
         console.print("Starting Dagster's webserver and daemon ...")
         stack.enter_context(dagster(stage))
         console.print(f"Dagster: [link]{stage.url}[/link]")
-        _backfill(stage, ranges, console, stop)
+        _backfill(stage, ranges, console)
         wrong = _compare(stage, chats, ranges)
         _summary(stage, ranges, console)
         if wrong:
-            raise DemoFailed("\n".join(["The files differ from what the simulator holds:", *wrong]))
+            raise DemoError("\n".join(["The files differ from what the simulator holds:", *wrong]))
         console.print("Every file was compared with what the simulator holds: all equal.")
         if not once:
             _invite(stage, chats[0], console)
-            stop.wait()
-            console.print("Stopping ...")
-
-
-def _on_signals() -> threading.Event:
-    """Set by SIGTERM; Ctrl-C raises KeyboardInterrupt, which unwinds the stack just as well."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return stop
+            try:
+                signal.pause()
+            finally:
+                console.print("Stopping ...")
 
 
 def _exports(directory: Path | None) -> list[Path]:
@@ -86,35 +77,36 @@ def _range(stage: Stage, chat: RegisteredChat, *, whole: bool) -> DayRange:
     """The last week; of an export, which lies in the past, everything."""
     if not whole:
         return last_days(today_utc(), DAYS)
-    messages = world_messages(stage.simulator["control"], chat.username or chat.chat)
+    messages = world_messages(stage.control, chat.username or chat.chat)
     if not messages:
         return last_days(today_utc(), DAYS)
     days = [date.fromisoformat(message[1][:10]) for message in messages]
     return DayRange(min(days), max(days))
 
 
-def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console, stop: threading.Event) -> None:
-    from tg_pipeline.defs.backfills import launch_backfill, wait_backfill
+def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
+    """One backfill on Dagster's Backfills page; the bars follow what Dagster has materialized."""
+    from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
 
-    store = day_store(stage.settings)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("days"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        tasks = {slug: bar.add_task(slug, total=len(days)) for slug, days in ranges.items()}
-        for days in sorted(set(ranges.values())):
-            slugs = [slug for slug, of in ranges.items() if of == days]
-            backfill = launch_backfill(stage.url, slugs, days)
-            raise NotImplementedError(backfill, wait_backfill, time, store, tasks, stop)
+    backfill = launch_backfill(stage.url, ranges, title="demo")
+    console.print(f"Backfill launched: {stage.url}/runs/b/{backfill}")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        bars = {slug: bar.add_task(slug, total=len(days)) for slug, days in ranges.items()}
+
+        def on_state(state: BackfillState) -> None:
+            for slug, done in state.days_done.items():
+                bar.update(bars[slug], completed=done)
+
+        state = wait_backfill(stage.url, backfill, ranges, on_state=on_state)
+    if not state.succeeded:
+        runs = " ".join(f"{stage.url}/runs/{run}" for run in state.failed_runs)
+        raise DemoError(f"The backfill failed. {state.error or ''} {runs} Logs: {stage.directory / 'logs'}")
 
 
 def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRange]) -> list[str]:
     store = day_store(stage.settings)
-    control = stage.simulator["control"]
+    control = stage.control
     return [
         difference
         for chat in chats
@@ -130,3 +122,25 @@ def _summary(stage: Stage, ranges: dict[str, DayRange], console: Console) -> Non
         messages = sum(header.message_count for header in headers)
         table.add_row(slug, str(len(headers)), f"{messages:,}", str(store.path(slug, days.last)))
     console.print(table)
+
+
+def _invite(stage: Stage, chat: RegisteredChat, console: Console) -> None:
+    env_file = stage.directory / "demo.env"
+    env_file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in stage.keys.items()))
+    console.print(
+        f"""
+Day files    {stage.keys["DATA_URI"]}
+Dagster      {stage.url}/asset-groups
+Logs         {stage.directory / "logs"}
+
+Try, in another terminal, the command line on this demo:
+  set -a; . {env_file}; set +a
+  {Path(sys.executable).parent}/tg-pipeline fetch {chat.slug} --from yesterday --to today
+  {Path(sys.executable).parent}/tg-pipeline verify
+
+Ctrl-C stops everything."""
+    )
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated

@@ -46,6 +46,11 @@ class Stage:
         return Settings.model_validate({key.lower(): value for key, value in self.keys.items()})
 
     @property
+    def control(self) -> str:
+        """Address of the simulator's control port."""
+        return f"http://{self.simulator['host']}:{self.simulator['control']}"
+
+    @property
     def url(self) -> str:
         """Of Dagster's webserver."""
         return self.keys["DAGSTER_WEBSERVER_URL"]
