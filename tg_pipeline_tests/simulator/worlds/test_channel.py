@@ -1,3 +1,4 @@
+from bisect import bisect_left
 from itertools import groupby
 from math import inf
 
@@ -28,16 +29,16 @@ def group() -> Chat:
 
 @pytest.fixture(scope="module")
 def posts(channel: Chat) -> list[TypeMessage]:
-    return list(channel.messages(0, 3_000, NOW))
+    return list(channel.messages(0, 1_500, NOW))
 
 
 @pytest.fixture(scope="module")
 def talk(group: Chat) -> list[TypeMessage]:
-    return list(group.messages(0, 9_000, NOW))
+    return list(group.messages(0, 4_900, NOW))
 
 
 def test_posts_and_copies_survive_the_wire(posts: list[TypeMessage], talk: list[TypeMessage]) -> None:
-    for message in (*posts, *talk):
+    for message in (*posts, *talk[::2]):
         assert bytes(BinaryReader(bytes(message)).tgread_object()) == bytes(message)
 
 
@@ -84,8 +85,8 @@ def test_group_layout_is_that_of_laying_it_out_post_by_post() -> None:
 
 def test_ranks_of_dates_agree_with_the_messages_of_the_group(group: Chat, talk: list[TypeMessage]) -> None:
     dates = [message.date.timestamp() for message in talk]
-    for moment in {dates[0] - 1, *dates[::7], *(date + 0.5 for date in dates[::11])}:
-        assert group.rank_of_date(moment, NOW) == sum(date < moment for date in dates)
+    for moment in {dates[0] - 1, *dates[::29], *(date + 0.5 for date in dates[::31])}:
+        assert group.rank_of_date(moment, NOW) == bisect_left(dates, moment)
     assert group.rank_of_date(inf, inf) == group.size(inf)
 
 

@@ -113,13 +113,13 @@ def test_a_moved_group_keeps_its_older_history_under_its_old_peer(world: World) 
     assert farewell.date < welcome.date
     assert old.entity.deactivated
     assert old.entity.migrated_to.channel_id == new.entity.id
-    old_ids = {message.id for message in old.messages(0, 10**5, NOW)}
-    assert old_ids & {message.id for message in new.messages(0, 10**5, NOW)}
+    old_ids, new_ids = ({message.id for message in chat.messages(0, 300, NOW)} for chat in (old, new))
+    assert old_ids & new_ids
 
 
 def test_basic_groups_and_private_chats_share_one_sequence_of_ids(world: World) -> None:
     sharing = [chat for chat in world.chats.values() if not isinstance(chat.peer, tl.PeerChannel)]
-    ids = [message.id for chat in sharing for message in chat.messages(0, 10**5, NOW)]
+    ids = [message.id for chat in sharing for message in chat.messages(0, 700, NOW)]
     assert len(sharing) == 3
     assert len(ids) == len(set(ids))
 
@@ -152,7 +152,7 @@ def test_entities_and_full_forms_survive_the_wire(world: World) -> None:
 
 def test_all_chats_ascend_in_id_and_date(world: World) -> None:
     for chat in world.chats.values():
-        messages = chat.messages(0, 3_000, NOW)
+        messages = chat.messages(0, 700, NOW)
         assert all(one.id < other.id and one.date <= other.date for one, other in pairwise(messages))
 
 
