@@ -1,9 +1,29 @@
-"""What holds for every test: nothing leaves this machine."""
+"""What holds for every test: nothing leaves this machine, and nothing of the person who runs the tests is touched."""
 
+import atexit
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis
+
+from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.resilience import loopback
 
-# At import, before any test module: also what a module does when it is loaded is guarded, and every child process.
+# All at import, before any test module: also what a module does when it is loaded is covered, and every child process.
 loopback.install()
+
+scratch = TemporaryDirectory(prefix="tg-pipeline-tests-")
+atexit.register(scratch.cleanup)
 os.environ.update(loopback.guarded_environment(os.environ))
+# Set to nothing rather than unset: an empty variable hides the same key of the person's .env.
+os.environ.update(dict.fromkeys((key.upper() for key in Settings.model_fields), ""))
+for key in ("DAGSTER_HOME", "DATA_URI", "XDG_STATE_HOME"):
+    directory = Path(scratch.name, key.lower())
+    directory.mkdir()
+    os.environ[key] = str(directory)
+os.environ["CHATS_FILE"] = str(Path(scratch.name, "chats.yaml"))
+
+# A machine may be busy, and the gate must not turn red by the luck of a draw: examples follow from the test's own code.
+hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("gate")
