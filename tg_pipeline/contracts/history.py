@@ -33,11 +33,11 @@ class Page(Protocol):
         """Every id of the answer, oldest first as received, those of `messageEmpty` included."""
 
     @property
-    def last_timestamp(self) -> int | None:
-        """POSIX seconds of the last dated message; None where there is none."""
+    def timestamps(self) -> Sequence[int]:
+        """POSIX seconds of every message that has a date, oldest first as received."""
 
     def records(self) -> Sequence[Record]:
-        """Every message mapped. Costs CPU: call it off the event loop."""
+        """Every message mapped. Costs CPU."""
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
         """People and chats the answer described, by marked id, shaped as `contracts.day_file.Participant`."""

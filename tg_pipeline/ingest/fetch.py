@@ -9,8 +9,7 @@ import asyncio
 import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,15 +19,15 @@ from tg_pipeline.contracts.errors import RetryableError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
-from tg_pipeline.ingest.pages import read_page
+from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 
-MIDNIGHT_SLACK_SECONDS = 2
-"""Ids ascend strictly, dates only nearly: a message may carry a date a second before its predecessor's."""
 PROGRESS_SECONDS = 1.0
+TURNS_TO_SEND = 6
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +56,30 @@ class Fetch:
         self._clock = clock
         self._on_progress = on_progress
         self._until = 0
+        self._pages = PageReader(history, report, rereads=policy.page_rereads)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
-        self._busy: dict[Segment, asyncio.Lock] = {}
+        self._busy: list[Segment] = []
+        self._writing = asyncio.Lock()
+        """One page or day is written at a time: a commit, which runs in a thread, looks at all spools."""
+        self._pointer: tuple[date, int] | None = None
         self._pointer_saved = 0.0
 
     async def run(self) -> FetchReport:
-        """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there."""
+        """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there.
+
+        The server's clock decides which days are over. An InputError where the range ends after the server's today.
+        """
         began = self._clock.now()
-        self._until = int(await self._history.now())
-        self._report.resumed_days = sorted(self._pending.committed)
-        self._open_days = [day for day in self._report.range if day not in self._pending.committed]
-        self._segments = plan(
-            self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
-        )
         try:
-            with closing(self._pending):
-                await self._read_all()
+            self._until = int(await self._history.now())
+            self._report.range.not_in_future(day_of(self._until))
+            self._report.resumed_days = sorted(self._pending.committed)
+            self._open_days = [day for day in self._report.range if day not in self._pending.committed]
+            self._segments = plan(
+                self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
+            )
+            await self._read_all()
         finally:
             self._report.duration_seconds = self._clock.now() - began
         self._pending.finish()
@@ -83,17 +89,16 @@ class Fetch:
         await self._commit_whole_days(self._segments)
         waiting = [s for s in self._segments if not s.done][::-1]
         more = asyncio.Event()
-        more.set()
 
         async def reader() -> None:
             while True:
                 segment = waiting.pop() if waiting else self._stolen()
                 if segment is not None:
-                    self._busy[segment] = asyncio.Lock()
+                    self._busy.append(segment)
                     try:
                         await self._read(segment, more)
                     finally:
-                        del self._busy[segment]
+                        self._busy.remove(segment)
                         more.set()
                 elif self._busy:
                     more.clear()
@@ -109,9 +114,8 @@ class Fetch:
             raise _worst(group) from None
 
     def _stolen(self) -> Segment | None:
-        """The later half of a busy segment, cut while its reader is between two pages."""
-        between_pages = [s for s, lock in self._busy.items() if not lock.locked()]
-        later = split(between_pages, until=self._until, pages=self._report.pages, splits=self._report.splits)
+        """The later half of a busy segment."""
+        later = split(self._busy, until=self._until, pages=self._report.pages, splits=self._report.splits)
         if later is not None:
             self._report.splits += 1
             self._segments.append(later)
@@ -120,39 +124,29 @@ class Fetch:
 
     async def _read(self, segment: Segment, more: asyncio.Event) -> None:
         """Read one segment to its end. The next page is under way while the last is mapped and written."""
+        ended = False
         page_under_way = self._ask(segment)
         try:
-            while True:
+            while not ended:
                 page = await page_under_way
-                segment.pages += 1
-                async with self._busy[segment]:
-                    ended = self._is_last(page, segment)
-                    if not ended:
-                        segment.after_id = page.ids[-1]
-                        page_under_way = self._ask(segment)
-                    taken, repeated = await asyncio.to_thread(self._take, segment, page, ended=ended)
-                    self._report.messages += taken
-                    self._report.repeated += repeated
+                ended = segment.receive(page, self._until)
+                if not ended:
+                    page_under_way = self._ask(segment)
+                    await _until_sent()
+                async with self._writing:
+                    self._take(segment, page, ended=ended)
                     await self._commit_whole_days([segment])
+                    await self._save_pointer()
                 more.set()
                 self._tell()
-                if ended:
-                    return
         finally:
-            page_under_way.cancel()
+            await abandoned(page_under_way)
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
-        return asyncio.create_task(read_page(self._history, segment.cursor, self._report, self._policy.page_rereads))
+        return asyncio.create_task(self._pages.page(segment.cursor))
 
-    def _is_last(self, page: Page, segment: Segment) -> bool:
-        """An empty page, or one that reaches beyond the segment. Never a short one: messages may be filtered out."""
-        if not page.ids:
-            return True
-        end = min(segment.end, self._until) + MIDNIGHT_SLACK_SECONDS
-        return page.last_timestamp is not None and page.last_timestamp >= end
-
-    def _take(self, segment: Segment, page: Page, *, ended: bool) -> tuple[int, int]:
-        """Write the page to the spools of its days: how many messages were new, and how many were not. Takes CPU."""
+    def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
+        """Put the messages of the page that belong to the segment into the spools of their days, and into the books."""
         end = min(segment.end, self._until)
         by_day: defaultdict[date, list[Record]] = defaultdict(list)
         for record in page.records():
@@ -160,11 +154,9 @@ class Fetch:
                 by_day[day_of(record.timestamp)].append(record)
         people = page.participants()
         taken = sum(self._spool(segment, day, records, people) for day, records in by_day.items())
-        if ended:
-            segment.passed = segment.end
-        elif page.last_timestamp is not None:
-            segment.passed = max(segment.passed, min(page.last_timestamp - MIDNIGHT_SLACK_SECONDS, segment.end))
-        return taken, sum(map(len, by_day.values())) - taken
+        segment.taken(page, ended=ended)
+        self._report.messages += taken
+        self._report.repeated += sum(map(len, by_day.values())) - taken
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
@@ -176,22 +168,31 @@ class Fetch:
         if not news:
             return 0
         spool.append(news, people)
-        if part == day_start(day) and self._clock.now() - self._pointer_saved >= PROGRESS_SECONDS:
-            self._pointer_saved = self._clock.now()
-            self._progress.advance(self._report.slug, day, news[-1].id)
+        if part == day_start(day):
+            self._pointer = (day, news[-1].id)
         return len(news)
+
+    async def _save_pointer(self) -> None:
+        """Tell `progress.json` how far the day in flight has come, once in PROGRESS_SECONDS."""
+        now = self._clock.now()
+        if self._pointer is None or now - self._pointer_saved < PROGRESS_SECONDS:
+            return
+        (day, last_id), self._pointer, self._pointer_saved = self._pointer, None, now
+        if day not in self._pending.committed:
+            await to_its_end(self._progress.advance, self._report.slug, day, last_id)
 
     def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Stragglers: dated on a day that was over by more than the slack when it was read."""
         log.warning("%s: %d messages of %s came after the day was committed.", self._report.slug, len(records), day)
-        self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
+        amended = self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
+        self._report.days = [amended if d.day == day else d for d in self._report.days]
         return len(records)
 
     async def _commit_whole_days(self, touched: Sequence[Segment]) -> None:
         for day in self._days_reached(touched):
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
-                committed = await asyncio.to_thread(self._commit, day)
+                committed = await to_its_end(self._commit, day)
                 self._report.days.append(committed)
                 self._open_days.remove(day)
                 self._tell(committed)
@@ -207,14 +208,15 @@ class Fetch:
             reached.update(self._open_days[first:last])
         return sorted(reached)
 
-    def _note_covered(self, day: date, touched: Sequence[Segment]) -> None:
-        """Remember that a part of the day is read to its end while another part is not."""
-        for segment in touched:
-            start, end = max(segment.start, day_start(day)), min(segment.end, day_end(day))
+    def _note_covered(self, day: date, segments: Iterable[Segment]) -> None:
+        """Remember that a part of the day is read to its end though the day is not; of today, the part until now."""
+        for segment in segments:
+            start, end = max(segment.start, day_start(day)), min(segment.end, day_end(day), self._until)
             if start < end <= segment.passed:
                 self._pending.mark_covered(start, end)
 
     def _commit(self, day: date) -> CommittedDay:
+        """Write the day file. A day that is not over keeps its spools: a resumed request reads only the rest of it."""
         report = self._report
         committed = self._store.commit(
             report.slug,
@@ -222,10 +224,13 @@ class Fetch:
             day,
             self._pending.parts(day),
             sealed=self._until >= day_end(day),
-            now=int(self._clock.now()),
+            now=self._until,
         )
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
-        self._pending.mark_committed(day)
+        if self._until >= day_end(day):
+            self._pending.mark_committed(day)
+        else:
+            self._note_covered(day, self._segments)
         return committed
 
     def _tell(self, committed: CommittedDay | None = None) -> None:
@@ -237,11 +242,17 @@ class Fetch:
             )
 
 
+async def _until_sent() -> None:
+    """Let a request that was just made reach its socket, which takes a few turns of the event loop.
+
+    What follows keeps the loop busy for a millisecond or two: it is to do so while the server is busy as well. (A
+    thread would not help: it would hold the interpreter lock against the very turns that send the request.)
+    """
+    for _ in range(TURNS_TO_SEND):
+        await asyncio.sleep(0)
+
+
 def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What stopped the readers: of several, one that trying again would not mend."""
-    leaves = [
-        e
-        for error in group.exceptions
-        for e in (error.exceptions if isinstance(error, BaseExceptionGroup) else (error,))
-    ]
-    return next((error for error in leaves if not isinstance(error, RetryableError)), leaves[0])
+    errors = group.exceptions
+    return next((error for error in errors if not isinstance(error, RetryableError)), errors[0])

@@ -1,4 +1,4 @@
-"""Reading one page and believing it only when it is in order."""
+"""Reading one page and believing it only when it agrees with all that came before."""
 
 import logging
 
@@ -9,32 +9,70 @@ from tg_pipeline.contracts.history import Cursor, History, Page
 log = logging.getLogger(__name__)
 
 
-async def read_page(history: History, cursor: Cursor, report: FetchReport, rereads: int) -> Page:
-    """The page at `cursor`, its ids strictly ascending and all beyond the cursor.
+class PageReader:
+    """Reads the pages of one history, several side by side, and remembers enough of them to know a wrong one.
 
-    A page that repeats or reorders ids is counted and read again, up to `rereads` times; then PageIntegrityError.
-    Telethon's own iterator ends silently there (telegram-facts: "Reading history").
+    Telethon's own iterator ends silently where a page repeats or reorders ids (telegram-facts: "Reading history").
     """
-    for _ in range(rereads + 1):
-        page = await history.page(cursor)
-        report.pages += 1
-        wrong = _out_of_order(page, cursor)
-        if not wrong:
-            return page
-        report.repeated += wrong
-        report.rereads += 1
-        log.warning("%s: a page after %s repeats or reorders %d ids; reading it again.", report.slug, cursor, wrong)
-    raise PageIntegrityError(
-        f"{report.slug}: the page after message {cursor.after_id} repeats or reorders ids, {rereads + 1} times over."
-    )
 
+    def __init__(self, history: History, report: FetchReport, *, rereads: int) -> None:
+        self._history = history
+        self._report = report
+        self._rereads = rereads
+        self._first_ids: set[int] = set()
+        self._newest_id = 0
+        self._newest_time = 0
 
-def _out_of_order(page: Page, cursor: Cursor) -> int:
-    last = cursor.after_id or 0
-    wrong = 0
-    for number in page.ids:
-        if number > last:
-            last = number
-        else:
-            wrong += 1
-    return wrong
+    async def page(self, cursor: Cursor) -> Page:
+        """The page at `cursor`, its ids strictly ascending and all beyond the cursor.
+
+        A page that repeats or reorders ids, that is empty although later messages are known, or that came before in
+        another place, is counted and read again, up to `rereads` times; then PageIntegrityError. A page that is only
+        surprising (where nothing was sent between two places, the same page follows both) is believed when it comes
+        the same again.
+        """
+        surprise: list[int] | None = None
+        for _ in range(self._rereads + 1):
+            page = await self._history.page(cursor)
+            self._report.pages += 1
+            wrong = self._wrong(page, cursor)
+            if not wrong and (not self._surprises(page, cursor) or list(page.ids) == surprise):
+                self._remember(page)
+                return page
+            surprise = None if wrong else list(page.ids)
+            self._report.repeated += wrong or len(page.ids)
+            self._report.rereads += 1
+            log.warning("%s: the page at %s is not what should follow; reading it again.", self._report.slug, cursor)
+        raise PageIntegrityError(
+            f"{self._report.slug}: the page after message {cursor.after_id} came {self._rereads + 1} times "
+            "with repeated, reordered or missing ids."
+        )
+
+    def _wrong(self, page: Page, cursor: Cursor) -> int:
+        """How many ids are out of order; 1 for an empty page where there must be something."""
+        last = cursor.after_id or 0
+        wrong = 0
+        for number in page.ids:
+            if number > last:
+                last = number
+            else:
+                wrong += 1
+        return wrong if page.ids else int(self._more_is_known(cursor))
+
+    def _more_is_known(self, cursor: Cursor) -> bool:
+        if cursor.after_id is not None:
+            return cursor.after_id < self._newest_id
+        return cursor.since <= self._newest_time
+
+    def _surprises(self, page: Page, cursor: Cursor) -> bool:
+        """A page that came before; or, where it was asked for by date, one that is older than that."""
+        if not page.ids:
+            return False
+        too_old = cursor.after_id is None and bool(page.timestamps) and max(page.timestamps) < cursor.since
+        return too_old or page.ids[0] in self._first_ids
+
+    def _remember(self, page: Page) -> None:
+        if page.ids:
+            self._first_ids.add(page.ids[0])
+            self._newest_id = max(self._newest_id, page.ids[-1])
+            self._newest_time = max(self._newest_time, *page.timestamps, 0)

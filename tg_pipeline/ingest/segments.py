@@ -12,8 +12,10 @@ from datetime import date
 from itertools import pairwise
 
 from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
-from tg_pipeline.contracts.history import Cursor
+from tg_pipeline.contracts.history import Cursor, Page
 
+DATE_SLACK_SECONDS = 2
+"""Ids ascend strictly, dates only nearly: a message may carry a date a second before its predecessor's."""
 MIN_PAGES_TO_SPLIT = 4.0
 """A segment expected to need fewer pages is left alone: the cut would cost more than it wins."""
 FREE_SPLITS = 2
@@ -23,17 +25,21 @@ PAGES_PER_SPLIT = 40
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """The times start..end (POSIX s, end excluded), read up to `passed`: every earlier message of it has been taken."""
+    """The times start..end (POSIX s, end excluded), read up to `passed`: every earlier message of it has been taken.
+
+    `reached` is later than every message that came so far: only from there on may the segment be cut.
+    """
 
     start: int
     end: int
     after_id: int | None = None
     passed: int = field(init=False)
-    resumed_at: int = field(init=False)
+    reached: int = field(init=False)
+    began_at: int = field(init=False)
     pages: int = 0
 
     def __post_init__(self) -> None:
-        self.passed = self.resumed_at = self.start
+        self.passed = self.reached = self.began_at = self.start
 
     @property
     def done(self) -> bool:
@@ -42,12 +48,42 @@ class Segment:
 
     @property
     def cursor(self) -> Cursor:
-        """Where the next page begins."""
-        return Cursor(since=self.start, after_id=self.after_id)
+        """Where the next page begins.
+
+        By date it begins a little early: whether Telegram counts the very second of `offset_date` in or out was never
+        measured, and dates are not quite in order.
+        """
+        return Cursor(since=self.start - DATE_SLACK_SECONDS, after_id=self.after_id)
+
+    def receive(self, page: Page, until: int) -> bool:
+        """Note a page that has come; whether it is the last one, history ending at `until`.
+
+        The last is an empty page, or one that reaches beyond the segment, never a short one: messages may be filtered
+        out of it.
+        """
+        times = page.timestamps
+        if times:
+            if self.pages == 0 and self.after_id is not None:
+                self.began_at = max(self.start, times[0])
+            self.reached = max(self.reached, max(times) + 1)
+        self.pages += 1
+        if page.ids:
+            self.after_id = page.ids[-1]
+        ended = not page.ids or bool(times and times[-1] >= min(self.end, until) + DATE_SLACK_SECONDS)
+        if ended:
+            self.reached = self.end
+        return ended
+
+    def taken(self, page: Page, *, ended: bool) -> None:
+        """Note that the page's messages are safe."""
+        if ended:
+            self.passed = self.end
+        elif page.timestamps:
+            self.passed = max(self.passed, min(page.timestamps[-1] - DATE_SLACK_SECONDS, self.end))
 
     def pages_left(self, until: int) -> float:
         """Expected from the pace so far, history ending at `until`; 0 while nothing is known."""
-        covered = self.passed - self.resumed_at
+        covered = self.passed - self.began_at
         return self.pages * (min(self.end, until) - self.passed) / covered if covered > 0 else 0.0
 
 
@@ -94,6 +130,8 @@ def split(busy: Collection[Segment], *, until: int, pages: int, splits: int) -> 
     midnight = day_start(day_of(middle + 43_200))
     near = (end - longest.passed) // 4
     cut = midnight if abs(midnight - middle) <= near else middle
+    if not longest.reached <= cut < end:
+        return None
     later = Segment(cut, longest.end)
     longest.end = cut
     return later

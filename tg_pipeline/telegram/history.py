@@ -89,15 +89,11 @@ class HistoryPage:
         self._mapper = MessageMapper(slug, peer)
         self._messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
         self.ids: Sequence[int] = [m.id for m in reversed(answer.messages)]
-
-    @property
-    def last_timestamp(self) -> int | None:
-        """POSIX seconds of the last dated message; None where there is none."""
-        return int(self._messages[-1].date.timestamp()) if self._messages else None
+        self.timestamps: Sequence[int] = [int(m.date.timestamp()) for m in self._messages]
 
     def records(self) -> Sequence[Record]:
         """Every message mapped; `messageEmpty` (deleted, nothing but an id left) is no message and is left out."""
-        return [self._mapper.record(m, int(m.date.timestamp())) for m in self._messages]
+        return [self._mapper.record(m, t) for m, t in zip(self._messages, self.timestamps, strict=True)]
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
         """Users and chats the answer described, by marked id."""
