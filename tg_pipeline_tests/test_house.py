@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -159,6 +160,18 @@ def test_dagster_and_dg_load_the_same_definitions() -> None:
     location = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
     assert location["module_name"] == PYPROJECT["tool"]["dg"]["project"]["code_location_target_module"]
     assert location["location_name"] == PYPROJECT["tool"]["dg"]["project"]["code_location_name"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["dg check defs", "dagster definitions validate --workspace workspace.yaml"], ids=["dg", "dagster"]
+)
+def test_the_definitions_load(command: str) -> None:
+    tool, *arguments = command.split()
+    done = subprocess.run(
+        [Path(sys.executable).with_name(tool), *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_ci_runs_the_commands_that_people_run() -> None:
