@@ -13,7 +13,7 @@ from upath import UPath
 from tg_pipeline.contracts.chat import Slug
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.atomic import replace, unreadable, writing
+from tg_pipeline.storage.atomic import replace, sweep, unreadable, writing
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import first_problem
 from tg_pipeline.storage.locks import locked_file
@@ -58,6 +58,7 @@ class Progress:
         self._root = root
         self._path = root / FILE_NAME
         self._lock = lock_dir / f"{FILE_NAME}.lock"
+        self._swept = False
 
     def read(self) -> ProgressFile:
         """The present state, without writing anything."""
@@ -90,6 +91,9 @@ class Progress:
 
     @contextmanager
     def _changing(self, slug: str) -> Iterator[ChatProgress]:
+        if not self._swept:
+            sweep(self._root)
+            self._swept = True
         with writing(self._path), locked_file(self._lock):
             before = self._parsed()
             if before is None:

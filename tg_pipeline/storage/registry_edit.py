@@ -10,7 +10,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
-from tg_pipeline.storage.atomic import make_directory, replace, writing
+from tg_pipeline.storage.atomic import make_directory, replace, sweep, writing
 from tg_pipeline.storage.locks import locked_directory
 from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_repeated
 
@@ -55,7 +55,9 @@ class _Edit:
             raise SettingsError(
                 f"{self._path} is laid out in a way that can only be changed by hand; it was left alone."
             )
-        with replace(UPath(self._path.resolve())) as stream:
+        path = UPath(self._path.resolve())
+        sweep(path.parent)
+        with replace(path) as stream:
             stream.write(text.encode())
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import uuid
@@ -127,3 +128,12 @@ def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:
     assert progress.read().chats[SLUG].high_water_mark == 11
     assert (root / "progress.json.corrupt-1").read_bytes() == b"{"
     root.fs.rm(root.path, recursive=True)
+
+
+def test_what_a_killed_writer_left_is_swept(store: DayStore, progress: Progress) -> None:
+    store.root.mkdir(parents=True)
+    leftover = Path(store.root.path) / ".progress.json.ab.tmp"
+    leftover.touch()
+    os.utime(leftover, (1, 1))
+    progress.commit(SLUG, DAY, 9, sealed=True)
+    assert not leftover.exists()
