@@ -10,6 +10,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from tg_pipeline.bootstrap.archive import day_store  # noqa: E402
 from tg_pipeline.bootstrap.settings import Settings, load_settings  # noqa: E402
+from tg_pipeline.contracts.errors import SettingsError  # noqa: E402
 from tg_pipeline.defs.checks import chat_checks  # noqa: E402
 from tg_pipeline.defs.factory import chat_assets  # noqa: E402
 from tg_pipeline.defs.io_manager import DayFileIOManager  # noqa: E402
@@ -40,4 +41,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
 
 
-defs = build_definitions(load_settings())
+try:
+    defs = build_definitions(load_settings())
+except SettingsError as error:
+    # Anew, so that Dagster shows the sentence and not the way it came.
+    raise SettingsError(str(error)) from None

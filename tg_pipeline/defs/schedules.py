@@ -11,6 +11,11 @@ from tg_pipeline.defs.names import CHAT_TAG, messages_key
 MINUTES_AFTER_MIDNIGHT = 20
 """UTC. Time for the last messages of the day to arrive, and for a clock that is a little off."""
 
+_ANY_ASSETS = "__ASSET_JOB"
+"""The job under which Dagster runs whatever assets are picked in the UI: a job of our own cannot hold assets whose
+partitions begin on different days."""
+_PARTITION_TAG = "dagster/partition"
+
 
 def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.ScheduleDefinition:
     """Yesterday of every chat, a run each. Stopped until somebody starts it in the UI."""
@@ -19,7 +24,7 @@ def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.Schedu
         name="fetch_yesterday",
         cron_schedule=f"{MINUTES_AFTER_MIDNIGHT} 0 * * *",
         execution_timezone="UTC",
-        target=dg.AssetSelection.assets(*(messages_key(chat.slug) for chat in chats)),
+        job_name=_ANY_ASSETS,
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description="Fetches the day before of every chat, at 00:20 UTC.",
     )
@@ -30,8 +35,7 @@ def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.Schedu
             yield dg.RunRequest(
                 run_key=f"{chat.slug}:{yesterday}",
                 asset_selection=[messages_key(chat.slug)],
-                partition_key=str(yesterday),
-                tags={CHAT_TAG: chat.slug},
+                tags={CHAT_TAG: chat.slug, _PARTITION_TAG: str(yesterday)},
             )
         if not due:
             yield dg.SkipReason(f"No chat has a partition for {yesterday}.")

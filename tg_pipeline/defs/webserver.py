@@ -1,0 +1,71 @@
+"""Talk with a running Dagster webserver over its public GraphQL."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from tg_pipeline.contracts.errors import SettingsError, TgPipelineError
+
+TIMEOUT_SECONDS = 60
+
+
+class WebserverError(TgPipelineError):
+    """Dagster's webserver does not answer, or refuses what it was asked."""
+
+
+def ask(url: str, query: str, **variables: Any) -> Any:
+    """The value of the query's one field. `url` is the webserver's, such as `http://127.0.0.1:3000`.
+
+    Raises WebserverError where nobody answers, and where the answer's type is an error with a message.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the operator's own webserver
+        f"{url.rstrip('/')}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with _open(request) as response:
+            answer = json.load(response)
+    except (OSError, ValueError) as error:
+        raise WebserverError(f"Dagster does not answer at {url}: {error}.") from error
+    if answer.get("errors"):
+        raise WebserverError(f"Dagster at {url} refuses the query: {answer['errors'][0]['message']}")
+    (value,) = answer["data"].values()
+    if isinstance(value, Mapping) and "message" in value:
+        raise WebserverError(f"Dagster at {url}: {value['message'].strip()}")
+    return value
+
+
+def reload_code_location(url: str, name: str = "tg_pipeline") -> None:
+    """Have Dagster read `chats.yaml` anew. WebserverError with the reason where the definitions cannot be loaded."""
+    entry = ask(url, _RELOAD, name=name)
+    loaded = entry["locationOrLoadError"]
+    if loaded["__typename"] == "PythonError":
+        reason = [loaded, *loaded["errorChain"]][-1]
+        message = reason.get("error", reason)["message"].strip().removeprefix(f"{SettingsError.__module__}.")
+        raise WebserverError(f"Dagster cannot load the definitions: {message.removeprefix('SettingsError: ')}")
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The answer, also where its status is an error's: then the body says what is wrong."""
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - as above
+    except urllib.error.HTTPError as error:
+        return error
+
+
+_RELOAD = """
+mutation($name: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $name) {
+    ... on WorkspaceLocationEntry {
+      locationOrLoadError { __typename ... on PythonError { message errorChain { error { message } } } }
+    }
+    ... on ReloadNotSupported { message }
+    ... on RepositoryLocationNotFound { message }
+    ... on UnauthorizedError { message }
+    ... on PythonError { message }
+  }
+}
+"""
