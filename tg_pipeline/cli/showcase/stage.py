@@ -5,6 +5,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tg_pipeline.state.tether import tethered
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
+GRACE_SECONDS = 5.0
 MAX_STAGES = 9
 
 
@@ -151,13 +153,24 @@ def child(
         yield process
     finally:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
+        _end_group(process)
         if process.stdout:
             process.stdout.close()
+
+
+def _end_group(leader: "subprocess.Popen[bytes]") -> None:
+    """What a process leaves behind goes with it: Dagster's code servers would notice by themselves after 45 s."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < deadline:
+            leader.poll()
+            os.killpg(leader.pid, 0)
+            time.sleep(0.05)
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()
 
 
 def free_port() -> int:
