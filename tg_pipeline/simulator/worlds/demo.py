@@ -71,9 +71,9 @@ class _Demo:
     def __init__(self, seed: int, days: list[date]) -> None:
         self._seed = seed
         self._days = days
-        foreign = broadcast(seed, FOREIGN_CHANNEL_ID, "World news 🌐", "foreign_news")
-        self._people = People(seed, {FOREIGN_CHANNEL_ID: foreign})
         self.me = self._account(SELF_ID, "Demo", is_self=True, phone="9996621234")
+        self._people = People(seed)
+        self._people.introduce(self.me, broadcast(seed, FOREIGN_CHANNEL_ID, "World news 🌐", "foreign_news"))
 
     def busy(self) -> SyntheticChat:
         """A busy forum: 1,000 to 1,500 messages a day."""
@@ -113,7 +113,7 @@ class _Demo:
         timeline = AlbumTimeline(self._days[0], counts, derive(own, "dates"))
         posts = ChannelContent(own, channel, timeline, group.id)
         comments = DiscussionContent(groups_own, group, group_ids, channel, ids, posts)
-        self._people.chats[channel.id] = channel
+        self._people.introduce(channel)
         return (
             SyntheticChat(
                 peer=tl.PeerChannel(channel.id),
@@ -222,7 +222,9 @@ class _Demo:
         own = derive(self._seed, f"dialog:{entity.id}")
         ids = IdPattern(derive(own, "ids"), first=lane, stride=ACCOUNT_SEQUENCE)
         others = [entity.id] if isinstance(entity, tl.User) else [USER_IDS_FROM + n for n in range(1, 12)]
-        members = [self.me, *(entity if user_id == entity.id else self._people.user(user_id) for user_id in others)]
+        if isinstance(entity, tl.User):
+            self._people.introduce(entity)
+        members = [self._people.user(user_id) for user_id in (SELF_ID, *others)]
         if isinstance(entity, tl.Chat):
             actions = {0: tl.MessageActionChatCreate(title=entity.title, users=others), **actions}
         return SyntheticChat(

@@ -1,8 +1,9 @@
 """Users, bots and foreign channels that messages refer to: made on demand from their id."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from telethon import utils
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import TypeChat, TypeMessage
@@ -17,13 +18,29 @@ _PHOTO = tl.UserProfilePhotoEmpty()
 
 
 class People:
-    """The users of one world, and the chats that are known by name in its messages."""
+    """The users of one world, made up by id, and those users and chats that are somebody in particular."""
 
-    def __init__(self, seed: int, chats: Mapping[int, TypeChat] | None = None) -> None:
-        """`chats`: entities by bare channel id that forwards and senders may name."""
+    def __init__(self, seed: int) -> None:
         self._seed = derive(seed, "people")
-        self.chats = dict(chats or {})
-        self.user = lru_cache(maxsize=4096)(self._user)
+        self._known: dict[int, TypeChat] = {}
+        self._made_up = lru_cache(maxsize=4096)(self._user)
+
+    def introduce(self, *entities: TypeChat) -> None:
+        """From now on, messages that name these peers bring these very entities."""
+        self._known.update((utils.get_peer_id(entity), entity) for entity in entities)
+
+    def user(self, user_id: int) -> tl.User:
+        """The user of that id: the one introduced, or else one made up."""
+        return self._known.get(user_id) or self._made_up(user_id)
+
+    def named_in(self, messages: Iterable[TypeMessage]) -> list[TypeChat]:
+        """Everyone the messages refer to, each once, in order of appearance; chats only if introduced."""
+        peers = {utils.get_peer_id(peer): peer for message in messages for peer in peers_of(message)}
+        return [
+            self._known[marked_id] if marked_id in self._known else self._made_up(marked_id)
+            for marked_id, peer in peers.items()
+            if marked_id in self._known or isinstance(peer, tl.PeerUser)
+        ]
 
     def _user(self, user_id: int) -> tl.User:
         bits = draw(self._seed, user_id)
@@ -42,18 +59,6 @@ class People:
             premium=bits >> 17 & 7 == 0 or None,
             photo=_PHOTO,
         )
-
-    def named_in(self, messages: Iterable[TypeMessage]) -> list[TypeChat]:
-        """Everyone the messages refer to, each once, in order of appearance."""
-        users: dict[int, None] = {}
-        channels: dict[int, None] = {}
-        for message in messages:
-            for peer in peers_of(message):
-                if isinstance(peer, tl.PeerUser):
-                    users[peer.user_id] = None
-                elif isinstance(peer, tl.PeerChannel) and peer.channel_id in self.chats:
-                    channels[peer.channel_id] = None
-        return [*map(self.user, users), *(self.chats[channel_id] for channel_id in channels)]
 
 
 def peers_of(message: TypeMessage) -> Iterator[tl.TypePeer]:

@@ -142,6 +142,13 @@ def test_a_basic_group_lists_its_members(world: World) -> None:
     assert world.self_user.id in senders <= set(members) == {user.id for user in full.users}
 
 
+def test_the_account_is_itself_wherever_it_is_named(world: World) -> None:
+    group = next(chat for chat in world.chats.values() if isinstance(chat.entity, tl.Chat))
+    people = group.people(group.messages(0, 200, NOW))
+    assert world.self_user in people
+    assert sum(person.id == world.self_user.id for person in people) == 1
+
+
 def test_entities_and_full_forms_survive_the_wire(world: World) -> None:
     for chat in world.chats.values():
         assert bytes(chat.entity)

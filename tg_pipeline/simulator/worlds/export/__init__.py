@@ -27,6 +27,7 @@ from tg_pipeline.simulator.worlds.overlay import Overlay
 __all__ = ["ExportError", "exported_world", "load_export"]
 
 _SELF_ID = 500_000_001
+_PHONE = "9996621234"
 
 
 def load_export(
@@ -57,7 +58,6 @@ def exported_world(
     Raises:
         ExportError: as `load_export`; or a chat or a username is in it twice.
     """
-    me = user(_SELF_ID, "Exporter", is_self=True, phone="9996621234")
     accounts: list[Fields] = []
     chats: dict[int, Overlay] = {}
     origins: dict[str, Path] = {}
@@ -75,10 +75,11 @@ def exported_world(
                 )
             chats[marked_id] = chat
             origins[name] = path
-    return World(chats, _self_user(accounts[0]) if accounts else me)
+    return World(chats, _self_user(next(iter(accounts), {})))
 
 
 def _chats(export: ParsedExport, clock: Callable[[], float]) -> list[Overlay]:
+    me = _self_user(export.account or {})
     taken: set[str] = set()
     chats: list[Overlay] = []
     for parsed in export.chats:
@@ -86,12 +87,12 @@ def _chats(export: ParsedExport, clock: Callable[[], float]) -> list[Overlay]:
         if username in taken:
             username = f"{username}_{parsed.bare_id}"
         taken.add(username)
-        chats += (Overlay(chat, clock) for chat in _served(export.folder, parsed, username))
+        chats += (Overlay(chat, clock) for chat in _served(export.folder, parsed, username, me))
     return chats
 
 
-def _served(folder: Path, parsed: ParsedChat, username: str) -> list[ExportedChat]:
-    directory = Directory(parsed.bare_id)
+def _served(folder: Path, parsed: ParsedChat, username: str, me: tl.User) -> list[ExportedChat]:
+    directory = Directory(parsed.bare_id, me)
     for record in (*parsed.migrated, *parsed.records):
         directory.learn(record.fields)
     lane = derive(EXPORT_SEED, f"files:{parsed.kind}:{parsed.bare_id}") >> 33 << 32
@@ -141,7 +142,7 @@ def _self_user(account: Fields) -> tl.User:
         user_id if isinstance(user_id, int) and user_id > 0 else _SELF_ID,
         string(account, "first_name") or "Exporter",
         last_name=string(account, "last_name") or None,
-        phone=digits or None,
+        phone=digits or _PHONE,
         username=string(account, "username").lstrip("@") or None,
         is_self=True,
     )

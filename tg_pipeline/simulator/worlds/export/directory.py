@@ -39,12 +39,12 @@ def peer_of(reference: Any) -> tl.TypePeer | None:
 class Directory:
     """The people of one exported chat, by marked id."""
 
-    def __init__(self, chat_id: int) -> None:
-        """`chat_id` is the chat's own bare id. Before and after a migration it is the same: exports tell one only."""
+    def __init__(self, chat_id: int, me: tl.User) -> None:
+        """`chat_id` is the chat's own bare id; before and after a migration it is the same: exports tell one only."""
         self.chat_id = chat_id
         self._names: dict[int, str | None] = {}
         self._ids: dict[str, int] = {}
-        self._entities: dict[int, TypeChat] = {}
+        self._entities: dict[int, TypeChat] = {me.id: me}
 
     def learn(self, message: Fields) -> None:
         """Remember who a message names; the first name given to somebody stays."""

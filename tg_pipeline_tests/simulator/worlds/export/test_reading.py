@@ -115,6 +115,12 @@ def test_an_account_export_serves_all_its_chats_by_slug(save: Save) -> None:
     assert me.is_self
 
 
+def test_the_exporter_is_the_account_wherever_a_message_names_it(save: Save) -> None:
+    (served,) = load_export(save(account(chat(message(), kind="private_group"))))
+    (person,) = served.people(served.messages(0, 1, inf))
+    assert (person.id, person.is_self, person.username) == (42, True, "ana")
+
+
 def test_an_account_export_may_lack_personal_information(save: Save) -> None:
     world = exported_world([save({"chats": {"list": [chat(message())]}})])
     assert world.self_user.is_self
