@@ -23,7 +23,7 @@ _OLD_USER, _OLD_CHAT = 1 << 32, 2 << 32
 def peer_of(reference: Any) -> tl.TypePeer | None:
     """The peer behind "user123", "channel123" or "chat123"; None where nobody is named.
 
-    Exports before 2021 wrote a number: the id plus 1 << 32 for users, plus 2 << 32 for chats and channels.
+    Old exports hold a number: the id plus 1 << 32 for users, plus 2 << 32 for chats and channels.
     """
     if isinstance(reference, int):
         if reference >= _OLD_CHAT:

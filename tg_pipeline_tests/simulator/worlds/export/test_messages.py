@@ -104,7 +104,7 @@ def test_senders_are_told_as_telegram_tells_them(serve: Serve) -> None:
     assert all(bytes(person) for person in served.people(served.messages(0, 9, inf)))
 
 
-def test_senders_of_exports_before_2021_are_numbers(serve: Serve) -> None:
+def test_senders_of_old_exports_are_numbers(serve: Serve) -> None:
     served = serve(message(1, from_id=42), message(2, from_id=(1 << 32) + 43), message(3, from_id=(2 << 32) + 44))
     assert [sent.from_id for sent in served.messages(0, 9, inf)] == [
         tl.PeerUser(42),
