@@ -179,7 +179,11 @@ def rename_chat(server: "Server", request: Request) -> object:
 
 def faults(server: "Server", _request: Request | None = None) -> object:
     """The fault rules in force."""
-    return {"rules": [rule.model_dump(mode="json", exclude_defaults=True) for rule in server.faults.rules]}
+    return {
+        "rules": [
+            {"kind": rule.kind} | rule.model_dump(mode="json", exclude_defaults=True) for rule in server.faults.rules
+        ]
+    }
 
 
 def add_faults(server: "Server", request: Request) -> object:
