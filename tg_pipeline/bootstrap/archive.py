@@ -1,6 +1,7 @@
 """The archive and what is kept beside it, as the settings place them."""
 
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
@@ -19,3 +20,15 @@ def progress(settings: Settings) -> Progress:
 def peer_cache(settings: Settings) -> PeerCache:
     """What the accounts of this instance have learned of chats."""
     return PeerCache(settings.home / "state" / "peers.sqlite")
+
+
+def archived_chat_id(store: DayStore, slug: str) -> int | None:
+    """The marked id of the chat that the archive holds under that slug, from its newest readable day; None for none."""
+    for day in sorted(store.days(slug), reverse=True):
+        try:
+            header = store.header(slug, day)
+        except DayFileError:
+            continue
+        if header is not None:
+            return header.chat_id
+    return None

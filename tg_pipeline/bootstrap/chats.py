@@ -10,6 +10,7 @@ from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
 from tg_pipeline.telegram.names import ById, ByUsername, parse_name
+from tg_pipeline.telegram.resolver import readings
 
 
 def registered(settings: Settings) -> list[RegisteredChat]:
@@ -35,7 +36,7 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
             ]
             return same[0] if same else RegisteredChat(slug=_slug(username), chat=f"@{username}")
         case ById(marked_id):
-            same = [c for c in chats if c.id == marked_id]
+            same = [c for c in chats if c.id in readings(marked_id)]
             return same[0] if same else RegisteredChat(slug=f"id{abs(marked_id)}", chat=str(marked_id))
         case _:
             same = [c for c in chats if c.title == name]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tg_pipeline.bootstrap.archive import day_store, progress
+from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -29,13 +29,15 @@ async def fetch(
     """
     clock = clock or SystemClock()
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
+    store = day_store(settings)
+    expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
     with PendingRequest.open(settings.home / "spool", chat.slug, days, now=int(clock.now())) as pending:
         async with logged_in(settings, clock) as login:
-            peer = await login.resolver.resolve(chat.chat, expected_id=chat.id)
+            peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
             return await Fetch(
                 ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
-                day_store(settings),
+                store,
                 progress(settings),
                 pending,
                 report,

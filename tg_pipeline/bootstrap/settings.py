@@ -66,7 +66,8 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any, info: Any) -> Any:
         """`KEY=` in a .env file means that the key is not set."""
-        return cls.model_fields[info.field_name].get_default() if value == "" else value
+        unset = isinstance(value, str) and not value.strip()
+        return cls.model_fields[info.field_name].get_default() if unset else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -94,23 +95,35 @@ class Settings(BaseSettings):
     @cached_property
     def home(self) -> Path:
         """The instance home, absolute: Dagster's history, sessions, spools, caches."""
-        return PROJECT_DIRECTORY / self.dagster_home
+        return _absolute(self.dagster_home)
 
     @cached_property
     def session_leases(self) -> Path:
         """Where sessions are leased: one place for all instances of this user, since a session is one thing."""
-        state = self.xdg_state_home or Path("~/.local/state").expanduser()
-        return PROJECT_DIRECTORY / state / "tg-pipeline" / "leases"
+        return _absolute(self.xdg_state_home or Path("~/.local/state")) / "tg-pipeline" / "leases"
 
     @cached_property
     def chats_path(self) -> Path:
         """The registry of chats, absolute."""
-        return PROJECT_DIRECTORY / self.chats_file
+        return _absolute(self.chats_file)
+
+    @cached_property
+    def server_key_path(self) -> Path | None:
+        """The public key of a test server, absolute; None in production."""
+        return _absolute(self.telegram_server_public_key) if self.telegram_server_public_key else None
 
     @cached_property
     def data_root(self) -> UPath:
-        """Where day files live: a directory, or any fsspec URL."""
-        return UPath(self.data_uri) if "://" in self.data_uri else UPath(PROJECT_DIRECTORY / self.data_uri)
+        """Where day files live: a directory, or any fsspec URL. SettingsError where nothing installed can open it."""
+        try:
+            root = UPath(self.data_uri) if "://" in self.data_uri else UPath(_absolute(Path(self.data_uri)))
+            root.fs  # noqa: B018 - loads the driver
+        except (ValueError, ImportError, NotImplementedError) as error:
+            raise SettingsError(
+                f"DATA_URI: {self.data_uri.partition('://')[0]}:// cannot be opened ({error}). "
+                "Allowed: a directory, or a URL of a file system whose fsspec driver is installed."
+            ) from error
+        return root
 
     @property
     def session_secrets(self) -> list[str]:
@@ -152,6 +165,10 @@ class Settings(BaseSettings):
 def inherited_environment() -> dict[str, str]:
     """A copy of this process's environment, to start child processes with."""
     return dict(os.environ)
+
+
+def _absolute(path: Path) -> Path:
+    return PROJECT_DIRECTORY / path.expanduser()
 
 
 def load_settings() -> Settings:

@@ -29,9 +29,9 @@ def telegram_api(settings: Settings) -> Api:
     if settings.telegram_api_id is None or settings.telegram_api_hash is None:
         missing = "TELEGRAM_API_ID" if settings.telegram_api_id is None else "TELEGRAM_API_HASH"
         raise SettingsError(f"{missing} is not set. Get both at https://my.telegram.org and write them into .env.")
-    if settings.telegram_server_public_key is not None:
+    if settings.server_key_path is not None:
         try:
-            trust_server_key(settings.telegram_server_public_key.read_text())
+            trust_server_key(settings.server_key_path.read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: {error}.") from error
     proxy = parse_proxy(settings.telegram_proxy.get_secret_value()) if settings.telegram_proxy else None

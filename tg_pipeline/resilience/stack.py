@@ -1,6 +1,6 @@
 """The one stack that every call to Telegram goes through, outermost first: retry -> deadline -> call.
 
-Flood waits are not failures: they are slept, or handed up when too long, and do not use up an attempt.
+Flood waits are not failures: they are slept, or handed up when too long, and use up neither attempts nor time.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, stop_after_delay
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from tg_pipeline.contracts.clock import Clock
@@ -32,6 +32,21 @@ async def resilient(
     Raises the last RetryableError when attempts or time are used up, a FloodWaitError longer than the policy sleeps,
     and everything else at once.
     """
+    began, flooded = clock.now(), 0.0
+
+    async def attempt() -> T:
+        nonlocal flooded
+        while True:
+            try:
+                return await _within_deadline(call, method, policy.deadline_seconds)
+            except FloodWaitError as flood:
+                if flood.seconds > policy.flood_wait_max_seconds:
+                    raise
+                flooded += await _sleep_visibly(flood, clock, meter)
+
+    def used_up(state: RetryCallState) -> bool:
+        spent = clock.now() - began - flooded
+        return state.attempt_number >= policy.max_attempts or spent >= policy.max_elapsed_seconds
 
     def note(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -42,24 +57,12 @@ async def resilient(
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(RetryableError),
         wait=wait_random_exponential(multiplier=policy.backoff_base_seconds, max=policy.backoff_max_seconds),
-        stop=stop_after_attempt(policy.max_attempts) | stop_after_delay(policy.max_elapsed_seconds),
+        stop=used_up,
         sleep=clock.sleep,
         before_sleep=note,
         reraise=True,
     )
-    return await retrying(_through_floods, call, method, policy, clock, meter)
-
-
-async def _through_floods(
-    call: Callable[[], Awaitable[T]], method: str, policy: CallPolicy, clock: Clock, meter: CallMeter
-) -> T:
-    while True:
-        try:
-            return await _within_deadline(call, method, policy.deadline_seconds)
-        except FloodWaitError as flood:
-            if flood.seconds > policy.flood_wait_max_seconds:
-                raise
-            await _sleep_visibly(flood, clock, meter)
+    return await retrying(attempt)
 
 
 async def _within_deadline(call: Callable[[], Awaitable[T]], method: str, seconds: float) -> T:
@@ -70,11 +73,13 @@ async def _within_deadline(call: Callable[[], Awaitable[T]], method: str, second
         raise DeadlineExceeded(f"No answer to {method} within {seconds:g} s.") from error
 
 
-async def _sleep_visibly(flood: FloodWaitError, clock: Clock, meter: CallMeter) -> None:
-    left = flood.seconds + random.uniform(0, FLOOD_JITTER_SECONDS)  # noqa: S311 - jitter, not cryptography
-    meter.waited_seconds += left
+async def _sleep_visibly(flood: FloodWaitError, clock: Clock, meter: CallMeter) -> float:
+    """Sleep as long as Telegram asks and a little longer, so that many do not come back at once; gives the seconds."""
+    whole = left = flood.seconds + random.uniform(0, FLOOD_JITTER_SECONDS)  # noqa: S311 - jitter, not cryptography
+    meter.waited_seconds += whole
     while left > 0:
         log.warning("%s %.0f s left.", flood, left)
         nap = min(left, COUNTDOWN_SECONDS)
         await clock.sleep(nap)
         left -= nap
+    return whole

@@ -63,12 +63,6 @@ class PeerCache:
         """The peer last seen under that username, compared without case."""
         return self._one("username = ? COLLATE NOCASE", account, username)
 
-    def by_title(self, account: str, title: str) -> list[Peer]:
-        """Every peer of exactly that title."""
-        with self._open() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND title = ?", (account, title))  # noqa: S608
-            return [_peer(row) for row in rows]
-
     def remember(self, account: str, peers: Iterable[Peer]) -> None:
         """Insert or replace. A username moves to the peer that bears it now."""
         with self._open() as db:

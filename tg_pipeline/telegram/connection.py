@@ -23,9 +23,9 @@ class Connection:
     """Calls on one session. The caller holds the session's lease for as long as this object lives."""
 
     def __init__(self, session: str, api: Api, policy: CallPolicy, clock: Clock | None = None) -> None:
-        self._wire = Wire(session, api)
-        self._policy = policy
         self._clock = clock or SystemClock()
+        self._wire = Wire(session, api, self._clock)
+        self._policy = policy
         self.meter = CallMeter()
 
     async def call(self, request: TLRequest) -> Any:

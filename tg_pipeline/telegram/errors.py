@@ -6,6 +6,7 @@ carries code 400, and FLOOD_PREMIUM_WAIT is a sibling, not a subclass, of FLOOD_
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from telethon import errors as vendor
@@ -30,12 +31,20 @@ class StalePeer(ChatNotFound):
     """The remembered access hash no longer opens the chat; resolve it anew, once."""
 
 
+UNSAID_WAIT_SECONDS = 60
+"""The pause after a flood error that names no number of seconds."""
+
+
 def _flood(error: BaseException, method: str) -> TgPipelineError:
     reason = {
         vendor.FloodPremiumWaitError: "premium",
         vendor.TakeoutInitDelayError: "takeout",
     }.get(type(error), "flood")
-    return FloodWaitError(max(1, int(getattr(error, "seconds", 1))), method, reason)
+    seconds = getattr(error, "seconds", None)
+    if seconds is None:
+        number = re.search(r"_(\d+)$", _name(error))
+        seconds = int(number[1]) if number else UNSAID_WAIT_SECONDS
+    return FloodWaitError(max(1, seconds), method, reason)
 
 
 def _dead(error: BaseException, _method: str) -> TgPipelineError:
@@ -84,6 +93,14 @@ def _moved(error: BaseException, _method: str) -> TgPipelineError:
     return ApiRejected(f"The account lives in another data centre ({_name(error)}). {LOGIN_HINT}")
 
 
+def _banned(error: BaseException, _method: str) -> TgPipelineError:
+    return ApiRejected(f"Telegram has closed this account to programs ({_name(error)}). Look into a Telegram app.")
+
+
+def _not_understood(_error: BaseException, method: str) -> TgPipelineError:
+    return ApiRejected(f"Telegram's answer to {method} holds something this version cannot read. Update tg-pipeline.")
+
+
 def _rejected(error: BaseException, method: str) -> TgPipelineError:
     return ApiRejected(f"Telegram rejects {method} ({_name(error)}).")
 
@@ -92,16 +109,27 @@ Row = tuple[tuple[type[BaseException], ...], Callable[[BaseException, str], TgPi
 
 TABLE: tuple[Row, ...] = (
     ((vendor.AuthKeyDuplicatedError,), _duplicated),
-    ((vendor.AuthKeyNotFound, vendor.AuthKeyError, vendor.UnauthorizedError), _dead),
-    ((vendor.UserDeactivatedBanError, vendor.InputUserDeactivatedError, vendor.PhoneNumberBannedError), _dead),
+    ((vendor.AuthKeyNotFound, vendor.UnauthorizedError), _dead),
+    ((vendor.PhoneNumberBannedError, vendor.FrozenMethodInvalidError), _banned),
     ((vendor.ApiIdInvalidError, vendor.ApiIdPublishedFloodError), _api),
     ((vendor.FloodError,), _flood),
-    ((vendor.ChannelPrivateError, vendor.ForbiddenError, vendor.ChatAdminRequiredError), _private),
-    ((vendor.UsernameNotOccupiedError, vendor.UsernameInvalidError), _unknown_name),
+    (
+        (
+            vendor.ChannelPrivateError,
+            vendor.ChannelBannedError,
+            vendor.UserBannedInChannelError,
+            vendor.ForbiddenError,
+            vendor.ChatAdminRequiredError,
+        ),
+        _private,
+    ),
+    ((vendor.UsernameNotOccupiedError, vendor.UsernameInvalidError, vendor.InputUserDeactivatedError), _unknown_name),
     ((vendor.ChannelInvalidError, vendor.PeerIdInvalidError, vendor.ChatIdInvalidError), _stale),
+    ((vendor.ConnectionNotInitedError,), _network),
     ((vendor.ServerError, vendor.TimedOutError), _server),
     ((vendor.InvalidDCError,), _moved),
     ((vendor.RPCError,), _rejected),
+    ((vendor.TypeNotFoundError,), _not_understood),
     ((TimeoutError,), _deadline),
     (
         (
@@ -111,7 +139,6 @@ TABLE: tuple[Row, ...] = (
             vendor.InvalidChecksumError,
             vendor.InvalidBufferError,
             vendor.SecurityError,
-            vendor.TypeNotFoundError,
             vendor.BadMessageError,
         ),
         _network,

@@ -37,7 +37,8 @@ class ChatHistory:
         """The up to 100 messages that follow the cursor, ascending.
 
         Ascending pagination after telegram-facts "Reading history": newer than X is `offset_id=X, add_offset=-limit`;
-        X itself is excluded by asking from X+1. A remembered access hash that Telegram refuses is resolved anew, once.
+        X itself is excluded by asking from X+1. `min_id` keeps older ones out: whether Telegram fills up a page at the
+        newest end with them was never measured. A remembered access hash that Telegram refuses is resolved anew, once.
         """
         try:
             answer = await self._connection.call(self._request(cursor))
@@ -49,15 +50,16 @@ class ChatHistory:
         return HistoryPage(answer, self._slug, self.peer)
 
     def _request(self, cursor: Cursor) -> GetHistoryRequest:
-        from_id = cursor.after_id is not None
+        """By id, or by date, where 0 would mean that there is none."""
+        after = cursor.after_id
         return GetHistoryRequest(
             peer=input_peer(self.peer),
-            offset_id=cursor.after_id + 1 if cursor.after_id is not None else 0,
-            offset_date=None if from_id else datetime.fromtimestamp(cursor.since, UTC),
+            offset_id=0 if after is None else after + 1,
+            offset_date=datetime.fromtimestamp(max(cursor.since, 1), UTC) if after is None else None,
             add_offset=-PAGE_SIZE,
             limit=PAGE_SIZE,
             max_id=0,
-            min_id=0,
+            min_id=after or 0,
             hash=0,
         )
 

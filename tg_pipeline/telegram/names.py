@@ -9,9 +9,36 @@ from tg_pipeline.contracts.errors import InputError
 ALLOWED = "@username, a t.me link, a numeric id such as -1001234567890, or the exact title of a dialog"
 
 _USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,31}")
-_NUMBER = re.compile(r"[+-]?\d{1,19}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_SHORT_NUMBER = re.compile(r"[0-9]{1,15}")
 _HOSTS = {"t.me", "telegram.me", "telegram.dog", "www.t.me"}
-_NO_USERNAMES = {"joinchat", "addstickers", "addemoji", "share", "proxy", "socks", "iv", "login", "confirmphone"}
+_NO_USERNAMES = frozenset(
+    {
+        "addemoji",
+        "addlist",
+        "addstickers",
+        "addtheme",
+        "auction",
+        "bg",
+        "boost",
+        "call",
+        "confirmphone",
+        "contact",
+        "giftcode",
+        "invoice",
+        "iv",
+        "joinchat",
+        "login",
+        "m",
+        "msg",
+        "nft",
+        "proxy",
+        "setlanguage",
+        "share",
+        "socks",
+    }
+)
+"""First parts of links that name something else than a chat (core.telegram.org/api/links)."""
 _CHANNEL_MARK = 1_000_000_000_000
 _PREVIEW_PATH = "s"
 _TITLE_LENGTH = 256
@@ -42,7 +69,7 @@ ChatName = ByUsername | ById | ByTitle
 
 
 def parse_name(text: str) -> ChatName:
-    """Read @username, t.me/name, t.me/name/123, t.me/c/1234/5, tg://resolve?domain=name, -100123, or a title.
+    """Read @name, t.me/name, t.me/name/123, name.t.me, t.me/c/1234/5, tg://resolve?domain=name, -100123, or a title.
 
     A bare word of username form is a username. InputError for an empty name and for invite links, which name no chat
     until the account has joined it.
@@ -61,18 +88,23 @@ def parse_name(text: str) -> ChatName:
 
 
 def _link_path(text: str) -> list[str] | None:
-    if text.lower().startswith("tg://"):
-        domain = parse_qs(urlsplit(text).query).get("domain")
-        return [domain[0] if domain else ""]
-    parts = urlsplit(text if "//" in text else f"//{text}")
-    if (parts.netloc or "").lower() not in _HOSTS:
+    try:
+        parts = urlsplit(text if "//" in text else f"//{text}")
+    except ValueError:
         return None
-    return [part for part in parts.path.split("/") if part]
+    if parts.scheme == "tg":
+        return parse_qs(parts.query).get("domain", [""])[:1]
+    host = parts.netloc.lower()
+    path = [part for part in parts.path.split("/") if part]
+    if host in _HOSTS:
+        return path
+    name = host.removesuffix(".t.me")
+    return [name, *path] if name != host and _USERNAME.fullmatch(name) else None
 
 
 def _from_path(path: list[str], text: str) -> ChatName:
     match path:
-        case ["c", number, *_] if number.isascii() and number.isdigit():
+        case ["c", number, *_] if _SHORT_NUMBER.fullmatch(number):
             return ById(-(_CHANNEL_MARK + int(number)))
         case [first, *_] if first.startswith("+") or first.lower() == "joinchat":
             raise InputError(

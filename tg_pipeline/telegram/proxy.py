@@ -9,6 +9,7 @@ from telethon.network import connection as transports
 from tg_pipeline.contracts.errors import SettingsError
 
 ALLOWED = "socks5://host:port, socks4://host:port, http://host:port (each with user:password@ before the host if needed), or mtproto://secret@host:port"  # noqa: E501
+SECRET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +24,17 @@ def parse_proxy(url: str) -> Proxy:
     """Read the setting. A SettingsError lists what is allowed and does not repeat the value, a secret."""
     try:
         parts = urlsplit(url)
-        host, port, scheme = parts.hostname, parts.port, parts.scheme
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host = port = scheme = None
+        raise SettingsError(f"TELEGRAM_PROXY: not an address. Allowed: {ALLOWED}.") from None
     if not host or not port:
-        raise SettingsError(f"TELEGRAM_PROXY: not a proxy address. Allowed: {ALLOWED}.")
+        raise SettingsError(f"TELEGRAM_PROXY: host or port is missing. Allowed: {ALLOWED}.")
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
-    match scheme:
-        case "socks5" | "socks4" | "http":
+    match parts.scheme:
+        case "socks5" | "socks4" | "http" as kind:
             address = {
-                "proxy_type": scheme,
+                "proxy_type": kind,
                 "addr": host,
                 "port": port,
                 "username": user,
@@ -41,7 +42,18 @@ def parse_proxy(url: str) -> Proxy:
                 "rdns": True,
             }
             return Proxy(transports.ConnectionTcpFull, address)
-        case "mtproto" if user:
+        case "mtproto" if user and _is_secret(user):
             return Proxy(transports.ConnectionTcpMTProxyRandomizedIntermediate, (host, port, user))
+        case "mtproto":
+            raise SettingsError(f"TELEGRAM_PROXY: not an MTProto proxy's secret. Allowed: {ALLOWED}.")
         case _:
             raise SettingsError(f"TELEGRAM_PROXY: unknown kind of proxy. Allowed: {ALLOWED}.")
+
+
+def _is_secret(text: str) -> bool:
+    """Whether Telethon finds the 16 bytes of a secret in the text (hexadecimal or base64, `dd` or `ee` before it)."""
+    try:
+        secret = transports.ConnectionTcpMTProxyRandomizedIntermediate.normalize_secret(text)
+    except ValueError:
+        return False
+    return len(secret) == SECRET_BYTES

@@ -5,7 +5,7 @@ cache is asked first and a sweep of the dialogs remembers everything it saw.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from telethon.tl import types as tl
@@ -34,9 +34,10 @@ class Resolver:
     async def resolve(self, name: str, expected_id: int | None = None) -> Peer:
         """The peer called `name`; at most one resolve call, and none when it is remembered.
 
-        `expected_id` is the marked id a registered chat had when it was added. Where the name leads elsewhere now,
-        the chat is looked up by that id among what the account knows and otherwise ChatMoved is raised: a username
-        that changed hands is never followed silently. Raises ChatNotFound and InputError (name of no valid form).
+        `expected_id` is the marked id the chat had when it was added or first archived. The chat that the account knows
+        by that id is the one, whatever it is called now; otherwise a name that leads to another chat is ChatMoved: a
+        username that changed hands is never followed silently. A title is looked for in the list of dialogs every time.
+        Raises ChatNotFound and InputError (name of no valid form).
         """
         parsed = parse_name(name)
         if expected_id is not None and (known := self._cache.by_id(self._account, expected_id)):
@@ -44,8 +45,8 @@ class Resolver:
         peer = self._remembered(parsed) or await self._asked(parsed, name)
         if expected_id is not None and peer.marked_id != expected_id:
             raise ChatMoved(
-                f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title!r}) than the one registered "
-                f"(id {expected_id}). If that is the one you want, run `tg-pipeline chats remove` and add it anew."
+                f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title!r}) than the one kept here "
+                f"(id {expected_id}). Name the old one by its id; add the new one under a slug of its own."
             )
         return peer
 
@@ -62,9 +63,9 @@ class Resolver:
             case ByUsername(username):
                 return self._cache.by_username(self._account, username)
             case ById(marked_id):
-                return next(filter(None, (self._cache.by_id(self._account, i) for i in _readings(marked_id))), None)
-            case ByTitle(title):
-                return _only(self._cache.by_title(self._account, title), title)
+                return next(filter(None, (self._cache.by_id(self._account, i) for i in readings(marked_id))), None)
+            case ByTitle():
+                return None
 
     async def _asked(self, name: ChatName, text: str) -> Peer:
         if isinstance(name, ByUsername):
@@ -74,25 +75,28 @@ class Resolver:
                 (p for e in (*answer.chats, *answer.users) if (p := peer_of(e)) and p.id == _bare(answer.peer)), None
             )
         else:
-            await self._sweep_dialogs()
-            found = self._remembered(name)
+            dialogs = await self._sweep_dialogs()
+            found = _only(dialogs, name.title) if isinstance(name, ByTitle) else self._remembered(name)
         if found is None:
             raise ChatNotFound(f"{text}: no such chat among those this account can see. Allowed: {ALLOWED}.")
         return found
 
-    async def _sweep_dialogs(self) -> None:
-        """Read the whole list of dialogs, page by page, and remember every chat in it."""
+    async def _sweep_dialogs(self) -> dict[int, Peer]:
+        """Read the whole list of dialogs, page by page, and remember every chat in it. Gives them by marked id."""
+        dialogs: dict[int, Peer] = {}
         offset: dict[str, Any] = {"offset_date": None, "offset_id": 0, "offset_peer": tl.InputPeerEmpty()}
         while True:
             answer = await self._connection.call(GetDialogsRequest(limit=DIALOGS_PAGE, hash=0, **offset))
             entities = [*answer.chats, *answer.users]
             self.learn(entities)
+            peers = {(p.kind, p.id): p for e in entities if (p := peer_of(e))}
+            listed = [p for d in answer.dialogs if (p := peers.get(_kind_and_id(d.peer)))]
+            dialogs.update((p.marked_id, p) for p in listed)
             if isinstance(answer, tl.messages.Dialogs) or not answer.dialogs:
-                return
+                return dialogs
             last = _last_dated(answer)
             if last is None or (last.id == offset["offset_id"] and last.date == offset["offset_date"]):
-                return
-            peers = {(p.kind, p.id): p for e in entities if (p := peer_of(e))}
+                return dialogs
             top = peers.get(_kind_and_id(last.peer_id))
             offset = {
                 "offset_date": last.date,
@@ -152,18 +156,19 @@ def _bare(peer: Any) -> int:
     return _kind_and_id(peer)[1]
 
 
-def _readings(number: int) -> Sequence[int]:
+def readings(number: int) -> Sequence[int]:
     """The marked ids a number may stand for: itself, and for a positive one also a channel's or group's bare id."""
     return (number,) if number < 0 else (number, -(1_000_000_000_000 + number), -number)
 
 
-def _only(peers: list[Peer], title: str) -> Peer | None:
-    if len(peers) > 1:
-        ids = ", ".join(str(p.marked_id) for p in peers)
+def _only(dialogs: Mapping[int, Peer], title: str) -> Peer | None:
+    found = [marked_id for marked_id, peer in dialogs.items() if peer.title == title]
+    if len(found) > 1:
+        ids = ", ".join(map(str, found))
         raise InputError(
-            f"chat: {len(peers)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id."
+            f"chat: {len(found)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id."
         )
-    return peers[0] if peers else None
+    return dialogs[found[0]] if found else None
 
 
 def _last_dated(answer: Any) -> Any | None:

@@ -35,14 +35,21 @@ def load_sessions(directory: Path, secrets: Sequence[str]) -> list[Session]:
     Raises SessionMissing where there is none, or where one is malformed.
     """
     if secrets:
-        found = [Session(f"TELEGRAM_SESSION {n}", secret) for n, secret in enumerate(secrets, 1)]
+        found = [Session(f"Session {n} of the settings", secret) for n, secret in enumerate(secrets, 1)]
     else:
         found = [_read(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
     if not found:
         raise SessionMissing(
             "There is no Telegram login on this machine. Run `tg-pipeline login`, or set TELEGRAM_SESSION."
         )
-    return list({session.fingerprint: session for session in found}.values())
+    return list({_fingerprint(session): session for session in found}.values())
+
+
+def _fingerprint(session: Session) -> str:
+    try:
+        return session.fingerprint
+    except SessionMissing as error:
+        raise SessionMissing(f"{session.name}: {error}") from error
 
 
 def save_session(directory: Path, name: str, secret: str) -> Path:
@@ -71,4 +78,4 @@ def _read(path: Path) -> Session:
         raise SessionMissing(
             f"The session file {path} cannot be read ({type(error).__name__}). {LOGIN_HINT}"
         ) from error
-    return Session(path.name.removesuffix(SUFFIX), str(secret))
+    return Session(str(path), str(secret))

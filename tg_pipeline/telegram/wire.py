@@ -7,12 +7,12 @@ chats, and on USER_MIGRATE discards the login (mtproto-facts: "What Telethon doe
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from telethon import TelegramClient
 from telethon.crypto import rsa
+from telethon.network import MTProtoSender
 from telethon.network import connection as transports
 from telethon.sessions import StringSession
 from telethon.tl.alltlobjects import LAYER
@@ -20,13 +20,16 @@ from telethon.tl.functions import InvokeWithLayerRequest, InvokeWithoutUpdatesRe
 from telethon.tl.functions.help import GetConfigRequest
 from telethon.tl.tlobject import TLRequest
 
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import SessionMissing, SettingsError, TgPipelineError
 from tg_pipeline.telegram.errors import LOGIN_HINT, is_connection_fault, translate
 from tg_pipeline.telegram.proxy import Proxy
 
 CONNECT_TIMEOUT_SECONDS = 10
 
-log = logging.getLogger(__name__)
+SILENT = logging.getLogger(f"{__name__}.telethon")
+SILENT.setLevel(logging.CRITICAL + 1)
+"""Telethon logs whole requests, phone numbers and API hashes included. Its troubles reach people as our errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def build_client(session: StringSession, api: Api, *, for_login: bool = False) -
         flood_sleep_threshold=0,
         raise_last_call_error=True,
         receive_updates=for_login,
-        base_logger="telethon",
+        base_logger=SILENT,
     )
 
 
@@ -89,14 +92,15 @@ class Wire:
     `send` is one request and one answer; it neither waits nor retries. Errors are ours (`contracts.errors`).
     """
 
-    def __init__(self, session: str, api: Api) -> None:
+    def __init__(self, session: str, api: Api, clock: Clock) -> None:
         self._session = session_from(session)
         self._api = api
+        self._clock = clock
         self._client: TelegramClient | None = None
         self._connecting = asyncio.Lock()
         self.connections = 0
         self.clock_offset = 0.0
-        """Seconds that the server's clock is ahead of this machine's, as of the last connect."""
+        """Seconds that the server's clock is ahead of `clock`, or a little less: the answer that told it took time."""
 
     async def send(self, request: TLRequest, method: str) -> Any:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
@@ -124,25 +128,19 @@ class Wire:
 
     async def _connect(self, method: str) -> TelegramClient:
         client = build_client(self._session, self._api)
-        session = self._session
-        sender = client._sender
+        session, sender = self._session, client._sender
+        transport = client._connection(
+            session.server_address, session.port, session.dc_id, loggers=client._log, proxy=client._proxy
+        )
         self.connections += 1
         try:
-            await sender.connect(
-                client._connection(
-                    session.server_address,
-                    session.port,
-                    session.dc_id,
-                    loggers=client._log,
-                    proxy=client._proxy,
-                )
-            )
+            await sender.connect(transport)
             hello = client._init_request
             hello.query = GetConfigRequest()
-            config = await sender.send(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
-            self.clock_offset = config.date.timestamp() - time.time()
+            config = await _answer(sender, InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
+            self.clock_offset = config.date.timestamp() - self._clock.now()
         except BaseException as error:
-            await sender.disconnect()
+            await _hang_up(sender, transport)
             ours = self._ours(error, method)
             if ours is None:
                 raise
@@ -153,7 +151,7 @@ class Wire:
     async def _drop(self, client: TelegramClient) -> None:
         if self._client is client:
             self._client = None
-        await client._sender.disconnect()
+        await _hang_up(client._sender, client._sender._connection)
 
     @staticmethod
     def _ours(error: BaseException, method: str) -> TgPipelineError | None:
@@ -161,3 +159,25 @@ class Wire:
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             return None
         return translate(error, method)
+
+
+async def _answer(sender: MTProtoSender, request: TLRequest) -> Any:
+    """Send and await the answer, or the end of the connection.
+
+    Telethon forgets the requests that were on their way to the socket when the connection ended: nobody ever answers
+    those (mtproto-facts: "What Telethon does by itself").
+    """
+    answer, end = sender.send(request), sender._disconnected
+    await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        raise end.exception() or ConnectionError("closed")
+    return answer.result()
+
+
+async def _hang_up(sender: MTProtoSender, transport: transports.Connection | None) -> None:
+    """Disconnect, also from a server or proxy that was reached but never greeted, and note why the connection ended."""
+    await sender.disconnect()
+    if transport is not None and transport._writer is not None:
+        transport._writer.close()
+    if sender._disconnected.done() and not sender._disconnected.cancelled():
+        sender._disconnected.exception()
