@@ -147,9 +147,10 @@ def browser(directory: Path, *, width: int = 1600, height: int = 1000, scale: fl
             window = Browser(session_url)
             try:
                 yield window
-            except BaseException:
+            except BaseException as error:
                 (directory / "failure.png").write_bytes(window.screenshot())
                 (directory / "failure.html").write_text(window.source())
+                error.add_note(f"What the browser showed is in {directory}: failure.png, failure.html.")
                 raise
         finally:
             _request("DELETE", session_url)

@@ -1,14 +1,12 @@
-"""A demo's stage with a browser in front of it."""
+"""A demo's stage."""
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running
-from tg_pipeline_tests.ui.browser import Browser, browser
 
 CHATS = ("demo_channel", "demo_channel_chat", "demo_quiet")
 
@@ -21,9 +19,3 @@ def stage() -> Iterator[Stage]:
             asyncio.run(register(stage.settings, f"@{username}", None))
         with dagster(stage):
             yield stage
-
-
-@pytest.fixture
-def window(tmp_path: Path) -> Iterator[Browser]:
-    with browser(tmp_path) as window:
-        yield window
