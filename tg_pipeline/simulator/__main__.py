@@ -18,8 +18,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "--export", "exports", type=DIRECTORY, multiple=True, help="Telegram Desktop export to serve; repeatable."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the demo world and of the sessions.")
-@click.option("--port", default=0, help="Port to listen on; a free one if not given.")
-@click.option("--latency-ms", default=0.0, show_default=True, help="Delay of every answer.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; a free one if not given.")
+@click.option(
+    "--latency-ms", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Delay of every answer."
+)
 @click.option("--faults", type=FILE, help="Fault script, JSON; see docs/simulator.md.")
 @click.option("--journal", type=FILE, help="Append one JSON object a line for every request served.")
 @click.option("--password", help="Second factor that logging in asks for; none if not given.")

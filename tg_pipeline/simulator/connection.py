@@ -5,6 +5,7 @@ import logging
 import socket
 import struct
 import time
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CLIENT_TOO_OLD_SECONDS = 300
 CLIENT_TOO_NEW_SECONDS = 30
+# What a stream of anything but MTProto makes the framing, the TL reader, zlib and the handshake raise.
+GARBAGE = (FramingError, HandshakeError, BufferError, LookupError, RuntimeError, ValueError, struct.error, zlib.error)
 
 
 class Connection(asyncio.Protocol):
@@ -65,8 +68,11 @@ class Connection(asyncio.Protocol):
         """As asyncio.Protocol."""
         self._transport = None
         self.server.connections.discard(self)
-        if self.authorization:
-            self.authorization.connections.discard(self)
+        self._leave()
+
+    def eof_received(self) -> None:
+        """As asyncio.Protocol. The session is free from now on, even if answers wait to be flushed into the void."""
+        self._leave()
 
     def data_received(self, data: bytes) -> None:
         """As asyncio.Protocol."""
@@ -76,7 +82,7 @@ class Connection(asyncio.Protocol):
         try:
             while self._framing and self._transport and (packet := self._framing.split(self._buffer)) is not None:
                 self._receive(packet)
-        except (FramingError, HandshakeError, struct.error) as error:
+        except GARBAGE as error:
             log.warning("connection %d is closed, it sent garbage: %s", self.number, error)
             self.close()
 
@@ -94,6 +100,7 @@ class Connection(asyncio.Protocol):
         """End the connection without an answer: "fin", "rst", or "half" (only this direction is closed)."""
         if self._transport is None:
             return
+        self._leave()
         if how == "rst":
             # Closing with a linger of zero seconds makes the kernel send RST in the place of FIN.
             linger = struct.pack("ii", 1, 0)
@@ -140,6 +147,11 @@ class Connection(asyncio.Protocol):
             packet[-8] ^= 0xFF
         self._transport.write(packet)
 
+    def _leave(self) -> None:
+        """The session may be used on another connection now."""
+        if self.authorization:
+            self.authorization.connections.discard(self)
+
     def _receive(self, packet: bytes) -> None:
         key_id = int.from_bytes(packet[:8], "little")
         if key_id == 0:
@@ -154,8 +166,10 @@ class Connection(asyncio.Protocol):
         except EnvelopeError:
             self.send_transport_error(404)
             return
-        self.authorization, self._key_id = authorization, key_id
-        authorization.connections.add(self)
+        if self.authorization is not authorization:
+            self._leave()
+            self.authorization, self._key_id = authorization, key_id
+            authorization.connections.add(self)
         self._session_id = message.session_id
         if self._accepts(message, authorization.salt):
             for inner in unpack(message):

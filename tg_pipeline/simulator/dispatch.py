@@ -105,6 +105,10 @@ def _reply(call: Call, rule: AnyRule | None) -> bytes | RpcError:
         return _answer(call)
     except RpcError as error:
         return error
+    except Exception:
+        # A mistake of the simulator must reach its user as an answer, not as a client that waits for ever.
+        log.exception("%s failed", method_name(type(call.request)))
+        return RpcError(500, "SIMULATOR_FAILED")
 
 
 def _answer(call: Call) -> bytes:

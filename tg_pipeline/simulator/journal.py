@@ -9,6 +9,8 @@ from typing import Any, NotRequired, TypedDict
 import orjson
 from telethon.tl.tlobject import TLObject
 
+from tg_pipeline.simulator.errors import SimulatorError
+
 KEPT_IN_MEMORY = 100_000
 
 
@@ -28,12 +30,18 @@ class Entry(TypedDict):
 
 
 class Journal:
-    """The last entries in memory, and all of them in a file where a path is given (one JSON object a line)."""
+    """The last entries in memory, and all of them in a file where a path is given (one JSON object a line).
+
+    Raises SimulatorError where the file cannot be written.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.entries: deque[Entry] = deque(maxlen=KEPT_IN_MEMORY)
         # Unbuffered: each line is one write, so that killing the server loses none.
-        self._file = path.open("ab", buffering=0) if path else None
+        try:
+            self._file = path.open("ab", buffering=0) if path else None
+        except OSError as error:
+            raise SimulatorError(f"journal {path} cannot be written: {error.strerror}") from error
 
     def write(self, entry: Entry) -> None:
         """Add an entry."""

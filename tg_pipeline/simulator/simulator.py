@@ -32,16 +32,19 @@ class Simulator:
         self._wanted_port = port
         self._options = Options(**options)
         self._ready: Future[Server] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="simulator", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except SimulatorError as error:
+            self._ready.set_exception(error)
 
     async def _serve(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         server = Server(self.world, self._options)
         try:
             await server.start(self._wanted_port)
-        except SimulatorError as error:
-            self._ready.set_exception(error)
-        else:
             self._ready.set_result(server)
             await self._stopped.wait()
         finally:
@@ -49,7 +52,11 @@ class Simulator:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.server = self._ready.result()
+        try:
+            self.server = self._ready.result()
+        except SimulatorError:
+            self._thread.join()
+            raise
         self.session = self.new_session()
         return self
 

@@ -12,8 +12,10 @@ from telethon.network import (
     ConnectionTcpFull,
     ConnectionTcpIntermediate,
 )
+from telethon.tl import types as tl
 
 from tg_pipeline.simulator import Simulator, World
+from tg_pipeline.simulator.service import SERVICE
 from tg_pipeline_tests.simulator.clients import connected, history, make_client, methods
 
 
@@ -45,11 +47,12 @@ async def test_a_large_request_arrives_compressed_and_is_understood(sim: Simulat
         assert [message.id for message in messages] == list(range(1, 101))
 
 
-async def test_pings_and_state_queries_are_answered(sim: Simulator) -> None:
+async def test_service_messages_are_answered_and_not_journaled(sim: Simulator) -> None:
     async with connected(sim) as client:
         pong = await client._sender.send(functions.PingRequest(77))
         assert pong.ping_id == 77
-        assert "ping" not in methods(sim)
+        assert await client._sender.send(functions.DestroySessionRequest(5)) == tl.DestroySessionNone(5)
+        assert len(methods(sim)) == 4
 
 
 @pytest.mark.parametrize(("offset", "seconds"), [(-4000, 0), (4000, 0)])
@@ -111,6 +114,21 @@ class _Unheard(functions.PingRequest):
 
     def _bytes(self) -> bytes:
         return struct.pack("<Iq", 0x11223344, 1)
+
+
+def test_states_of_messages_are_always_received() -> None:
+    assert SERVICE[tl.MsgsStateReq](7, tl.MsgsStateReq([1, 2])) == tl.MsgsStateInfo(7, "\4\4")
+    assert SERVICE[tl.MsgsAck](7, tl.MsgsAck([1, 2])) is None
+
+
+async def test_a_mistake_of_the_simulator_reaches_the_client(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sim.world, "chats", None)
+    async with connected(sim) as client:
+        with pytest.raises(errors.ServerError, match="SIMULATOR_FAILED"):
+            await client._sender.send(functions.messages.GetDialogsRequest(None, 0, tl.InputPeerEmpty(), 1, 0))
+    assert "messages.getDialogs failed" in caplog.text
 
 
 async def test_an_unknown_constructor_fails_loudly(sim: Simulator) -> None:

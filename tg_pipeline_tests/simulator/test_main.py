@@ -124,3 +124,8 @@ def test_a_taken_port_gets_a_sentence(world: World) -> None:
             Simulator(world, port=port),
         ):
             pass
+
+
+def test_a_journal_that_cannot_be_written_gets_a_sentence(world: World, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match="cannot be written: Is a directory"), Simulator(world, journal=tmp_path):
+        pass

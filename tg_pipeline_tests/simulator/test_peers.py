@@ -188,3 +188,10 @@ async def test_a_takeout_is_opened_used_and_finished(demo: Simulator) -> None:
 async def test_the_nearest_data_centre_is_the_one_asked(sim: Simulator) -> None:
     async with connected(sim) as client:
         assert (await client(functions.help.GetNearestDcRequest())).this_dc == 2
+
+
+async def test_no_difference_is_ever_missed(sim: Simulator) -> None:
+    async with connected(sim) as client:
+        channel = await client.get_input_entity("alpha")
+        request = functions.updates.GetChannelDifferenceRequest(channel, tl.ChannelMessagesFilterEmpty(), 5, 10)
+        assert await client(request) == tl.updates.ChannelDifferenceEmpty(pts=5, final=True)

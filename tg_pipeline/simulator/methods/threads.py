@@ -3,6 +3,7 @@
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import copy
 
 from telethon import utils
 from telethon.tl import functions
@@ -57,11 +58,11 @@ def get_discussion_message(call: Call) -> object:
     """Where the comments to a post hang: its copy in the linked group. Refuses with MSG_ID_INVALID."""
     _, channel = chat_of(call, call.request.peer)
     group_id, group, copy_id = _discussion(call, channel, call.request.msg_id)
-    copy = message_by_id(call, group_id, group, copy_id)
+    posted = message_by_id(call, group_id, group, copy_id)
     people = call.server.people
-    mentioned = [people.remember(channel.entity), people.remember(group.entity), *(copy.people if copy else ())]
+    mentioned = [people.remember(channel.entity), people.remember(group.entity), *(posted.people if posted else ())]
     head = struct.pack("<II", tl.messages.DiscussionMessage.CONSTRUCTOR_ID, 0)
-    messages = vector([copy.body] if copy else [])
+    messages = vector([posted.body] if posted else [])
     return b"".join((head, messages, struct.pack("<i", 0), people.vectors(mentioned)))
 
 
@@ -111,17 +112,24 @@ def _topics(chat: Chat) -> Sequence[tl.ForumTopic]:
 
 
 def _topics_answer(call: Call, topics: Sequence[tl.ForumTopic | tl.ForumTopicDeleted], count: int) -> bytes:
-    """The topics with their newest messages."""
+    """The topics with their newest messages, of which only the server knows which they are by now."""
     chat_id, chat = chat_of(call, call.request.peer)
-    newest = (message_by_id(call, chat_id, chat, getattr(topic, "top_message", 0)) for topic in topics)
-    messages = [message for message in newest if message]
+    messages: list[Serialised] = []
+    current: list[bytes] = []
+    for listed in topics:
+        topic = copy(listed)
+        if isinstance(topic, tl.ForumTopic) and (ranks := chat.replies(topic.id, call.now)):
+            newest = _at(call, chat_id, chat, ranks[-1:])[0]
+            topic.top_message = newest.message_id
+            messages.append(newest)
+        current.append(bytes(topic))
     mentioned: list[PersonKey] = [call.server.people.remember(chat.entity)]
     for message in messages:
         mentioned.extend(message.people)
     return b"".join(
         (
             struct.pack("<IIi", tl.messages.ForumTopics.CONSTRUCTOR_ID, 0, count),
-            vector([bytes(topic) for topic in topics]),
+            vector(current),
             vector([message.body for message in messages]),
             call.server.people.vectors(mentioned),
             struct.pack("<i", PTS),

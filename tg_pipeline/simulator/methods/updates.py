@@ -14,6 +14,12 @@ def get_state(call: Call) -> object:
     return tl.updates.State(pts=1, qts=0, date=datetime.fromtimestamp(call.now, UTC), seq=1, unread_count=0)
 
 
+@handles(functions.updates.GetChannelDifferenceRequest)
+def get_channel_difference(call: Call) -> object:
+    """Nothing happened in the channel since."""
+    return tl.updates.ChannelDifferenceEmpty(pts=call.request.pts, final=True)
+
+
 @handles(functions.updates.GetDifferenceRequest)
 def get_difference(call: Call) -> object:
     """Nothing happened since."""
