@@ -15,6 +15,7 @@ from telethon.network import (
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator import Simulator, World
+from tg_pipeline.simulator.framing import Full
 from tg_pipeline.simulator.service import SERVICE
 from tg_pipeline_tests.simulator.clients import connected, history, make_client, methods
 
@@ -80,6 +81,14 @@ async def test_a_key_of_another_data_centre_is_refused(sim: Simulator) -> None:
     client.session.set_dc(4, sim.host, sim.server.ports[4])
     with pytest.raises(AuthKeyNotFound):
         await client.connect()
+
+
+async def test_a_packet_that_its_key_does_not_open_is_refused(sim: Simulator) -> None:
+    key_id = make_client(sim).session.auth_key.key_id
+    reader, writer = await asyncio.open_connection(sim.host, sim.port)
+    writer.write(Full().frame(struct.pack("<Q", key_id) + bytes(80)))
+    assert Full().split(bytearray(await reader.readexactly(16))) == struct.pack("<i", -404)
+    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import gzip
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from telethon.crypto import AuthKey
 from telethon.extensions import BinaryReader
@@ -87,6 +87,7 @@ def test_containers_and_gzip_are_opened_however_nested() -> None:
 
 
 @given(st.binary(max_size=700))
+@example(bytes(300))
 def test_byte_strings_are_read_with_their_padding(data: bytes) -> None:
     encoded = b"head" + TLObject.serialize_bytes(data)
     assert read_bytes(encoded + b"tail", 4) == (data, len(encoded))
