@@ -12,7 +12,6 @@ unexport PYTHONDONTWRITEBYTECODE
 bin := .venv/bin
 runtime := .venv/.installed-runtime
 dev := .venv/.installed-dev
-DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export PYTHON
 
 .PHONY: help demo dev test test-all check format bench lock clean
@@ -24,8 +23,7 @@ demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where th
 	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)")
 
 dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
-	@mkdir -p "$(DAGSTER_HOME)" && [ -e "$(DAGSTER_HOME)/dagster.yaml" ] || ln -s "$(CURDIR)/dagster.yaml" "$(DAGSTER_HOME)/dagster.yaml"
-	@DAGSTER_HOME="$(DAGSTER_HOME)" PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
+	@$(bin)/tg-pipeline up
 
 test: $(dev) ## Run the tests with the coverage floor (ARGS="-k name" for some of them, without the floor)
 	@$(bin)/pytest --numprocesses 2 --dist worksteal -m "not slow" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
