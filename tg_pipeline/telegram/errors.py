@@ -157,4 +157,8 @@ def is_connection_fault(error: TgPipelineError) -> bool:
 
 
 def _name(error: BaseException) -> str:
-    return str(getattr(error, "message", None) or type(error).__name__)
+    """Telegram's own name for the error, such as CHANNEL_PRIVATE, which Telethon keeps in the class name only."""
+    kind = type(error)
+    if isinstance(error, vendor.RPCError) and kind.__module__ == vendor.RPCError.__module__:
+        return str(error.message)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).upper()

@@ -106,7 +106,7 @@ class Wire:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
         client = await self.connect(method)
         try:
-            return await client._sender.send(InvokeWithoutUpdatesRequest(request))
+            return await _answer(client._sender, InvokeWithoutUpdatesRequest(request))
         except BaseException as error:
             ours = self._ours(error, method)
             if ours is None:
@@ -175,9 +175,15 @@ async def _answer(sender: MTProtoSender, request: TLRequest) -> Any:
 
 
 async def _hang_up(sender: MTProtoSender, transport: transports.Connection | None) -> None:
-    """Disconnect, also from a server or proxy that was reached but never greeted, and note why the connection ended."""
+    """Disconnect, also from a server or proxy that was reached but never greeted, and let everybody know.
+
+    Two disconnects of a sender at once leave its end untold: whoever waits in `_answer` would wait for the deadline.
+    """
     await sender.disconnect()
     if transport is not None and transport._writer is not None:
         transport._writer.close()
-    if sender._disconnected.done() and not sender._disconnected.cancelled():
-        sender._disconnected.exception()
+    end = sender._disconnected
+    if not end.done():
+        end.set_result(None)
+    elif not end.cancelled():
+        end.exception()
