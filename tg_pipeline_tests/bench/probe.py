@@ -4,10 +4,11 @@ One process a measurement, so that each starts from the same memory and none war
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 
 HISTORY = "messages.getHistory"
+SLUG = "bench"
+Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,13 @@ class Job:
     pages_in_flight: int = 1
 
 
-async def bare(job: Job) -> dict[str, Any]:
-    """A plain TelegramClient: GetHistoryRequest from the oldest message on, one page after the other, thrown away."""
+def bare(job: Job) -> Found:
+    """A plain TelegramClient that reads the whole chat and throws it away."""
+    return asyncio.run(_bare(job))
+
+
+async def _bare(job: Job) -> Found:
+    """GetHistoryRequest from the oldest message on, one page after the other."""
     client = TelegramClient(StringSession(job.session), job.api_id, job.api_hash)
     await client.connect()
     peer = await client.get_input_entity(job.chat)
@@ -68,33 +76,60 @@ async def bare(job: Job) -> dict[str, Any]:
     return {"messages": messages, "history_calls": calls}
 
 
-async def pipeline(job: Job) -> dict[str, Any]:
+def pipeline(job: Job) -> Found:
     """A whole fetch, from no connection to committed day files, in a new home with an empty archive."""
     with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        settings = Settings.model_validate(
-            {
-                "telegram_api_id": job.api_id,
-                "telegram_api_hash": job.api_hash,
-                "telegram_session": job.session,
-                "dagster_home": home / "home",
-                "data_uri": str(home / "data"),
-                "xdg_state_home": home / "state",
-                "parallelism_max": job.pages_in_flight,
-            }
-        )
         days = DayRange(date.fromisoformat(job.first), date.fromisoformat(job.last))
-        report = await fetch(settings, RegisteredChat(slug="bench", chat=f"@{job.chat}"), days)
+        settings = Settings.model_validate(_settings(job, Path(directory)))
+        report = asyncio.run(fetch(settings, RegisteredChat(slug=SLUG, chat=f"@{job.chat}"), days))
         return {
             "messages": sum(day.message_count for day in report.days),
             "history_calls": report.meter.calls[HISTORY],
-            "calls": report.meter.total_calls,
             "cuts": report.splits,
-            "megabytes_written": round(sum(day.size_bytes for day in report.days) / 1e6, 1),
         }
 
 
-MEASURED: dict[str, Callable[[Job], Awaitable[dict[str, Any]]]] = {"bare": bare, "pipeline": pipeline}
+def dagster(job: Job) -> Found:
+    """The same through Dagster: the chat's job in one run over the range, checks of every day included."""
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        os.environ.update({key.upper(): str(value) for key, value in _settings(job, home).items()})
+        (home / "home").mkdir()
+        (home / "home" / "dagster.yaml").write_bytes(Path("dagster.yaml").read_bytes())
+        (home / "chats.yaml").write_text(f"chats:\n  - slug: {SLUG}\n    chat: '@{job.chat}'\n    start: {job.first}\n")
+        from dagster import DagsterInstance
+
+        from tg_pipeline.definitions import defs
+        from tg_pipeline.defs.names import job_name
+
+        with DagsterInstance.get() as instance:
+            run = defs.resolve_job_def(job_name(SLUG)).execute_in_process(
+                instance=instance,
+                tags={"dagster/asset_partition_range_start": job.first, "dagster/asset_partition_range_end": job.last},
+            )
+            events = run.all_events
+        counts = {
+            event.partition: event.materialization.metadata["dagster/row_count"].value
+            for event in events
+            if event.is_step_materialization
+        }
+        return {"messages": sum(counts.values()), "events": len(events)}
+
+
+def _settings(job: Job, home: Path) -> dict[str, Any]:
+    return {
+        "telegram_api_id": job.api_id,
+        "telegram_api_hash": job.api_hash,
+        "telegram_session": job.session,
+        "dagster_home": home / "home",
+        "data_uri": str(home / "data"),
+        "chats_file": home / "chats.yaml",
+        "xdg_state_home": home / "state",
+        "parallelism_max": job.pages_in_flight,
+    }
+
+
+MEASURED: dict[str, Callable[[Job], Found]] = {"bare": bare, "pipeline": pipeline, "dagster": dagster}
 
 
 def main() -> None:
@@ -102,7 +137,7 @@ def main() -> None:
     measure, job = MEASURED[sys.argv[1]], Job(**orjson.loads(sys.argv[2]))
     before = peak_megabytes()
     began, cpu_began = time.perf_counter(), time.process_time()
-    found = asyncio.run(measure(job))  # type: ignore[arg-type]
+    found = measure(job)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     found |= {
         "seconds": seconds,

@@ -4,7 +4,6 @@ import asyncio
 import sys
 
 import orjson
-
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.main import serve
