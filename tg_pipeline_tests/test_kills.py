@@ -1,0 +1,71 @@
+"""A fetch that is killed outright (SIGKILL), whenever that may be, and started again loses nothing and little time."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline_tests.live_simulator import LiveSimulator, live_simulator, program
+
+CALLS_A_KILL = 3
+
+
+@pytest.fixture
+def telegram(tmp_path: Path) -> Iterator[LiveSimulator]:
+    """The demo world, each answer 20 ms late."""
+    with live_simulator(tmp_path, "--latency-ms", "20") as simulator:
+        yield simulator
+
+
+def files(home: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(home / "data")): p.read_bytes() for p in sorted((home / "data").rglob("*")) if p.is_file()
+    }
+
+
+def history_calls(telegram: LiveSimulator) -> int:
+    return telegram.calls()["messages.getHistory"]
+
+
+def fetch(telegram: LiveSimulator, home: Path, last_day: str) -> str:
+    """Fetch to the end; what it said."""
+    environment = telegram.environment(home)
+    with program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", last_day, environment=environment) as process:
+        said, troubles = process.communicate(timeout=120)
+    assert process.returncode == 0, troubles
+    return said
+
+
+def fetch_until_killed(telegram: LiveSimulator, home: Path, last_day: str, calls: int, delay: float) -> bool:
+    """Start a fetch and kill it `delay` seconds after the simulator has seen `calls` calls; False if it ended first."""
+    environment = telegram.environment(home)
+    with program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", last_day, environment=environment) as process:
+        while history_calls(telegram) < calls and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.kill()
+    return process.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("last_day", "kills"),
+    [("2024-03-08", 3), pytest.param("2024-03-30", 10, marks=pytest.mark.slow)],
+)
+def test_a_fetch_killed_at_random_moments_ends_as_if_undisturbed(
+    telegram: LiveSimulator, tmp_path: Path, last_day: str, kills: int
+) -> None:
+    fetch(telegram, tmp_path / "undisturbed", last_day)
+    undisturbed = history_calls(telegram)
+    rng = random.Random(last_day)
+    moments = sorted(rng.randrange(undisturbed) for _ in range(kills))
+    home = tmp_path / "killed"
+    killed = [
+        fetch_until_killed(telegram, home, last_day, undisturbed + moment, rng.uniform(0, 0.03)) for moment in moments
+    ]
+    said = fetch(telegram, home, last_day)
+    assert all(killed)
+    assert "kept from the interrupted run" in said
+    assert files(home) == files(tmp_path / "undisturbed")
+    assert history_calls(telegram) - undisturbed <= undisturbed + CALLS_A_KILL * kills
