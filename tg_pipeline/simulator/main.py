@@ -57,7 +57,7 @@ async def serve(world: World, options: Options, port: int = 0) -> None:
     server = Server(world, options)
     await server.start(port)
     try:
-        sys.stdout.write(orjson.dumps(control.describe(server) | {"session": server.new_session()}).decode() + "\n")
+        sys.stdout.write(orjson.dumps(control.describe(server) | {"session": server.session}).decode() + "\n")
         sys.stdout.flush()
         await stopped.wait()
     finally:

@@ -66,6 +66,8 @@ class Server:
         self.faults = Faults(options.monotonic)
         self.faults.load(options.faults)
         self.authorizations = Authorizations(options.seed)
+        # Before the first connection: a client that outlived a restart finds its key.
+        self._first = self.authorizations.issue(HOME_DC)
         self.account = Account(world.self_user, options.password)
         self.people = People()
         self.serialiser = Serialiser(self.people)
@@ -114,8 +116,13 @@ class Server:
         await asyncio.sleep(0)
         self.journal.close()
 
+    @property
+    def session(self) -> str:
+        """The StringSession of the account that is there from the start."""
+        return session_text(self._first, HOST, self.port)
+
     def new_session(self) -> str:
-        """A StringSession of the account, logged in, never used before."""
+        """One more StringSession of the account, logged in, never used before."""
         return session_text(self.authorizations.issue(HOME_DC), HOST, self.port)
 
 

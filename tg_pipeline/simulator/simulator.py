@@ -57,7 +57,7 @@ class Simulator:
         except SimulatorError:
             self._thread.join()
             raise
-        self.session = self.new_session()
+        self.session = self.server.session
         return self
 
     def __exit__(

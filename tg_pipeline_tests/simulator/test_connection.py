@@ -74,6 +74,8 @@ async def test_a_key_that_the_server_does_not_know_is_refused(sim: Simulator, wo
     client._sender.auth_key.key = foreign.auth_key.key
     with pytest.raises(AuthKeyNotFound):
         await client.connect()
+    with pytest.raises(AuthKeyNotFound):
+        await client.disconnected
 
 
 async def test_a_key_of_another_data_centre_is_refused(sim: Simulator) -> None:
@@ -81,6 +83,8 @@ async def test_a_key_of_another_data_centre_is_refused(sim: Simulator) -> None:
     client.session.set_dc(4, sim.host, sim.server.ports[4])
     with pytest.raises(AuthKeyNotFound):
         await client.connect()
+    with pytest.raises(AuthKeyNotFound):
+        await client.disconnected
 
 
 async def test_a_packet_that_its_key_does_not_open_is_refused(sim: Simulator) -> None:
