@@ -12,6 +12,7 @@ from tg_pipeline.bootstrap.archive import day_store  # noqa: E402
 from tg_pipeline.bootstrap.settings import Settings, load_settings  # noqa: E402
 from tg_pipeline.contracts.errors import SettingsError  # noqa: E402
 from tg_pipeline.defs.checks import chat_checks  # noqa: E402
+from tg_pipeline.defs.event_log import keep_event_logs_open  # noqa: E402
 from tg_pipeline.defs.factory import chat_assets  # noqa: E402
 from tg_pipeline.defs.io_manager import DayFileIOManager  # noqa: E402
 from tg_pipeline.defs.jobs import chat_job  # noqa: E402
@@ -41,6 +42,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
 
 
+keep_event_logs_open()
 try:
     defs = build_definitions(load_settings())
 except SettingsError as error:
