@@ -1,6 +1,8 @@
 """`tg-pipeline simulate`: a local Telegram."""
 
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -32,9 +34,9 @@ import click
     type=click.Path(path_type=Path),
     help="Write every request served to this file, one JSON object a line.",
 )
-def simulate(
-    exports: tuple[Path, ...], seed: int, port: int, latency_ms: float, faults: Path | None, journal: Path | None
-) -> None:
+@click.option("--password", help="Second factor that a login asks for; none if not given.")
+@click.option("--timezone", help="Where the exports were made, as Europe/Berlin: for old ones without UTC dates.")
+def simulate(timezone: str | None, **options: Any) -> None:
     """Serve a local Telegram on 127.0.0.1 until SIGTERM or Ctrl-C.
 
     Prints one JSON line when ready: host, port, control, api_id, api_hash, session, public_key, chats. Any Telethon
@@ -42,4 +44,13 @@ def simulate(
     """
     from tg_pipeline.simulator.main import simulate as serve
 
-    serve(exports=exports, seed=seed, port=port, latency_ms=latency_ms, faults=faults, journal=journal)
+    serve(timezone=_zone(timezone) if timezone else None, **options)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise click.BadParameter(
+            f"{name!r} is no time zone, such as Europe/Berlin.", param_hint="--timezone"
+        ) from error

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 
 import orjson
@@ -25,6 +26,7 @@ def simulate(
     faults: Path | None = None,
     journal: Path | None = None,
     password: str | None = None,
+    timezone: tzinfo | None = None,
 ) -> None:
     """Serve the exports, or the demo world where there are none; print one JSON line when ready; return at the signal.
 
@@ -36,17 +38,18 @@ def simulate(
         faults: JSON file with a fault script (see `FaultScript`).
         journal: file to append one JSON object to for every request.
         password: second factor that a login by code or QR asks for.
+        timezone: where the exports were made, for those that have local dates only.
 
     Raises:
         InputError: something in the arguments cannot be used; the message is for the user.
     """
     script = load_script(faults) if faults else FaultScript()
     options = Options(seed=seed, latency=latency_ms / 1000, journal=journal, faults=script, password=password)
-    asyncio.run(serve(_world(exports, seed), options, port))
+    asyncio.run(serve(_world(exports, seed, timezone), options, port))
 
 
-def _world(exports: Sequence[Path], seed: int) -> World:
-    return exported_world(exports) if exports else build_world(seed, time.time())
+def _world(exports: Sequence[Path], seed: int, timezone: tzinfo | None) -> World:
+    return exported_world(exports, timezone=timezone) if exports else build_world(seed, time.time())
 
 
 async def serve(world: World, options: Options, port: int = 0) -> None:

@@ -18,7 +18,7 @@ from telethon import errors
 from tg_pipeline.simulator import Simulator, SimulatorError, World
 from tg_pipeline_tests.simulator.clients import connected, history
 
-PROGRAM = [sys.executable, "-m", "tg_pipeline.simulator"]
+PROGRAM = [sys.executable, "-m", "tg_pipeline.cli.main", "simulate"]
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def own_directory() -> Iterator[Path]:
 def running(directory: Path, exports: Sequence[Path], seed: int) -> Iterator[Stage]:
     """The simulator and a Redis; both stopped when the block ends."""
     flags = [flag for export in exports for flag in ("--export", str(export))]
-    command = [sys.executable, "-m", "tg_pipeline.simulator", "--seed", str(seed), *flags]
+    command = [sys.executable, "-m", "tg_pipeline.cli.main", "simulate", "--seed", str(seed), *flags]
     journal = ["--journal", str(directory / "logs" / "journal.jsonl")]
     guarded = guarded_environment(inherited_environment())
     with (
