@@ -17,7 +17,7 @@ from tg_pipeline.simulator.world import World
 from tg_pipeline.simulator.worlds import build_world, exported_world
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - the flags of a command
     *,
     exports: Sequence[Path] = (),
     seed: int = 0,

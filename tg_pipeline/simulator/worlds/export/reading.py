@@ -142,8 +142,8 @@ def _timestamp(place: str, message: Fields, timezone: tzinfo | None) -> int:
         raise ExportError(f"{place} has no date.") from None
     if timezone is None:
         raise ExportError(
-            f"{place} has only a local date ({message['date']}); say in which time zone the export was made, "
-            "for example Europe/Berlin.",
+            f"{place} has only a local date ({message['date']}); name the time zone it was made in, "
+            "such as --timezone Europe/Berlin.",
         )
     return int(local.replace(tzinfo=timezone).timestamp())
 

@@ -166,7 +166,7 @@ def test_time_as_a_basic_group_is_served_under_the_old_peer(save: Save) -> None:
 def test_local_dates_are_read_in_the_time_zone_that_is_told(save: Save) -> None:
     path = save(chat(message(date="2020-07-01T00:30:00", date_unixtime=None)))
     assert refused(path) == (
-        "chat 'My chat', message 1 has only a local date (2020-07-01T00:30:00); say in which time zone the "
+        "chat 'My chat', message 1 has only a local date (2020-07-01T00:30:00); say the time zone it was made in the "
         "export was made, for example Europe/Berlin."
     )
     (served,) = load_export(path, timezone=ZoneInfo("Europe/Berlin"))
