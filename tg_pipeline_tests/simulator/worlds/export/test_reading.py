@@ -166,8 +166,8 @@ def test_time_as_a_basic_group_is_served_under_the_old_peer(save: Save) -> None:
 def test_local_dates_are_read_in_the_time_zone_that_is_told(save: Save) -> None:
     path = save(chat(message(date="2020-07-01T00:30:00", date_unixtime=None)))
     assert refused(path) == (
-        "chat 'My chat', message 1 has only a local date (2020-07-01T00:30:00); say the time zone it was made in the "
-        "export was made, for example Europe/Berlin."
+        "chat 'My chat', message 1 has only a local date (2020-07-01T00:30:00); name the time zone it was made "
+        "in, such as --timezone Europe/Berlin."
     )
     (served,) = load_export(path, timezone=ZoneInfo("Europe/Berlin"))
     assert served.messages(0, 1, inf)[0].date.isoformat() == "2020-06-30T22:30:00+00:00"
