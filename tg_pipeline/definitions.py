@@ -4,22 +4,18 @@ import warnings
 
 import dagster as dg
 
-# Partitioned checks and backfill policies are what we build on; their names are pinned with Dagster's minor version.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-
-from tg_pipeline.bootstrap.archive import day_store  # noqa: E402
-from tg_pipeline.bootstrap.settings import Settings, load_settings  # noqa: E402
-from tg_pipeline.contracts.errors import SettingsError  # noqa: E402
-from tg_pipeline.defs.checks import chat_checks  # noqa: E402
-from tg_pipeline.defs.event_log import keep_event_logs_open  # noqa: E402
-from tg_pipeline.defs.factory import chat_assets  # noqa: E402
-from tg_pipeline.defs.io_manager import DayFileIOManager  # noqa: E402
-from tg_pipeline.defs.jobs import chat_job  # noqa: E402
-from tg_pipeline.defs.names import refuse_ambiguous  # noqa: E402
-from tg_pipeline.defs.resources import TelegramResource  # noqa: E402
-from tg_pipeline.defs.schedules import daily_schedule  # noqa: E402
-from tg_pipeline.storage.registry import load_registry  # noqa: E402
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.defs.checks import chat_checks
+from tg_pipeline.defs.event_log import keep_event_logs_open
+from tg_pipeline.defs.factory import chat_assets
+from tg_pipeline.defs.io_manager import DayFileIOManager
+from tg_pipeline.defs.jobs import chat_job
+from tg_pipeline.defs.names import refuse_ambiguous
+from tg_pipeline.defs.resources import TelegramResource
+from tg_pipeline.defs.schedules import daily_schedule
+from tg_pipeline.storage.registry import load_registry
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -28,18 +24,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     refuse_ambiguous(chat.slug for chat in chats)
     store = day_store(settings)
     start = settings.start_date
-    return dg.Definitions(
-        assets=[
-            asset
-            for chat in chats
-            for asset in chat_assets(chat, store, start=start, days_per_run=settings.backfill_days_per_run)
-        ],
-        asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
-        jobs=[chat_job(chat) for chat in chats],
-        schedules=[daily_schedule(chats, start=start)] if chats else [],
-        resources={"telegram": TelegramResource(), "io_manager": DayFileIOManager(store)},
-        executor=dg.in_process_executor,
-    )
+    days_per_run = settings.backfill_days_per_run
+    with warnings.catch_warnings():
+        # Backfill policies and partitioned checks, once a chat: we build on them, and Dagster's version is pinned.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.Definitions(
+            assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
+            asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
+            jobs=[chat_job(chat) for chat in chats],
+            schedules=[daily_schedule(chats, start=start)] if chats else [],
+            resources={"telegram": TelegramResource(settings), "io_manager": DayFileIOManager(store)},
+            executor=dg.in_process_executor,
+        )
 
 
 keep_event_logs_open()

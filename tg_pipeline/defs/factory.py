@@ -12,7 +12,7 @@ from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, preview
 from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
-from tg_pipeline.defs.partitions import contiguous, daily_partitions
+from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.storage.day_store import DayStore
@@ -34,7 +34,9 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         description=_describe(chat),
         pool=POOL,
     )
-    def messages(context: dg.AssetExecutionContext, telegram: TelegramResource) -> Mapping[str, CommittedDay]:
+    def messages(
+        context: dg.AssetExecutionContext, telegram: dg.ResourceParam[TelegramResource]
+    ) -> Mapping[str, CommittedDay]:
         return fetch_partitions(context, telegram, store, chat)
 
     return [messages]
@@ -66,15 +68,12 @@ def fetch_partitions(
             record(moment.committed)
 
     try:
-        reports = []
-        for days in contiguous(context.partition_keys):
-            report = telegram.fetch(chat, days, on_progress)
-            for day in report.resumed_days:
-                record(receipt(store, chat.slug, day))
-            reports.append(report)
+        report = telegram.fetch(chat, day_range(context.partition_keys), on_progress)
+        for day in report.resumed_days:
+            record(receipt(store, chat.slug, day))
         last = max(receipts)
         context.add_asset_metadata(
-            {**fetch_metadata(reports), **preview(store, chat.slug, receipts[last])}, partition_key=last
+            {**fetch_metadata(report), **preview(store, chat.slug, receipts[last])}, partition_key=last
         )
     except TgPipelineError as error:
         raise_to_dagster(error, retry_number=context.retry_number, now=time.time())

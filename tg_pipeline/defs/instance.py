@@ -7,12 +7,14 @@ import dagster as dg
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import SessionMissing
 from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.metadata import day_metadata
 from tg_pipeline.defs.names import POOL, messages_key
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance whose home the settings name; use as a context manager. Works whether Dagster is running or not."""
+    keep_event_logs_open()
     settings.home.mkdir(parents=True, exist_ok=True)
     return dg.DagsterInstance.from_config(str(settings.home))
 

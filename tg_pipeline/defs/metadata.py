@@ -1,6 +1,6 @@
 """What people read beside a materialization. Nothing secret; of messages, the first words of a few."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import TypeAlias
 
@@ -39,23 +39,19 @@ def day_metadata(day: CommittedDay) -> Metadata:
     }
 
 
-def fetch_metadata(reports: Iterable[FetchReport]) -> Metadata:
-    """What a run's fetches cost together. Durations in seconds."""
-    reports = list(reports)
-    messages = sum(report.messages for report in reports)
-    duration = sum(report.duration_seconds for report in reports)
+def fetch_metadata(report: FetchReport) -> Metadata:
+    """What the run's fetch cost. Durations in seconds."""
+    duration = report.duration_seconds
     return {
-        "fetch/days": dg.MetadataValue.int(sum(len(report.days) for report in reports)),
-        "fetch/resumed_days": dg.MetadataValue.int(sum(len(report.resumed_days) for report in reports)),
-        "fetch/messages": dg.MetadataValue.int(messages),
-        "fetch/calls": dg.MetadataValue.int(sum(report.meter.total_calls for report in reports)),
-        "fetch/retries": dg.MetadataValue.int(sum(report.meter.total_retries for report in reports)),
-        "fetch/waited_seconds": dg.MetadataValue.float(
-            round(sum(report.meter.waited_seconds for report in reports), 1)
-        ),
-        "fetch/repeated_ids": dg.MetadataValue.int(sum(report.repeated for report in reports)),
+        "fetch/days": dg.MetadataValue.int(len(report.days)),
+        "fetch/resumed_days": dg.MetadataValue.int(len(report.resumed_days)),
+        "fetch/messages": dg.MetadataValue.int(report.messages),
+        "fetch/calls": dg.MetadataValue.int(report.meter.total_calls),
+        "fetch/retries": dg.MetadataValue.int(report.meter.total_retries),
+        "fetch/waited_seconds": dg.MetadataValue.float(round(report.meter.waited_seconds, 1)),
+        "fetch/repeated_ids": dg.MetadataValue.int(report.repeated),
         "fetch/duration_seconds": dg.MetadataValue.float(round(duration, 2)),
-        "fetch/messages_per_second": dg.MetadataValue.float(round(messages / duration, 1) if duration else 0.0),
+        "fetch/messages_per_second": dg.MetadataValue.float(round(report.messages / duration, 1) if duration else 0.0),
     }
 
 

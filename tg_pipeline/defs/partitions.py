@@ -1,7 +1,7 @@
 """Days as Dagster's partitions: the partition key is the UTC day as `YYYY-MM-DD`."""
 
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date
 from functools import cache
 
 import dagster as dg
@@ -15,12 +15,6 @@ def daily_partitions(start: date) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=str(start), timezone="UTC", end_offset=1)
 
 
-def contiguous(keys: Iterable[str]) -> list[DayRange]:
-    """The partition keys as ranges without gaps, ascending: scattered days become several."""
-    ranges: list[DayRange] = []
-    for day in sorted({date.fromisoformat(key) for key in keys}):
-        if ranges and ranges[-1].last + timedelta(days=1) == day:
-            ranges[-1] = DayRange(ranges[-1].first, day)
-        else:
-            ranges.append(DayRange(day, day))
-    return ranges
+def day_range(keys: Sequence[str]) -> DayRange:
+    """The days of a run, whose partition keys are ascending and without gaps: Dagster makes a run of each piece."""
+    return DayRange(date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
