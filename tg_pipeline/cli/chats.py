@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from tg_pipeline.cli.options import ChatCommand, count, print_table
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -15,7 +16,7 @@ def chats() -> None:
     """Add, list, show and remove the chats that are archived (chats.yaml)."""
 
 
-@chats.command()
+@chats.command(cls=ChatCommand)
 @click.argument("chat")
 @click.option("--slug", help="Name in paths and asset keys; default: the username.")
 def add(chat: str, slug: str | None) -> None:
@@ -55,10 +56,10 @@ def list_chats() -> None:
         table.add_row(
             entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date)
         )
-    Console().print(table)
+    print_table(table)
 
 
-@chats.command()
+@chats.command(cls=ChatCommand)
 @click.argument("chat")
 def show(chat: str) -> None:
     """Show a chat's entry and what of it is archived."""
@@ -76,8 +77,8 @@ def show(chat: str) -> None:
         messages = sum(header.message_count for header in headers)
         unsealed = sum(not header.sealed for header in headers)
         click.echo(
-            f"archived   {len(headers)} days, {headers[0].date} to {headers[-1].date}, "
-            f"{messages:,} messages, {unsealed} days still open"
+            f"archived   {count(len(headers), 'day')}, {headers[0].date} to {headers[-1].date}, "
+            f"{count(messages, 'message')}, {count(unsealed, 'day')} still open"
         )
         click.echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
     else:

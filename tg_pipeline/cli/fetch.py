@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tg_pipeline.cli.options import Day
+from tg_pipeline.cli.options import ChatCommand, Day, count
 from tg_pipeline.cli.running import Terminated, run
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
 
 
-@click.command()
+@click.command(cls=ChatCommand)
 @click.argument("chat")
 @click.option("--from", "first", type=Day(), required=True, help="First UTC day, YYYY-MM-DD, today or yesterday.")
 @click.option("--to", "last", type=Day(), default="today", show_default=True, help="Last UTC day, included.")
@@ -82,15 +82,15 @@ def _progress_bar(slug: str, days: int) -> Iterator["OnProgress"]:
 def _summarise(report: "FetchReport") -> None:
     changed = sum(day.changed for day in report.days)
     parts = [
-        f"{report.slug} {report.range}: {len(report.days)} days, {report.messages:,} messages read",
-        f"{report.meter.total_calls} calls",
-        f"{changed} files written, {len(report.days) - changed} unchanged",
+        f"{report.slug} {report.range}: {count(len(report.days), 'day')}, {count(report.messages, 'message')} read",
+        count(report.meter.total_calls, "call"),
+        f"{count(changed, 'file')} written, {len(report.days) - changed} unchanged",
         f"{report.duration_seconds:.1f} s",
     ]
     if report.resumed_days:
-        parts.insert(1, f"{len(report.resumed_days)} days kept from the interrupted run")
+        parts.insert(1, f"{count(len(report.resumed_days), 'day')} kept from the interrupted run")
     if report.meter.total_retries:
-        parts.append(f"{report.meter.total_retries} retries")
+        parts.append(f"retried {count(report.meter.total_retries, 'time')}")
     if report.meter.waited_seconds:
         parts.append(f"waited {report.meter.waited_seconds:.0f} s as Telegram asked")
     click.echo("; ".join(parts) + ".")

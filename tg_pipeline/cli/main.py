@@ -6,6 +6,7 @@ act; 130 and 143 interrupted by Ctrl-C or SIGTERM.
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
@@ -32,11 +33,14 @@ for verb in (login.login, chats.chats, fetch.fetch, verify.verify, simulate.simu
     cli.add_command(verb)
 
 
-def main() -> None:
-    """Run a verb; turn what the project raises on purpose into a sentence and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a verb; turn what the project raises on purpose into a sentence and an exit code.
+
+    `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
+    """
     _log_to_stderr()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -1,12 +1,19 @@
-"""Arguments that several verbs share."""
+"""What several verbs share: arguments, and the form of what they print."""
 
+import re
+import sys
 from datetime import UTC, date, datetime
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from tg_pipeline.contracts.days import parse_day
 from tg_pipeline.contracts.errors import InputError
+
+WIDTH_OF_A_FILE = 200
+"""Columns of a table where no terminal says how wide it is."""
 
 
 class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.5
@@ -24,7 +31,16 @@ class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click
         try:
             return parse_day(str(value), _flag(param))
         except InputError as error:
-            self.fail(str(error), param, ctx)
+            raise click.UsageError(str(error), ctx) from None
+
+
+class ChatCommand(click.Command):
+    """A verb that takes a chat. An id such as -1001234567890 is an argument to it, not options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does."""
+        ctx.ignore_unknown_options = any(re.fullmatch(r"-\d+", arg) for arg in args)
+        return super().parse_args(ctx, args)
 
 
 def _flag(param: click.Parameter | None) -> str:
@@ -34,3 +50,13 @@ def _flag(param: click.Parameter | None) -> str:
 def today_utc() -> date:
     """The UTC day it is."""
     return datetime.now(UTC).date()
+
+
+def count(number: int, noun: str) -> str:
+    """`1 day`, `1,000 days`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def print_table(table: Table) -> None:
+    """To standard output, as wide as it needs to be where no terminal says how wide it may."""
+    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)

@@ -10,16 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tg_pipeline.cli.options import Day, today_utc
+from tg_pipeline.cli.options import ChatCommand, Day, count, print_table, today_utc
 
 if TYPE_CHECKING:
+    from tg_pipeline.contracts.days import DayRange
     from tg_pipeline.storage.verify import Finding
 
-WIDTH_OF_A_FILE = 200
-"""Columns of the table where no terminal says how wide it is."""
 
-
-@click.command()
+@click.command(cls=ChatCommand)
 @click.argument("chat", required=False)
 @click.option("--from", "first", type=Day(), help="First UTC day that must be there; default: the chat's first file.")
 @click.option("--to", "last", type=Day(), help="Last UTC day that must be there; default: the chat's last file.")
@@ -31,7 +29,6 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
     from tg_pipeline.bootstrap.archive import day_store, progress
     from tg_pipeline.bootstrap.chats import find_chat
     from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.contracts.days import DayRange
     from tg_pipeline.contracts.errors import InputError
     from tg_pipeline.storage.verify import verify as verify_chat
     from tg_pipeline.storage.verify import verify_root
@@ -43,10 +40,13 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
         raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.root}.")
 
     findings = [] if chat else list(verify_root(store, pointers))
+    files = 0
     with _progress_bar() as bar:
         for slug, days in present.items():
-            asked = DayRange(first or days[0], last or days[-1]) if days and (first or last) else None
-            task = bar.add_task(slug, total=len(days if asked is None else [day for day in days if day in asked]))
+            asked = _asked(days, first, last)
+            read = [day for day in days if asked is None or day in asked]
+            files += len(read)
+            task = bar.add_task(slug, total=len(read))
             findings += verify_chat(
                 store,
                 pointers,
@@ -56,7 +56,17 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
                 spool_root=settings.home / "spool",
                 on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
-    _report(findings, files=sum(map(len, present.values())), chats=len(present))
+    _report(findings, files=files, chats=len(present))
+
+
+def _asked(days: "Sequence[date]", first: date | None, last: date | None) -> "DayRange | None":
+    """The days that must be there, given those that are: None stands for all from the first file to the last."""
+    from tg_pipeline.contracts.days import DayRange
+
+    if not days or (first is None and last is None):
+        return None
+    first = first or min(filter(None, (days[0], last)))
+    return DayRange(first, last or max(days[-1], first)).not_in_future(today_utc())
 
 
 def _progress_bar() -> Progress:
@@ -71,8 +81,9 @@ def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
         for finding in findings:
             what = f"{finding.kind} (harmless)" if finding.is_warning else str(finding.kind)
             table.add_row(finding.slug or "", str(finding.day or ""), what, finding.detail)
-        Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+        print_table(table)
     if wrong := sum(not finding.is_warning for finding in findings):
-        click.echo(f"{wrong} things are wrong in {files} day files of {chats} chats.")
+        click.echo(f"{count(wrong, 'thing')} wrong in {count(files, 'day file')} of {count(chats, 'chat')}.")
         raise SystemExit(1)
-    click.echo(f"{files} day files of {chats} chats are whole: schema, hashes, order, uniqueness, counts, progress.")
+    whole = f"{count(files, 'day file')} of {count(chats, 'chat')}"
+    click.echo(f"Whole: {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")

@@ -1,0 +1,112 @@
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tg_pipeline.simulator import Error, Simulator
+from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.storage.registry import load_registry
+from tg_pipeline_tests.cli.conftest import Terminal
+
+
+@pytest.fixture
+def demo(terminal: Terminal) -> Iterator[Terminal]:
+    """Logged in at the demo world."""
+    with Simulator(build_world(0, time.time())) as simulator:
+        terminal.log_in(simulator)
+        yield terminal
+
+
+@pytest.mark.parametrize(
+    "name", ["@busy", "busy", "https://t.me/busy", "t.me/busy/123", "tg://resolve?domain=busy", "Busy"]
+)
+def test_a_chat_is_added_under_any_of_its_names(tg: Terminal, name: str) -> None:
+    assert "Added busy: " in tg.ok("chats", "add", name)
+    (chat,) = load_registry(tg.chats_file)
+    assert (chat.slug, chat.chat, str(chat.start)) == ("busy", "@busy", "2024-01-01")
+
+
+def test_a_chat_may_be_named_by_its_id(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    (chat,) = load_registry(tg.chats_file)
+    tg.ok("chats", "remove", "busy")
+    assert load_registry(tg.chats_file) == []
+    assert "Added busy: " in tg.ok("chats", "add", str(chat.id))
+
+
+def test_a_slug_of_ones_own(tg: Terminal) -> None:
+    assert "Added my-group: " in tg.ok("chats", "add", "@busy", "--slug", "my-group")
+
+
+@pytest.mark.parametrize("again", ["@busy", "t.me/busy", "Busy"])
+def test_the_same_chat_twice_is_refused_under_any_name(tg: Terminal, again: str) -> None:
+    tg.ok("chats", "add", "@busy")
+    before = tg.chats_file.read_text()
+    sentence = tg.refused("chats", "add", again, "--slug", "other")
+    assert "other and busy have the same" in sentence
+    assert tg.chats_file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("@nobody_at_all", "Telegram knows no such chat"),
+        ("-1009999999999", "no such chat among those this account can see"),
+        ("No such title", "no such chat among those this account can see"),
+        ("", "names no chat"),
+        ("t.me/+AbCdEf", "is an invite link"),
+        ("@x", "holds no username"),
+        ("t.me/addstickers/some", "is a link to no chat"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_refused(tg: Terminal, name: str, sentence: str) -> None:
+    assert sentence in tg.refused("chats", "add", name)
+    assert not tg.chats_file.exists()
+
+
+def test_a_private_chat_is_refused(tg: Terminal, simulator: Simulator) -> None:
+    simulator.faults.add(Error(method="contacts.resolveUsername", code=400, error="CHANNEL_PRIVATE"))
+    assert "may not read this chat" in tg.refused("chats", "add", "@busy")
+
+
+@pytest.mark.parametrize("slug", ["../x", "a/b", "A", "", "-a"])
+def test_a_slug_that_is_no_plain_name_is_refused(tg: Terminal, slug: str) -> None:
+    assert "is not allowed. Allowed are 1-64 of a-z" in tg.refused("chats", "add", "@busy", "--slug", slug)
+    assert not tg.chats_file.exists()
+
+
+def test_an_upgraded_group_names_the_chat_that_holds_its_past(demo: Terminal) -> None:
+    hint = demo.ok("chats", "add", "@demo_moved").splitlines()[1]
+    command = hint.partition("tg-pipeline ")[2].split()
+    assert "Added demo_moved-before: " in demo.ok(*command)
+
+
+def test_a_chat_without_messages_says_so(demo: Terminal) -> None:
+    assert "no messages yet" in demo.ok("chats", "add", "@demo_empty")
+
+
+def test_the_list_is_whole_where_no_terminal_limits_it(demo: Terminal) -> None:
+    assert "No chats yet" in demo.ok("chats", "list")
+    slug = "a-rather-long-name-that-a-person-chose-for-a-chat-of-theirs"
+    demo.ok("chats", "add", "@demo_channel_chat", "--slug", slug)
+    (line,) = (line for line in demo.ok("chats", "list").splitlines() if "-100" in line)
+    assert [slug, "@demo_channel_chat", "-1001700000005", "Demo channel chat", "2023-01-01"] == [
+        cell.strip() for cell in line.strip("│").split("│")
+    ]
+
+
+def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    assert "archived   nothing yet" in tg.ok("chats", "show", "busy")
+    tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    shown = tg.ok("chats", "show", "@busy")
+    assert "2024-01-01 to 2024-01-03, 90 messages, 0 days still open" in shown
+    assert f"files      {tg.data / 'busy'}" in shown
+
+
+def test_remove_keeps_the_files(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-02")
+    assert tg.ok("chats", "remove", "busy").startswith("Removed busy.")
+    assert len(list(tg.data.rglob("*.json"))) == 3
+    assert "'busy' is not in" in tg.refused("chats", "remove", "busy")
