@@ -4,13 +4,10 @@ Exit codes: 0 done; 1 something is wrong with the archive, or trying again later
 act; 130 and 143 interrupted by Ctrl-C or SIGTERM.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
-from rich.logging import RichHandler
 
 from tg_pipeline.cli import chats, demo, fetch, login, simulate, up, verify
 from tg_pipeline.cli.running import Terminated
@@ -57,20 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _log_to_stderr() -> None:
     from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.observability.logs import log_to_stderr
 
     try:
         level = load_settings().log_level
     except TgPipelineError:
         level = "INFO"  # the verb that needs the settings says what is wrong with them
-    handler: logging.Handler
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
-        handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("telethon").setLevel("ERROR")
+    log_to_stderr(level)
 
 
 if __name__ == "__main__":
