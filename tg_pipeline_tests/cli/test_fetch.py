@@ -1,0 +1,189 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.settings import load_settings
+from tg_pipeline.cli.showcase.compare import differences
+from tg_pipeline.simulator import Error, Latency, Simulator
+from tg_pipeline.simulator.journal import Entry
+from tg_pipeline.simulator.worlds import Overlay
+from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import first_days
+
+TEN_DAYS = ("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-10")
+
+
+def files(tg: Terminal) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(tg.data.rglob("discussions_*.json"))}
+
+
+def history_calls(simulator: Simulator) -> list[Entry]:
+    return [entry for entry in simulator.journal if entry["method"] == "messages.getHistory"]
+
+
+def chat_of(simulator: Simulator) -> Overlay:
+    (chat,) = simulator.world.chats.values()
+    assert isinstance(chat, Overlay)
+    return chat
+
+
+def test_a_range_becomes_one_file_a_day_that_equals_the_world(tg: Terminal, simulator: Simulator) -> None:
+    said = tg.ok(*TEN_DAYS)
+    assert said.startswith("busy 2024-01-01..2024-01-10: 10 days, 300 messages read; ")
+    assert "; 10 files written, 0 unchanged; " in said
+    control = f"http://127.0.0.1:{simulator.control}"
+    assert list(differences(day_store(load_settings()), control, "busy", "busy", first_days(10))) == []
+
+
+def test_the_same_history_again_leaves_the_same_bytes(tg: Terminal) -> None:
+    tg.ok(*TEN_DAYS)
+    before = files(tg)
+    assert "; 0 files written, 10 unchanged; " in tg.ok(*TEN_DAYS)
+    assert files(tg) == before
+
+
+def test_one_day_is_said_in_the_singular(tg: Terminal, simulator: Simulator) -> None:
+    chat_of(simulator).add("alone", date=datetime(2024, 2, 1, tzinfo=UTC).timestamp())
+    said = tg.ok("fetch", "busy", "--from", "2024-02-01", "--to", "2024-02-01")
+    assert ": 1 day, 1 message read; " in said
+    assert "; 1 file written, 0 unchanged; " in said
+
+
+def test_the_range_may_end_today_by_default_and_begin_yesterday(tg: Terminal) -> None:
+    today = datetime.now(UTC).date()
+    tg.ok("fetch", "busy", "--from", "yesterday")
+    found = [re.findall(r"\d{4}-\d\d-\d\d", name)[0] for name in files(tg)]
+    # Midnight may have passed meanwhile.
+    assert {str(today), str(today - timedelta(days=1))} <= set(found)
+    assert len(found) <= 3
+
+
+@pytest.mark.parametrize("name", ["mine", "@busy", "t.me/busy/7", "Busy"])
+def test_a_registered_chat_is_found_under_any_of_its_names(tg: Terminal, name: str) -> None:
+    tg.ok("chats", "add", "@busy", "--slug", "mine")
+    assert tg.ok("fetch", name, *TEN_DAYS[2:]).startswith("mine 2024-01-01..")
+
+
+def test_a_registered_chat_may_be_named_by_its_id(tg: Terminal, simulator: Simulator) -> None:
+    tg.ok("chats", "add", "@busy", "--slug", "mine")
+    (marked_id,) = simulator.world.chats
+    assert tg.ok("fetch", str(marked_id), *TEN_DAYS[2:]).startswith("mine 2024-01-01..")
+    assert "Whole: 10 day files of 1 chat" in tg.ok("verify", str(marked_id))
+
+
+def test_retries_are_told(tg: Terminal, simulator: Simulator) -> None:
+    simulator.faults.add(Error(method="messages.getHistory", error="INTERNAL", code=500, count=2))
+    assert "; retried 2 times." in tg.ok(*TEN_DAYS)
+    assert len(files(tg)) == 10
+
+
+def test_a_server_that_stays_broken_exits_with_1(tg: Terminal, simulator: Simulator) -> None:
+    simulator.faults.add(Error(method="messages.getHistory", error="INTERNAL", code=500))
+    done = tg.run(*TEN_DAYS)
+    assert done.code == 1
+    assert "error of its own (INTERNAL)" in done.err
+
+
+def test_a_flood_longer_than_allowed_exits_with_1_and_says_how_long(tg: Terminal, simulator: Simulator) -> None:
+    tg.set("FLOOD_WAIT_MAX_SECONDS", 5)
+    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_7000"))
+    done = tg.run(*TEN_DAYS)
+    assert done.code == 1
+    assert "asks to wait 7000 s" in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        ("SESSION_REVOKED", 401, "no longer accepts this session (SESSION_REVOKED). Log in again with `tg-pipeline"),
+        ("USER_DEACTIVATED_BAN", 401, "no longer accepts this session"),
+        ("AUTH_KEY_DUPLICATED", 406, "was used by two connections at once"),
+        ("CHANNEL_PRIVATE", 400, "may not read this chat (CHANNEL_PRIVATE). Join it with this account first."),
+    ],
+)
+def test_what_ends_mid_run_is_said_and_what_was_read_is_kept(
+    tg: Terminal, simulator: Simulator, error: str, code: int, sentence: str
+) -> None:
+    simulator.faults.add(Error(method="messages.getHistory", error=error, code=code, skip=2))
+    assert sentence in tg.refused(*TEN_DAYS)
+    assert files(tg)
+    simulator.faults.clear()
+    said = tg.ok(*TEN_DAYS)
+    assert "kept from the interrupted run" in said
+    assert "Whole: 10 day files" in tg.ok("verify")
+
+
+def test_a_chat_that_changed_its_name_is_read_on(tg: Terminal, simulator: Simulator) -> None:
+    tg.ok("chats", "add", "@busy")
+    chat_of(simulator).rename("renamed")
+    assert tg.ok(*TEN_DAYS).startswith("busy 2024-01-01..")
+
+
+def test_a_name_that_now_belongs_to_another_chat_is_not_followed(tg: Terminal, simulator: Simulator) -> None:
+    tg.ok("chats", "add", "@busy")
+    registered = tg.chats_file.read_text()
+    (marked_id,) = simulator.world.chats
+    tg.chats_file.write_text(registered.replace(str(marked_id), "-1001234567890"))
+    assert "now belongs to another chat" in tg.refused(*TEN_DAYS)
+    assert files(tg) == {}
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_an_interrupted_fetch_says_so_and_goes_on_when_called_again(
+    tg: Terminal, simulator: Simulator, signal_number: int, code: int
+) -> None:
+    simulator.faults.add(Latency(method="messages.getHistory", ms=60_000, skip=2))
+    command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
+    with subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True) as process:
+        assert wait_until(lambda: len(history_calls(simulator)) > 2, 30)
+        process.send_signal(signal_number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == code, said
+    assert said.strip().endswith("Interrupted. What was read is kept: run the same command to go on.")
+    simulator.faults.clear()
+    assert len(files(tg)) < 10
+    assert "kept from the interrupted run" in tg.ok(*TEN_DAYS)
+    assert len(files(tg)) == 10
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (("--from", "2025-02-30"), "--from: '2025-02-30' is not a day. Write a UTC date as YYYY-MM-DD"),
+        (("--from", "01.02.2025"), "--from: '01.02.2025' is not a day"),
+        (("--from", "2024-01-02", "--to", "2024-1-3"), "--to: '2024-1-3' is not a day"),
+        (("--from", "2024-01-02", "--to", "2024-01-01"), "from 2024-01-02 is after to 2024-01-01"),
+        (("--from", "2024-01-02", "--to", "9999-01-01"), "to 9999-01-01 is in the future"),
+        ((), "Missing option '--from'"),
+    ],
+)
+def test_days_that_cannot_be_are_refused_before_anything_is_asked(
+    tg: Terminal, simulator: Simulator, days: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in tg.refused("fetch", "busy", *days)
+    assert simulator.journal == []
+    assert not tg.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("@nobody_at_all", "Telegram knows no such chat"),
+        ("Some title", "is not registered. Register it first: tg-pipeline chats add 'Some title'"),
+        ("../x", "is not registered"),
+        ("t.me/+AbCdEf", "is an invite link"),
+        ("-1009999999999", "no such chat among those this account can see"),
+    ],
+)
+def test_a_chat_that_is_not_there_is_refused(tg: Terminal, name: str, sentence: str) -> None:
+    assert sentence in tg.refused("fetch", name, "--from", "2024-01-01")
+    assert files(tg) == {}

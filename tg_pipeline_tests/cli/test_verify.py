@@ -1,0 +1,86 @@
+import pytest
+
+from tg_pipeline_tests.cli.conftest import Terminal
+
+
+@pytest.fixture
+def archive(tg: Terminal) -> Terminal:
+    """The first three days of `busy`, fetched."""
+    tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    return tg
+
+
+def test_a_whole_archive_exits_with_0(archive: Terminal) -> None:
+    whole = "Whole: 3 day files of 1 chat. Checked: schema, hashes, order, uniqueness, counts, progress.\n"
+    assert archive.ok("verify") == whole
+    assert archive.ok("verify", "@busy") == whole
+
+
+def test_nothing_to_verify_is_refused(tg: Terminal) -> None:
+    assert "There is nothing to verify" in tg.refused("verify")
+    assert "no day files of busy" in tg.refused("verify", "busy")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "damaged"),
+        (b'{"cut": ', "damaged"),
+        (b"{}", "damaged"),
+        (b"\xff\xfe\x00 binary", "damaged"),
+    ],
+)
+def test_a_file_that_is_no_day_file_is_named(archive: Terminal, content: bytes, what: str) -> None:
+    path = archive.data / "busy" / "2024" / "discussions_2024-01-02.json"
+    path.write_bytes(content)
+    done = archive.run("verify")
+    assert done.code == 1
+    assert done.out.splitlines()[-1].startswith("1 thing wrong in 3 day files of 1 chat.")
+    (row,) = (line for line in done.out.splitlines() if "2024-01-02" in line)
+    assert ["busy", "2024-01-02", what] == [cell.strip() for cell in row.strip("│").split("│")[:3]]
+
+
+def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive: Terminal) -> None:
+    path = archive.data / "busy" / "2024" / "discussions_2024-01-02.json"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert archive.run("verify").code == 1
+    before = path.read_bytes()
+    sentence = archive.refused("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    assert str(path) in sentence
+    assert path.read_bytes() == before
+
+
+def test_days_that_must_be_there_are_missed(archive: Terminal) -> None:
+    done = archive.run("verify", "--from", "2023-12-30", "--to", "2024-01-05")
+    assert done.code == 1
+    assert "2 things wrong in 3 day files of 1 chat." in done.out
+    assert "up to 2023-12-31" in done.out
+    assert "up to 2024-01-05" in done.out
+    assert archive.ok("verify", "--from", "2024-01-02", "--to", "2024-01-03").startswith("Whole: 2 day files")
+
+
+@pytest.mark.parametrize("limit", [("--from", "2024-02-01"), ("--to", "2023-02-01")])
+def test_one_end_of_a_range_may_lie_beyond_the_files(archive: Terminal, limit: tuple[str, str]) -> None:
+    done = archive.run("verify", *limit)
+    assert done.code == 1
+    assert "missing" in done.out
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (("--from", "2024-01-03", "--to", "2024-01-01"), "from 2024-01-03 is after to 2024-01-01"),
+        (("--to", "9999-01-01"), "is in the future"),
+        (("--from", "2025-02-30"), "--from: '2025-02-30' is not a day"),
+    ],
+)
+def test_days_that_cannot_be_are_refused(archive: Terminal, days: tuple[str, ...], sentence: str) -> None:
+    assert sentence in archive.refused("verify", *days)
+
+
+def test_what_a_killed_run_left_is_told_and_harmless(archive: Terminal) -> None:
+    year = archive.data / "busy" / "2024"
+    (year / ".discussions_2024-01-03.json.tmp").write_text("half")
+    said = archive.ok("verify")
+    assert "leftover (harmless)" in said
+    assert "Whole: 3 day files" in said
