@@ -1,6 +1,7 @@
 """Reading one page and believing it only when it agrees with all that came before."""
 
 import logging
+from dataclasses import replace
 
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
@@ -19,7 +20,8 @@ class PageReader:
         self._history = history
         self._report = report
         self._rereads = rereads
-        self._first_ids: set[int] = set()
+        self._places: dict[int, Cursor] = {}
+        """Where the page that begins with an id was first seen."""
         self._newest_id = 0
         self._newest_time = 0
 
@@ -28,18 +30,14 @@ class PageReader:
 
         A page that repeats or reorders ids, that is empty although later messages are known, or that came before in
         another place, is counted and read again, up to `rereads` times; then PageIntegrityError. A page that is only
-        surprising (where nothing was sent between two places, the same page follows both) is believed when it comes
-        the same again.
+        surprising (where nothing was sent between two places, the same page follows both) is believed once confirmed.
         """
-        surprise: list[int] | None = None
         for _ in range(self._rereads + 1):
-            page = await self._history.page(cursor)
-            self._report.pages += 1
+            page = await self._read(cursor)
             wrong = self._wrong(page, cursor)
-            if not wrong and (not self._surprises(page, cursor) or list(page.ids) == surprise):
+            if not wrong and (not self._surprises(page, cursor) or await self._confirms(page, cursor)):
                 self._remember(page)
                 return page
-            surprise = None if wrong else list(page.ids)
             self._report.repeated += wrong or len(page.ids)
             self._report.rereads += 1
             log.warning("%s: the page at %s is not what should follow; reading it again.", self._report.slug, cursor)
@@ -47,6 +45,21 @@ class PageReader:
             f"{self._report.slug}: the page after message {cursor.after_id} came {self._rereads + 1} times "
             "with repeated, reordered or missing ids."
         )
+
+    async def _read(self, cursor: Cursor) -> Page:
+        page = await self._history.page(cursor)
+        self._report.pages += 1
+        if page.ids:
+            self._places.setdefault(page.ids[0], cursor)
+        return page
+
+    async def _confirms(self, page: Page, cursor: Cursor) -> bool:
+        """Whether a surprising page follows also when the message before it is asked for; by date, whether it stays."""
+        self._report.rereads += 1
+        if cursor.after_id is None:
+            return list((await self._read(cursor)).ids) == list(page.ids)
+        before, *ids = (await self._read(replace(cursor, after_id=cursor.after_id - 1))).ids or [0]
+        return before == cursor.after_id and bool(ids) and ids == list(page.ids[: len(ids)])
 
     def _wrong(self, page: Page, cursor: Cursor) -> int:
         """How many ids are out of order; 1 for an empty page where there must be something."""
@@ -65,14 +78,13 @@ class PageReader:
         return cursor.since <= self._newest_time
 
     def _surprises(self, page: Page, cursor: Cursor) -> bool:
-        """A page that came before; or, where it was asked for by date, one that is older than that."""
+        """A page that came before in another place; or, where it was asked for by date, one that is older than that."""
         if not page.ids:
             return False
         too_old = cursor.after_id is None and bool(page.timestamps) and max(page.timestamps) < cursor.since
-        return too_old or page.ids[0] in self._first_ids
+        return too_old or self._places[page.ids[0]] != cursor
 
     def _remember(self, page: Page) -> None:
         if page.ids:
-            self._first_ids.add(page.ids[0])
             self._newest_id = max(self._newest_id, page.ids[-1])
             self._newest_time = max(self._newest_time, *page.timestamps, 0)

@@ -1,6 +1,7 @@
 """A request for a range of days, as far as it has come: what an interrupted run leaves to the next."""
 
 import os
+import secrets
 import shutil
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,7 @@ RESUME_TTL = 24 * 3600
 """Seconds after its last sign of life during which an interrupted request may be gone on with."""
 
 _JOURNAL = "journal"
+_FINISHED = ".finished."
 
 
 class PendingRequest:
@@ -126,9 +128,13 @@ class PendingRequest:
         self._drop_spools(day)
 
     def finish(self) -> None:
-        """The range is complete: nothing is left to go on with."""
+        """The range is complete: nothing is left to go on with.
+
+        Renamed first, so that a kill never leaves spools without their journal, which a later request would go on from.
+        """
         with writing(self._directory):
-            shutil.rmtree(self._directory)
+            finished = self._directory.with_name(f"{_FINISHED}{self._directory.name}.{secrets.token_hex(4)}")
+            shutil.rmtree(self._directory.rename(finished))
         self.close()
 
     def _drop_spools(self, day: date) -> None:
@@ -184,7 +190,8 @@ def _remove_abandoned(chat_directory: Path, now: int) -> None:
         if lock is None:
             continue
         try:
-            abandoned = now - _Trace(directory).last_sign >= RESUME_TTL
+            finished = directory.name.startswith(_FINISHED)
+            abandoned = finished or now - _Trace(directory).last_sign >= RESUME_TTL
         except ValueError:
             abandoned = True
         if abandoned:

@@ -268,7 +268,9 @@ def _entries(directory: UPath) -> list[UPath]:
 
 
 def _interrupted(directory: Path) -> Iterator[Path]:
-    return directory.iterdir() if directory.is_dir() else iter(())
+    """The requests that may be gone on with; one that begins with a dot was finished and is being removed."""
+    paths = directory.iterdir() if directory.is_dir() else ()
+    return (path for path in paths if not path.name.startswith("."))
 
 
 def _progress(

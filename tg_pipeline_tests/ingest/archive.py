@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from upath import UPath
 
@@ -21,6 +23,15 @@ from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.ingest.memory_history import CHAT, CHAT_ID, Said
+
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of random name is made in it
+
+
+@contextmanager
+def temporary_archive() -> Iterator["Archive"]:
+    """An archive that goes with the block, where it can be in memory: hundreds are written, and fsyncs are slow."""
+    with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as directory:
+        yield Archive(Path(directory))
 
 
 class Killed(BaseException):
@@ -140,12 +151,6 @@ class Archive:
     def is_tidy(self) -> bool:
         """Whether no request has left anything behind."""
         return not [path for path in (self.root / "spool").rglob("*") if path.is_file()]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def expected_ids(messages: Sequence[Said], days: DayRange, until: float) -> dict[date, list[int]]:

@@ -56,6 +56,19 @@ def test_a_finished_request_leaves_nothing(tmp_path: Path) -> None:
         assert not request.resumed
 
 
+def test_killed_while_it_is_removed_a_finished_request_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+        patch.setattr("shutil.rmtree", lambda path: (path / "journal").unlink())
+        request.finish()
+    with open_request(tmp_path) as request:
+        assert not request.resumed
+        assert request.last_ids() == {}
+    assert [path.name for path in (tmp_path / SLUG).iterdir()] == ["2025-03-13_2025-03-16"]
+
+
 @pytest.mark.parametrize(("age", "resumed"), [(RESUME_TTL - 1, True), (RESUME_TTL, False)])
 def test_a_request_is_resumed_for_a_day_after_its_last_sign_of_life(tmp_path: Path, age: int, resumed: bool) -> None:  # noqa: FBT001
     with open_request(tmp_path) as request:
