@@ -76,5 +76,5 @@ def fetch_partitions(
             {**fetch_metadata(report), **preview(store, chat.slug, receipts[last])}, partition_key=last
         )
     except TgPipelineError as error:
-        raise_to_dagster(error, retry_number=context.retry_number, now=time.time())
+        raise_to_dagster(error, chat.slug, retry_number=context.retry_number, now=time.time())
     return dict(sorted(receipts.items()))

@@ -25,7 +25,7 @@ def pause_before_retry(error: TgPipelineError) -> int | None:
             return None
 
 
-def raise_to_dagster(error: TgPipelineError, *, retry_number: int, now: float) -> NoReturn:
+def raise_to_dagster(error: TgPipelineError, slug: str, *, retry_number: int, now: float) -> NoReturn:
     """Raise what ends or repeats the step. `retry_number` is Dagster's, 0 at first; `now` in POSIX seconds.
 
     A repeated step goes on where it stopped: days that were committed are not read again.
@@ -37,4 +37,4 @@ def raise_to_dagster(error: TgPipelineError, *, retry_number: int, now: float) -
     if pause is not None:
         again = datetime.fromtimestamp(now, UTC) + timedelta(seconds=pause)
         metadata["try_again_after"] = dg.MetadataValue.text(again.strftime("%Y-%m-%d %H:%M:%S UTC"))
-    raise dg.Failure(str(error), metadata=metadata, allow_retries=pause is not None) from None
+    raise dg.Failure(f"{slug}: {error}", metadata=metadata, allow_retries=pause is not None) from None

@@ -41,14 +41,14 @@ def day_metadata(day: CommittedDay) -> Metadata:
 
 def fetch_metadata(report: FetchReport) -> Metadata:
     """What the run's fetch cost. Durations in seconds."""
-    duration = report.duration_seconds
+    duration = float(report.duration_seconds)
     return {
         "fetch/days": dg.MetadataValue.int(len(report.days)),
         "fetch/resumed_days": dg.MetadataValue.int(len(report.resumed_days)),
         "fetch/messages": dg.MetadataValue.int(report.messages),
         "fetch/calls": dg.MetadataValue.int(report.meter.total_calls),
         "fetch/retries": dg.MetadataValue.int(report.meter.total_retries),
-        "fetch/waited_seconds": dg.MetadataValue.float(round(report.meter.waited_seconds, 1)),
+        "fetch/waited_seconds": dg.MetadataValue.float(round(float(report.meter.waited_seconds), 1)),
         "fetch/repeated_ids": dg.MetadataValue.int(report.repeated),
         "fetch/duration_seconds": dg.MetadataValue.float(round(duration, 2)),
         "fetch/messages_per_second": dg.MetadataValue.float(round(report.messages / duration, 1) if duration else 0.0),
@@ -58,6 +58,8 @@ def fetch_metadata(report: FetchReport) -> Metadata:
 def preview(store: DayStore, slug: str, day: CommittedDay) -> Metadata:
     """The first messages of a day as a table."""
     rows = ["| id | time | from | text |", "| --: | --- | --: | --- |"]
+    if not day.message_count:
+        rows = ["No messages."]
     for line in islice(store.lines(slug, day.day), PREVIEW_MESSAGES):
         message = orjson.loads(line)
         text = message["text"] or f"({_kind(message)})"

@@ -1,0 +1,82 @@
+"""A whole instance for a test: a simulated Telegram, definitions of its chats, a Dagster instance on SQLite."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.definitions import build_definitions
+from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.defs.names import job_name, messages_key
+from tg_pipeline.simulator import World
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account
+
+INSTANCE_FILE = "telemetry: {enabled: false}\n"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`account` is the login at the simulator; `instance` Dagster's memory."""
+
+    account: Account
+    instance: dg.DagsterInstance
+
+    @cached_property
+    def defs(self) -> dg.Definitions:
+        return build_definitions(self.account.settings)
+
+    @property
+    def store(self) -> DayStore:
+        return day_store(self.account.settings)
+
+    def run(self, slug: str, days: DayRange | date, **options: Any) -> dg.ExecuteInProcessResult:
+        """The chat's job over a range in one run, or over one day."""
+        job = self.defs.resolve_job_def(job_name(slug))
+        if isinstance(days, date):
+            return job.execute_in_process(instance=self.instance, partition_key=str(days), **options)
+        return job.execute_in_process(instance=self.instance, tags=range_tags(days), **options)
+
+    def green(self, slug: str) -> set[str]:
+        """The days that Dagster shows as materialized."""
+        return set(self.instance.get_materialized_partitions(messages_key(slug)))
+
+    def latest(self, slug: str, day: date) -> dg.AssetMaterialization:
+        """What Dagster shows of the day."""
+        found = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(messages_key(slug), asset_partitions=[str(day)]), limit=1
+        )
+        materialization = found.records[0].asset_materialization
+        assert materialization is not None
+        return materialization
+
+
+def range_tags(days: DayRange) -> dict[str, str]:
+    """The tags of a run over a range."""
+    return {
+        "dagster/asset_partition_range_start": str(days.first),
+        "dagster/asset_partition_range_end": str(days.last),
+    }
+
+
+def register(home: Path, *slugs: str, start: date = FIRST_DAY) -> None:
+    """Write `chats.yaml`: each chat is `@<slug>` and begins on `start`."""
+    lines = [f'  - {{slug: {slug}, chat: "@{slug}", start: {start}}}\n' for slug in slugs]
+    (home / "chats.yaml").write_text("".join(["chats:\n", *lines]))
+
+
+@contextmanager
+def pipeline(world: World, home: Path, *slugs: str, **overrides: Any) -> Iterator[Pipeline]:
+    """A simulator of `world` and an instance in `home` with these chats registered; `overrides` are settings."""
+    register(home, *slugs)
+    (home / "instance").mkdir(exist_ok=True)
+    (home / "instance" / "dagster.yaml").write_text(INSTANCE_FILE)
+    with account(world, home, **overrides) as found, open_instance(found.settings) as instance:
+        yield Pipeline(found, instance)

@@ -1,0 +1,194 @@
+"""The asset of a chat: real runs, in this process, against the simulator."""
+
+import os
+import signal
+import threading
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.definitions import build_definitions
+from tg_pipeline.defs.names import messages_key
+from tg_pipeline.simulator import Error, Latency
+from tg_pipeline.storage.verify import verify_day
+from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
+
+HISTORY = "messages.getHistory"
+WEEK = first_days(7)
+
+
+def texts(days: DayRange) -> set[str]:
+    return {str(day) for day in days}
+
+
+def materializations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    return [event.materialization for event in result.all_events if event.is_step_materialization]
+
+
+def kill_self_when_green(pipeline: Pipeline, days: int, number: signal.Signals) -> threading.Thread:
+    """A thread that sends this process a signal once so many days are materialized."""
+
+    def kill() -> None:
+        assert wait_until(lambda: len(pipeline.green("busy")) >= days)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+def test_a_day_becomes_a_file_and_a_materialization_with_what_people_want_to_know(busy: Pipeline) -> None:
+    assert busy.run("busy", FIRST_DAY).success
+
+    header = busy.store.header("busy", FIRST_DAY)
+    assert header is not None
+    metadata = {key: value.value for key, value in busy.latest("busy", FIRST_DAY).metadata.items()}
+    assert metadata["dagster/row_count"] == header.message_count == metadata["added"] == 30
+    assert metadata["first_message_id"] == header.first_message_id
+    assert metadata["last_message_id"] == header.last_message_id
+    assert metadata["content_sha256"] == header.content_sha256
+    assert metadata["sealed"] is True
+    assert metadata["size_bytes"] == Path(str(metadata["path"])).stat().st_size
+    assert metadata["fetch/messages"] == 30
+    assert metadata["fetch/calls"] == busy.account.calls().total() - 1, "all but the greeting"
+    assert str(metadata["preview"]).count("\n") == 6
+
+
+def test_a_range_is_one_run_and_one_pass(busy: Pipeline) -> None:
+    assert busy.run("busy", WEEK).success
+
+    assert busy.green("busy") == texts(WEEK)
+    assert busy.account.calls()[HISTORY] <= -(-7 * 30 // 100) + 1
+    assert all(not list(verify_day(busy.store, "busy", day)) for day in WEEK)
+
+
+def test_what_dagster_shows_last_of_a_day_is_what_was_committed(busy: Pipeline) -> None:
+    result = busy.run("busy", WEEK)
+
+    logged = materializations(result)
+    assert [m.partition for m in logged] == sorted(texts(WEEK)) * 2
+    for at_once, final in zip(logged[:7], logged[7:], strict=True):
+        assert at_once.metadata.items() <= final.metadata.items()
+    with_cost = [m.partition for m in logged if "fetch/calls" in m.metadata]
+    assert with_cost == [str(WEEK.last)]
+
+
+def test_a_second_run_changes_no_file_and_says_so(busy: Pipeline) -> None:
+    busy.run("busy", WEEK)
+    before = busy.account.files()
+
+    busy.run("busy", WEEK)
+
+    assert {name: data for name, data in busy.account.files().items() if "progress" not in name} == {
+        name: data for name, data in before.items() if "progress" not in name
+    }
+    assert busy.latest("busy", WEEK.first).metadata["added"].value == 0
+
+
+def test_an_empty_day_is_green_and_has_no_ids(busy: Pipeline) -> None:
+    empty = FIRST_DAY + timedelta(days=10)
+    assert busy.run("busy", empty).success
+
+    metadata = busy.latest("busy", empty).metadata
+    assert metadata["dagster/row_count"].value == 0
+    assert "first_message_id" not in metadata
+    assert metadata["preview"].value == "No messages."
+
+
+def test_today_is_a_partition_and_tomorrow_is_not(busy: Pipeline) -> None:
+    asset = busy.defs.resolve_assets_def(messages_key("busy"))
+    assert asset.partitions_def is not None
+    keys = asset.partitions_def.get_partition_keys()
+    assert keys[0] == str(FIRST_DAY)
+    assert date.fromisoformat(keys[-1]) - date.fromisoformat(keys[-2]) == timedelta(days=1)
+    assert keys[-1] == time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def test_a_chat_without_a_start_begins_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "chats.yaml").write_text("chats:\n  - {slug: a, chat: '@a'}\n")
+    with pipeline(plain_world(), tmp_path, start_date=date(2022, 5, 1)) as found:
+        (tmp_path / "chats.yaml").write_text("chats:\n  - {slug: a, chat: '@a'}\n")
+        asset = build_definitions(found.account.settings).resolve_assets_def(messages_key("a"))
+    assert asset.partitions_def is not None
+    assert asset.partitions_def.get_first_partition_key() == "2022-05-01"
+
+
+def test_a_backfill_is_a_few_runs(tmp_path: Path) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", backfill_days_per_run=14) as found:
+        asset = found.defs.resolve_assets_def(messages_key("busy"))
+    assert asset.backfill_policy is not None
+    assert asset.backfill_policy.max_partitions_per_run == 14
+
+
+# --- what goes wrong ---
+
+
+def failure(result: dg.ExecuteInProcessResult) -> dg.DagsterEvent:
+    return next(event for event in result.all_events if event.is_step_failure)
+
+
+def test_a_failure_is_a_sentence_and_keeps_the_days_before_it(busy: Pipeline) -> None:
+    busy.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE", skip=2))
+
+    result = busy.run("busy", WEEK, raise_on_error=False)
+
+    assert not result.success
+    kept = busy.green("busy")
+    assert kept == {str(day) for day in busy.store.days("busy")}
+    assert 0 < len(kept) < 7
+    data = failure(result).step_failure_data
+    assert data.user_failure_data is not None
+    assert data.user_failure_data.description is not None
+    assert data.user_failure_data.description.startswith("busy: ")
+    assert data.user_failure_data.metadata["error"].value == "ChatPrivate"
+    assert data.error is not None
+    assert data.error.cause is None
+
+
+def test_the_next_run_goes_on_and_shows_the_kept_days_too(busy: Pipeline) -> None:
+    busy.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE", skip=2))
+    busy.run("busy", WEEK, raise_on_error=False)
+    kept = busy.green("busy")
+    busy.account.simulator.faults.clear()
+    asked = busy.account.calls()[HISTORY]
+
+    result = busy.run("busy", WEEK)
+
+    assert busy.green("busy") == texts(WEEK)
+    assert busy.latest("busy", WEEK.last).metadata["fetch/resumed_days"].value == len(kept)
+    logged = materializations(result)
+    assert sorted(m.partition or "" for m in logged) == sorted([*texts(WEEK), *texts(WEEK)])
+    assert all(m.metadata["dagster/row_count"].value == 30 for m in logged)
+    assert busy.account.calls()[HISTORY] - asked <= 2
+
+
+def test_a_flood_wait_is_waited_for_and_the_step_tried_again(tmp_path: Path) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", flood_wait_max_seconds=0) as found:
+        found.account.simulator.faults.add(Error(method=HISTORY, error="FLOOD_WAIT_1", skip=1, count=1))
+        result = found.run("busy", WEEK)
+
+        assert result.success
+        assert [e.event_type_value for e in result.all_events].count("STEP_UP_FOR_RETRY") == 1
+        assert found.green("busy") == texts(WEEK)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_terminated_run_ends_in_order_and_keeps_its_days(busy: Pipeline, number: signal.Signals) -> None:
+    busy.account.simulator.faults.add(Latency(method=HISTORY, ms=200))
+    days = first_days(10)
+    killer = kill_self_when_green(busy, 3, number)
+
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        busy.run("busy", days)
+    killer.join()
+
+    assert 3 <= len(busy.green("busy")) < 10
+    busy.account.simulator.faults.clear()
+    assert busy.run("busy", days).success, "the session's lease is free and the request can be gone on with"
+    assert busy.green("busy") == texts(days)
