@@ -8,6 +8,8 @@ import click
 if TYPE_CHECKING:
     from tg_pipeline.telegram.login import DataCentre
 
+MAX_PORT = 65_535
+
 
 @click.command()
 @click.option("--qr", is_flag=True, help="Scan a QR code with a phone that is logged in, instead of typing a code.")
@@ -54,6 +56,6 @@ def _server(text: str | None) -> "DataCentre | None":
     if text is None:
         return None
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
         raise click.BadParameter(f"{text!r} is not HOST:PORT.", param_hint="--server")
     return DataCentre(host, int(port))

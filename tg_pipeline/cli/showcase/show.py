@@ -28,8 +28,8 @@ DAYS = 7
 def show(*, once: bool, exports: Path | None, seed: int) -> None:
     """Run the demo. Raises InputError for a directory without exports, and DemoError."""
     console = Console()
-    signal.signal(signal.SIGTERM, _terminate)
     with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         directory = stack.enter_context(own_directory())
         console.print("Starting a local Telegram and a Redis ...")
         stage = stack.enter_context(running(directory, _exports(exports), seed))
