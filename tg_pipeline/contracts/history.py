@@ -40,7 +40,10 @@ class Page(Protocol):
         """Every message mapped. Costs CPU."""
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
-        """People and chats the answer described, by marked id, shaped as `contracts.day_file.Participant`."""
+        """People and chats the answer described, by marked id, shaped as `contracts.day_file.Participant`.
+
+        Looking one up costs CPU, the rest costs nothing.
+        """
 
 
 class History(Protocol):

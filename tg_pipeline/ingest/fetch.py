@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.days import day_end, day_of, day_start
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
 from tg_pipeline.contracts.errors import RetryableError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
@@ -148,12 +148,12 @@ class Fetch:
     def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
         """Put the messages of the page that belong to the segment into the spools of their days, and into the books."""
         end = min(segment.end, self._until)
-        by_day: defaultdict[date, list[Record]] = defaultdict(list)
+        by_day: defaultdict[int, list[Record]] = defaultdict(list)
         for record in page.records():
             if segment.start <= record.timestamp < end:
-                by_day[day_of(record.timestamp)].append(record)
+                by_day[record.timestamp // SECONDS_PER_DAY].append(record)
         people = page.participants()
-        taken = sum(self._spool(segment, day, records, people) for day, records in by_day.items())
+        taken = sum(self._spool(segment, day_of(records[0].timestamp), records, people) for records in by_day.values())
         segment.taken(page, ended=ended)
         self._report.messages += taken
         self._report.repeated += sum(map(len, by_day.values())) - taken

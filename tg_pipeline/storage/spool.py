@@ -64,17 +64,19 @@ class DaySpool:
     def append(self, records: Sequence[Record], participants: Mapping[int, dict[str, Any]]) -> None:
         """Add messages, ascending by id as a rule; of the participants only those who wrote one of them are kept.
 
+        Each as first described: what is said of somebody on every later page of a day is not even looked at.
+
         A ValueError where an id is there already, and a StorageError where the disk is full; nothing is added then.
         """
         self._refuse_repeated([record.id for record in records])
         lines = [encode(record.body) for record in records]
         authors = {author for record in records if (author := record.body["from_id"]) is not None}
-        seen = {author: encode(participants[author]) for author in authors & participants.keys()}
-        news = [line for author, line in seen.items() if self._participants.get(author) != line]
+        unknown = authors - self._participants.keys()
+        news = {author: encode(known) for author in unknown if (known := participants.get(author)) is not None}
         with writing(self._messages_path):
-            self._participants_file.append(news)
+            self._participants_file.append(list(news.values()))
             self._messages_file.append(lines)
-        self._participants.update(seen)
+        self._participants |= news
         for record in records:
             self._note(record.id, record.body)
 

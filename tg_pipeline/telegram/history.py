@@ -1,7 +1,7 @@
 """A chat's history as pages: the History port over messages.getHistory, one raw request a page."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Record
 from tg_pipeline.telegram.connection import Connection
 from tg_pipeline.telegram.errors import StalePeer
-from tg_pipeline.telegram.mapping import MessageMapper, participant
+from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
 from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
 
 log = logging.getLogger(__name__)
@@ -99,5 +99,20 @@ class HistoryPage:
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
         """Users and chats the answer described, by marked id."""
-        described = (participant(e) for e in (*self._answer.users, *self._answer.chats))
-        return {p["id"]: p for p in described if p is not None}
+        return _Participants((*self._answer.users, *self._answer.chats))
+
+
+class _Participants(Mapping[int, dict[str, Any]]):
+    """Maps those who are asked for: of the hundred people a page describes, few are new to its day."""
+
+    def __init__(self, entities: Iterable[Any]) -> None:
+        self._entities = {number: entity for entity in entities if (number := entity_id(entity)) is not None}
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        return participant(self._entities[number])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entities)
+
+    def __len__(self) -> int:
+        return len(self._entities)

@@ -104,39 +104,45 @@ class MessageMapper:
         return None if message.out else marked_id(message.peer_id)
 
 
-def participant(entity: Any) -> dict[str, Any] | None:
-    """A user or chat of an answer as `contracts.day_file.Participant`; None for an empty one. No phone numbers."""
+def entity_id(entity: Any) -> int | None:
+    """The marked id of a user or chat of an answer; None for an empty one."""
     match entity:
         case tl.User():
-            name = " ".join(part for part in (entity.first_name, entity.last_name) if part) or None
-            found = {"id": entity.id, "kind": "user", "name": name, "username": username_of(entity)}
-            return found | {"bot": True} if entity.bot else found
-        case tl.Channel():
-            return _chat(entity, -(_CHANNEL_MARK + entity.id), "channel", username_of(entity))
-        case tl.ChannelForbidden():
-            return _chat(entity, -(_CHANNEL_MARK + entity.id), "channel", None)
+            return int(entity.id)
+        case tl.Channel() | tl.ChannelForbidden():
+            return -(_CHANNEL_MARK + int(entity.id))
         case tl.Chat() | tl.ChatForbidden():
-            return _chat(entity, -entity.id, "chat", None)
+            return -int(entity.id)
         case _:
             return None
 
 
-def _chat(entity: Any, chat_id: int, kind: str, username: str | None) -> dict[str, Any]:
-    return {"id": chat_id, "kind": kind, "name": entity.title, "username": username}
+def participant(entity: Any) -> dict[str, Any]:
+    """A user or chat that has an `entity_id`, as `contracts.day_file.Participant`. No phone numbers."""
+    found = {"id": entity_id(entity), "kind": "user", "name": None, "username": None}
+    match entity:
+        case tl.User():
+            found["name"] = " ".join(part for part in (entity.first_name, entity.last_name) if part) or None
+            found["username"] = username_of(entity)
+            if entity.bot:
+                found["bot"] = True
+        case tl.Channel():
+            found |= {"kind": "channel", "name": entity.title, "username": username_of(entity)}
+        case tl.ChannelForbidden():
+            found |= {"kind": "channel", "name": entity.title}
+        case _:
+            found |= {"kind": "chat", "name": entity.title}
+    return found
 
 
 def _time(moment: datetime | None) -> str | None:
     return utc_text(int(moment.timestamp())) if moment else None
 
 
-@cache
-def _entity_name(kind: type) -> str:
-    return _ENTITY_NAMES.get(kind) or snake(kind.__name__.removeprefix("MessageEntity"))
-
-
 def _entity(entity: Any) -> dict[str, Any]:
     kind = type(entity)
-    found = {"type": _entity_name(kind), "offset": entity.offset, "length": entity.length}
+    name = _ENTITY_NAMES.get(kind) or snake(kind.__name__.removeprefix("MessageEntity"))
+    found = {"type": name, "offset": entity.offset, "length": entity.length}
     if kind is tl.MessageEntityTextUrl:
         found["url"] = entity.url
     elif kind is tl.MessageEntityMentionName:

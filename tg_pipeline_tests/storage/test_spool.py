@@ -107,14 +107,14 @@ def test_an_id_that_is_there_is_refused_and_nothing_is_added(tmp_path: Path, aga
         assert ids(spool) == [5, 6, 7]
 
 
-def test_only_those_who_wrote_are_kept_as_last_described(tmp_path: Path) -> None:
+def test_only_those_who_wrote_are_kept_as_first_described(tmp_path: Path) -> None:
     with DaySpool(tmp_path, "d") as spool:
         spool.append(
             [record(1, from_id=8), record(2, from_id=None), record(3, from_id=9)], {8: person(8), 5: person(5)}
         )
         spool.append([record(4, from_id=8)], {8: person(8, "Renamed")})
         found = {number: orjson.loads(line) for number, line in spool.participants().items()}
-    assert found == {8: person(8, "Renamed")}
+    assert found == {8: person(8)}
 
 
 def test_text_that_json_cannot_hold_loses_no_message(tmp_path: Path) -> None:
