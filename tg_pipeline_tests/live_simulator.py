@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("tg-pipeline")
 
@@ -27,7 +28,7 @@ class LiveSimulator:
         """What was asked so far, by method."""
         return Counter(entry["method"] for entry in self.entries())
 
-    def entries(self) -> list[dict[str, object]]:
+    def entries(self) -> list[dict[str, Any]]:
         """The journal so far."""
         whole, _, _ = self.journal.read_bytes().rpartition(b"\n")
         return [json.loads(line) for line in whole.splitlines()]
@@ -50,7 +51,7 @@ class LiveSimulator:
 def live_simulator(directory: Path, *arguments: str) -> Iterator[LiveSimulator]:
     """Serve the demo world, with these further arguments of `tg-pipeline simulate`, while the block runs."""
     journal = directory / "journal.jsonl"
-    command = [PROGRAM, "simulate", "--journal", journal, *arguments]
+    command = [str(PROGRAM), "simulate", "--journal", str(journal), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

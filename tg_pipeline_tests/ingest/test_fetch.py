@@ -3,16 +3,27 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import InputError, NetworkError, PageIntegrityError, SessionRevoked
-from tg_pipeline.contracts.fetch import FetchProgress
+from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.contracts.history import Cursor, Page
-from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids, temporary_archive
+from tg_pipeline.storage.spool import DaySpool
+from tg_pipeline_tests.ingest.archive import (
+    Archive,
+    Killed,
+    Life,
+    MortalRequest,
+    MortalStore,
+    expected_ids,
+    temporary_archive,
+)
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said, Spoiler
 
 DAY = date(2024, 3, 1)
@@ -313,3 +324,55 @@ def test_cancelled_it_waits_for_its_threads_and_the_next_call_goes_on(archive: A
     archive_fetch(rest, TWO)
     assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
     assert rest.calls < 90
+
+
+@pytest.mark.parametrize("date_inclusive", [False, True])
+def test_the_first_and_last_second_of_a_day_belong_to_it(archive: Archive, *, date_inclusive: bool) -> None:
+    edges = [day_start(DAY) - 1, day_start(DAY), day_end(DAY) - 1, day_end(DAY)]
+    messages = [Said(n, at) for n, at in enumerate(edges, 1)]
+    archive.fetch(MemoryHistory(messages, LATER, date_inclusive=date_inclusive), ONE)
+    assert archive.ids(ONE) == {DAY: [2, 3]}
+
+
+def test_dates_two_seconds_out_of_order_at_midnight_need_no_second_look(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = [-3, 1, -1, 1, 0, -1, 2, 60]
+    messages = [Said(n, day_start(NEXT) + seconds) for n, seconds in enumerate(late, 1)]
+    archive.fetch(MemoryHistory(messages, LATER, page_size=2), TWO)
+    assert archive.ids(TWO) == {DAY: [1, 3, 6], NEXT: [2, 4, 5, 7, 8]}
+    assert "came after the day was committed" not in caplog.text
+
+
+def test_what_a_burst_holds_right_up_to_now_is_taken_once(archive: Archive) -> None:
+    now = day_start(DAY) + 20
+    messages = [Said(n, day_start(DAY) + n // 43) for n in range(1, 850)]
+    history = MemoryHistory(messages, now, page_size=5)
+    report = archive.fetch(history, ONE, pages_in_flight=4)
+    assert archive.ids(ONE) == expected_ids(messages, ONE, now)
+    assert report.splits
+    assert report.repeated == 0
+
+
+def test_nothing_is_spooled_while_a_day_is_committed(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    committing = threading.Event()
+    meddled: list[date] = []
+    commit, spool = MortalStore.commit, MortalRequest.spool
+
+    def slow_commit(*args: Any, **options: Any) -> CommittedDay:
+        committing.set()
+        time.sleep(0.02)
+        done = commit(*args, **options)
+        committing.clear()
+        return done
+
+    def watched_spool(request: MortalRequest, day: date, start: int) -> DaySpool:
+        if committing.is_set():
+            meddled.append(day)
+        return spool(request, day, start)
+
+    monkeypatch.setattr(MortalStore, "commit", slow_commit)
+    monkeypatch.setattr(MortalRequest, "spool", watched_spool)
+    days = DayRange(DAY, DAY + timedelta(days=7))
+    archive.fetch(MemoryHistory(evenly(800, days=8), LATER + 9e6, page_size=10), days, pages_in_flight=3)
+    assert not meddled

@@ -14,7 +14,7 @@ from tg_pipeline_tests.ingest.archive import Killed, Life, expected_ids, tempora
 from tg_pipeline_tests.ingest.memory_history import MemoryHistory, Said
 
 FIRST_DAY = date(2024, 2, 27)
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -68,6 +68,23 @@ def test_every_message_is_in_its_day_once_and_calls_are_few(
     assert history.calls <= ceil(in_range / size) + 1 + report.splits + report.rereads
     if in_flight == 1:
         assert report.splits == report.rereads == 0
+
+
+@given(histories(), page_sizes, st.integers(1, 4), st.integers(0, 6 * SECONDS_PER_DAY), st.booleans())
+@EXAMPLES
+def test_read_while_history_still_grows_it_holds_what_there_was_and_later_the_rest(
+    messages: list[Said], size: int, in_flight: int, after: int, in_a_crowd: bool
+) -> None:
+    now = day_start(FIRST_DAY) + after
+    if in_a_crowd and messages:
+        now = max(now, messages[len(messages) // 2].at + 2)
+    days = DayRange(FIRST_DAY, day_of(now))
+    with temporary_archive() as files:
+        files.fetch(MemoryHistory(messages, now, size), days, pages_in_flight=in_flight)
+        assert files.ids(days) == expected_ids(messages, days, now)
+        report = files.fetch(MemoryHistory(messages, long_after, size), days, pages_in_flight=in_flight)
+        assert files.ids(days) == expected_ids(messages, days, long_after)
+    assert not any(day.deleted or day.edited for day in report.days)
 
 
 @given(histories(), page_sizes, st.integers(1, 4), st.data())
