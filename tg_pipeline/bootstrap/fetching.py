@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from tg_pipeline.bootstrap import collector
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
@@ -31,7 +32,10 @@ async def fetch(
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
-    with PendingRequest.open(settings.home / "spool", chat.slug, days, now=int(clock.now())) as pending:
+    with (
+        collector.fetching(),
+        PendingRequest.open(settings.home / "spool", chat.slug, days, now=int(clock.now())) as pending,
+    ):
         async with logged_in(settings, clock) as login:
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
