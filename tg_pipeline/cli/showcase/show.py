@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.chats import register
@@ -45,7 +45,7 @@ def show(*, once: bool, exports: Path | None, seed: int) -> None:
             raise DemoError("\n".join(["The files differ from what the simulator holds:", *wrong]))
         console.print("Every file was compared with what the simulator holds: all equal.")
         if not once:
-            _invite(stage, chats[0], console)
+            _invite(stage, *next(iter(ranges.items())), console)
             try:
                 signal.pause()
             finally:
@@ -116,15 +116,17 @@ def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRan
 
 def _summary(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
     store = day_store(stage.settings)
-    table = Table("chat", "days", "messages", "last file")
+    table = Table("chat", "days", "messages", Column("last file", overflow="fold"))
     for slug, days in ranges.items():
         headers = [header for day in days if (header := store.header(slug, day))]
         messages = sum(header.message_count for header in headers)
-        table.add_row(slug, str(len(headers)), f"{messages:,}", str(store.path(slug, days.last)))
+        table.add_row(
+            slug, str(len(headers)), f"{messages:,}", str(store.path(slug, days.last).relative_to(store.root))
+        )
     console.print(table)
 
 
-def _invite(stage: Stage, chat: RegisteredChat, console: Console) -> None:
+def _invite(stage: Stage, slug: str, days: DayRange, console: Console) -> None:
     env_file = stage.directory / "demo.env"
     env_file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in stage.keys.items()))
     console.print(
@@ -135,7 +137,7 @@ Logs         {stage.directory / "logs"}
 
 Try, in another terminal, the command line on this demo:
   set -a; . {env_file}; set +a
-  {Path(sys.executable).parent}/tg-pipeline fetch {chat.slug} --from yesterday --to today
+  {Path(sys.executable).parent}/tg-pipeline fetch {slug} --from {days.first} --to {days.last}
   {Path(sys.executable).parent}/tg-pipeline verify
 
 Ctrl-C stops everything."""
