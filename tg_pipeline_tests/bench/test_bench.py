@@ -1,0 +1,33 @@
+"""The benchmarks themselves, in sizes that say nothing of speed."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from tg_pipeline_tests.bench.__main__ import main
+
+
+def test_a_quick_run_fills_every_table_and_judges_the_aims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", "bulk", "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    group = orjson.loads(output.read_bytes())["bulk"]
+    assert list(group["tables"]) == ["speed", "shapes", "memory", "dagster"]
+    assert [row["reader"] for row in group["tables"]["speed"]["rows"]] == [
+        "bare loop",
+        "fetch, 1 in flight",
+        "fetch, 2 in flight",
+    ]
+    one_page = group["tables"]["speed"]["rows"][1]
+    assert one_page["history calls"] <= one_page["ceil(N/100)"] + 1
+    assert {aim["aim"].partition(":")[0] for aim in group["aims"]} >= {"one day", "one page in flight"}
+    assert "messages/s" in done.output
+
+
+def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
+    done = CliRunner().invoke(main, ["--only", "nothing"])
+    assert done.exit_code == 2
+    assert "bulk" in done.output
