@@ -1,0 +1,47 @@
+"""A simulated Telegram with two chats, and connections to it that leave nothing behind."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from tg_pipeline.contracts.policy import CallPolicy
+from tg_pipeline.simulator import Simulator
+from tg_pipeline.telegram.connection import Connection
+from tg_pipeline.telegram.wire import Api
+from tg_pipeline_tests.telegram_account import plain_world
+
+POLICY = CallPolicy(deadline_seconds=0.5, max_attempts=3, backoff_base_seconds=0.001, backoff_max_seconds=0.01)
+Connect = Callable[..., Connection]
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    """One supergroup, `busy`."""
+    with Simulator(plain_world(per_day=30, days=10)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def api(sim: Simulator) -> Api:
+    return Api(sim.api_id, sim.api_hash)
+
+
+@pytest.fixture
+async def connect(sim: Simulator, api: Api) -> AsyncIterator[Connect]:
+    """Connections, each with a new session; all are closed afterwards, and none may leave a task or a socket."""
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as closing:
+
+        def make(session: str | None = None, policy: CallPolicy = POLICY, **options: Any) -> Connection:
+            connection = Connection(session or sim.new_session(), options.pop("api", api), policy, **options)
+            closing.push_async_callback(connection.close)
+            return connection
+
+        yield make
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() <= before | {asyncio.current_task()}
+    gc.collect()
