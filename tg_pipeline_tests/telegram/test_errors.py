@@ -1,0 +1,149 @@
+"""Every error of the vendor becomes exactly one of ours, by what to do next."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+from telethon import errors as vendor
+
+from tg_pipeline.contracts import errors as ours
+from tg_pipeline.telegram.errors import TABLE, StalePeer, is_connection_fault, translate
+
+RPC_ERRORS = sorted(
+    {kind for kind in vars(vendor).values() if inspect.isclass(kind) and issubclass(kind, vendor.RPCError)},
+    key=lambda kind: kind.__name__,
+)
+
+
+def made(kind: Any, seconds: int = 42) -> Any:
+    """An instance of an RPC error class as Telethon makes it from an answer."""
+    parameters = inspect.signature(kind).parameters
+    if "capture" in parameters:
+        return kind(request=None, capture=seconds)
+    return kind(request=None, message=kind.message) if "message" in parameters else kind(request=None)
+
+
+@pytest.mark.parametrize("kind", RPC_ERRORS, ids=lambda kind: kind.__name__)
+def test_every_rpc_error_is_one_of_ours_with_a_sentence_for_people(kind: type) -> None:
+    error = translate(made(kind), "messages.getHistory")
+    assert isinstance(error, ours.TgPipelineError)
+    assert type(error) is not ours.TgPipelineError
+    assert str(error).endswith((".", ")."))
+    assert "caused by" not in str(error)
+
+
+def named(message: str, code: int = 400) -> Any:
+    """The exception that Telethon raises for an answer of that name."""
+
+    class Answer:
+        error_message = message
+        error_code = code
+
+    return vendor.rpc_message_to_error(Answer, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "expected"),
+    [
+        ("AUTH_KEY_UNREGISTERED", 401, ours.SessionRevoked),
+        ("SESSION_REVOKED", 401, ours.SessionRevoked),
+        ("SESSION_EXPIRED", 401, ours.SessionRevoked),
+        ("USER_DEACTIVATED", 401, ours.SessionRevoked),
+        ("USER_DEACTIVATED_BAN", 401, ours.SessionRevoked),
+        ("SOMETHING_NEW", 401, ours.SessionRevoked),
+        ("AUTH_KEY_DUPLICATED", 406, ours.SessionRevoked),
+        ("UPDATE_APP_TO_LOGIN", 406, ours.ApiRejected),
+        ("PHONE_NUMBER_BANNED", 400, ours.ApiRejected),
+        ("API_ID_INVALID", 400, ours.ApiRejected),
+        ("FROZEN_METHOD_INVALID", 420, ours.ApiRejected),
+        ("USER_MIGRATE_4", 303, ours.ApiRejected),
+        ("LIMIT_INVALID", 400, ours.ApiRejected),
+        ("SOMETHING_NEW", 400, ours.ApiRejected),
+        ("CHANNEL_PRIVATE", 400, ours.ChatPrivate),
+        ("CHANNEL_PRIVATE", 406, ours.ChatPrivate),
+        ("CHAT_ADMIN_REQUIRED", 400, ours.ChatPrivate),
+        ("SOMETHING_NEW", 403, ours.ChatPrivate),
+        ("USERNAME_NOT_OCCUPIED", 400, ours.ChatNotFound),
+        ("USERNAME_INVALID", 400, ours.ChatNotFound),
+        ("INPUT_USER_DEACTIVATED", 400, ours.ChatNotFound),
+        ("CHANNEL_INVALID", 400, StalePeer),
+        ("PEER_ID_INVALID", 400, StalePeer),
+        ("CHAT_ID_INVALID", 400, StalePeer),
+        ("RPC_CALL_FAIL", 500, ours.ServerError),
+        ("SOMETHING_NEW", -500, ours.ServerError),
+        ("Timedout", -503, ours.ServerError),
+        ("CONNECTION_NOT_INITED", 400, ours.NetworkError),
+    ],
+)
+def test_what_to_do_next_follows_from_the_name(message: str, code: int, expected: type) -> None:
+    error = translate(named(message, code), "messages.getHistory")
+    assert type(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds", "reason"),
+    [
+        ("FLOOD_WAIT_31", 31, "flood"),
+        ("FLOOD_WAIT_0", 1, "flood"),
+        ("FLOOD_PREMIUM_WAIT_7", 7, "premium"),
+        ("TAKEOUT_INIT_DELAY_86400", 86_400, "takeout"),
+        ("SLOWMODE_WAIT_9", 9, "flood"),
+        ("FLOOD_OF_A_NEW_KIND_11", 11, "flood"),
+        ("FLOOD_UNTOLD", 60, "flood"),
+    ],
+)
+def test_a_flood_says_how_long_and_why(message: str, seconds: int, reason: str) -> None:
+    error = translate(named(message, 420), "messages.getHistory")
+    assert isinstance(error, ours.FloodWaitError)
+    assert (error.seconds, error.reason, error.method) == (seconds, reason, "messages.getHistory")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionResetError(), ours.NetworkError),
+        (asyncio.IncompleteReadError(b"", 4), ours.NetworkError),
+        (OSError("no route"), ours.NetworkError),
+        (asyncio.CancelledError(), ours.NetworkError),
+        (vendor.InvalidChecksumError(1, 2), ours.NetworkError),
+        (vendor.InvalidBufferError(b"\x53\xfe\xff\xff"), ours.NetworkError),
+        (vendor.SecurityError("odd"), ours.NetworkError),
+        (TimeoutError(), ours.DeadlineExceeded),
+        (vendor.AuthKeyNotFound(), ours.SessionRevoked),
+        (vendor.TypeNotFoundError(0x1234, b""), ours.ApiRejected),
+    ],
+)
+def test_troubles_of_the_connection(error: BaseException, expected: type) -> None:
+    assert type(translate(error, "users.getUsers")) is expected
+
+
+@pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), AttributeError("x"), KeyboardInterrupt()])
+def test_a_bug_stays_a_bug(bug: BaseException) -> None:
+    assert translate(bug, "users.getUsers") is None
+
+
+def test_a_narrow_class_stands_above_its_base() -> None:
+    rows = [kind for kinds, _ in TABLE for kind in kinds]
+    for place, kind in enumerate(rows):
+        assert not any(issubclass(kind, above) for above in rows[:place]), kind
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ours.NetworkError("x"), True),
+        (ours.DeadlineExceeded("x"), True),
+        (ours.ServerError("x"), False),
+        (ours.FloodWaitError(1, "m"), False),
+        (ours.ChatPrivate("x"), False),
+    ],
+)
+def test_after_which_errors_the_connection_is_made_anew(error: ours.TgPipelineError, *, expected: bool) -> None:
+    assert is_connection_fault(error) is expected
+
+
+def test_the_sentence_names_the_error_as_telegram_does() -> None:
+    error = translate(named("CHANNEL_PRIVATE"), "messages.getHistory")
+    assert str(error) == "The account may not read this chat (CHANNEL_PRIVATE). Join it with this account first."
+    assert "SOMETHING_NEW" in str(translate(named("SOMETHING_NEW"), "messages.getHistory"))
