@@ -1,0 +1,56 @@
+"""Dagster's own processes, as `tg-pipeline up` starts them, for tests that talk with them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.defs.webserver import WebserverError, ask
+from tg_pipeline.state.tether import tethered
+from tg_pipeline_tests.processes import wait_until
+
+START_SECONDS = 90.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Run `python -m module arguments` with our workspace until the block ends; the URL of its webserver."""
+    port = free_port()
+    command = [sys.executable, "-m", module, *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    workspace = ["--workspace", str(PROJECT_DIRECTORY / "workspace.yaml")]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            tethered([*command, *workspace]),
+            cwd=PROJECT_DIRECTORY,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        assert wait_until(lambda: _answers(url), START_SECONDS), log.read_text()[-3_000:]
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # in order, Dagster takes ten seconds to stop
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        ask(url, "{ version }")
+    except WebserverError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.definitions import build_definitions
+from tg_pipeline.defs.names import POOL, messages_key
+from tg_pipeline_tests.defs.pipeline import register
+
+
+def definitions(home: Path, *slugs: str) -> dg.Definitions:
+    register(home, *slugs)
+    return build_definitions(Settings(_env_file=None, chats_file=home / "chats.yaml", data_uri=str(home)))
+
+
+def python(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program with the chats of `home` and nothing else set."""
+    environment = os.environ | {"CHATS_FILE": str(home / "chats.yaml"), "DAGSTER_HOME": str(home)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=PROJECT_DIRECTORY, env=environment, check=False, capture_output=True, text=True)
+
+
+def test_three_chats_are_three_assets_with_checks_and_jobs_and_one_schedule(tmp_path: Path) -> None:
+    repository = definitions(tmp_path, "a", "b-c", "d").get_repository_def()
+    graph = repository.asset_graph
+    assert graph.materializable_asset_keys == {messages_key(slug) for slug in ("a", "b-c", "d")}
+    assert len(graph.asset_check_keys) == 3
+    assert {"fetch_a", "fetch_b_c", "fetch_d"} <= set(repository.job_names)
+    assert [schedule.name for schedule in repository.schedule_defs] == ["fetch_yesterday"]
+    assert graph.get(messages_key("b-c")).group_name == "b_c"
+    assert graph.get(messages_key("b-c")).pools == {POOL}
+    assert graph.get(messages_key("a")).kinds == {"telegram", "json"}
+
+
+def test_without_chats_there_is_nothing_and_no_error(tmp_path: Path) -> None:
+    found = build_definitions(Settings(_env_file=None, chats_file=tmp_path / "none.yaml"))
+    assert not found.get_repository_def().asset_graph.materializable_asset_keys
+
+
+def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:
+    assert definitions(tmp_path, "a-b").resolve_job_def("fetch_a_b").tags == {"tg/chat": "a-b"}
+
+
+def test_two_slugs_that_dagster_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="a-b and a_b"):
+        definitions(tmp_path, "a-b", "a_b")
+
+
+def test_chats_may_begin_on_different_days(tmp_path: Path) -> None:
+    (tmp_path / "chats.yaml").write_text(
+        "chats:\n  - {slug: a, chat: '@a', start: 2024-01-01}\n  - {slug: b, chat: '@b', start: 2025-01-01}\n"
+    )
+    settings = Settings(_env_file=None, chats_file=tmp_path / "chats.yaml", start_date=date(2023, 1, 1))
+    repository = build_definitions(settings).get_repository_def()
+    repository.load_all_definitions()
+    partitions = [repository.asset_graph.get(messages_key(slug)).partitions_def for slug in ("a", "b")]
+    assert [p.get_first_partition_key() for p in partitions if p] == ["2024-01-01", "2025-01-01"]
+
+
+def test_loading_imports_nothing_that_only_fetching_needs(tmp_path: Path) -> None:
+    register(tmp_path, "a")
+    heavy = ("telethon", "redis", "pandas", "numpy", "cryptg", "dagster_graphql")
+    script = f"import json, sys, tg_pipeline.definitions; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
+    done = python(tmp_path, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def test_a_wrong_chats_file_is_one_sentence_without_the_way_to_it(tmp_path: Path) -> None:
+    register(tmp_path, "a")
+    with (tmp_path / "chats.yaml").open("a") as file:
+        file.write("  - {slug: ../x, chat: '@x'}\n")
+    done = python(tmp_path, "-c", "import tg_pipeline.definitions")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "chats.yaml, line 3: slug is '../x'" in lines[-1]
+    assert sum(line.lstrip().startswith("File ") for line in lines) == 2

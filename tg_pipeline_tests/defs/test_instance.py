@@ -1,0 +1,53 @@
+from pathlib import Path
+
+from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
+from tg_pipeline.defs.names import POOL
+from tg_pipeline.simulator import Simulator
+from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, Pipeline
+from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world, settings_for
+
+
+def limit(home: Path, sessions: int, fetch_concurrency: int) -> int:
+    """The limit of the pool, as Dagster has it, after it was set for so many sessions."""
+    (home / "instance").mkdir()
+    (home / "instance" / "dagster.yaml").write_text(INSTANCE_FILE)
+    with Simulator(plain_world()) as simulator:
+        settings = settings_for(
+            simulator,
+            home,
+            sessions=[simulator.new_session() for _ in range(sessions)],
+            fetch_concurrency=fetch_concurrency,
+        )
+        with open_instance(settings) as instance:
+            set_limit = set_pool_limits(instance, settings)
+            (found,) = [p for p in instance.event_log_storage.get_pool_limits() if p.name == POOL]
+    assert found.limit == set_limit
+    return set_limit
+
+
+def test_as_many_runs_at_once_as_there_are_sessions(tmp_path: Path) -> None:
+    assert limit(tmp_path, sessions=3, fetch_concurrency=8) == 3
+
+
+def test_but_no_more_than_are_wanted(tmp_path: Path) -> None:
+    assert limit(tmp_path, sessions=3, fetch_concurrency=2) == 2
+
+
+def test_without_a_session_one_run_at_a_time_fails_with_its_sentence(tmp_path: Path) -> None:
+    assert limit(tmp_path, sessions=0, fetch_concurrency=2) == 1
+
+
+def test_days_fetched_without_dagster_are_green_like_others(busy: Pipeline) -> None:
+    report = busy.account.fetch("busy", first_days(3))
+
+    report_days(busy.instance, "busy", report.days)
+
+    assert busy.green("busy") == {str(day) for day in first_days(3)}
+    assert busy.latest("busy", FIRST_DAY).metadata["dagster/row_count"].value == 30
+
+
+def test_a_home_that_is_not_there_is_made(tmp_path: Path) -> None:
+    with Simulator(plain_world()) as simulator:
+        settings = settings_for(simulator, tmp_path / "deep" / "er", sessions=[simulator.session])
+        with open_instance(settings) as instance:
+            assert instance.root_directory == str(settings.home)

@@ -1,0 +1,157 @@
+"""Backfills and reloads through a real webserver; nothing runs, as there is no daemon."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+from dagster._core.execution.backfill import BulkActionStatus
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.defs.backfills import BackfillState, backfill_state, launch_backfill, wait_backfill
+from tg_pipeline.defs.instance import open_instance, report_days
+from tg_pipeline.defs.webserver import WebserverError, ask, reload_code_location
+from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, register
+from tg_pipeline_tests.defs.servers import free_port, serving
+from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
+
+RANGES = {"a": first_days(3), "b-c": first_days(2)}
+
+
+@dataclass(frozen=True)
+class Webserver:
+    url: str
+    home: Path
+    settings: Settings
+    instance: DagsterInstance
+
+
+@pytest.fixture(scope="module")
+def webserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webserver]:
+    """Dagster's webserver on two chats, `a` and `b-c`."""
+    home = tmp_path_factory.mktemp("webserver")
+    register(home, "a", "b-c")
+    (home / "dagster.yaml").write_text(INSTANCE_FILE)
+    settings = Settings(_env_file=None, chats_file=home / "chats.yaml", dagster_home=home, data_uri=str(home / "data"))
+    environment = {"CHATS_FILE": str(home / "chats.yaml"), "DAGSTER_HOME": str(home), "DATA_URI": str(home / "data")}
+    with (
+        serving("dagster_webserver", environment=environment, log=home / "log") as url,
+        open_instance(settings) as instance,
+    ):
+        yield Webserver(url, home, settings, instance)
+
+
+def committed(days: DayRange) -> list[CommittedDay]:
+    return [CommittedDay(day, "/x", 0, None, None, "0" * 64, sealed=True, size_bytes=1) for day in days]
+
+
+def test_a_backfill_is_one_for_all_chats_each_over_its_own_days(webserver: Webserver) -> None:
+    launched = webserver.instance.get_backfill(launch_backfill(webserver.url, RANGES, title="Two chats"))
+    assert launched is not None
+    assert launched.title == "Two chats"
+    assert launched.asset_selection is not None
+    assert {key.path[1] for key in launched.asset_selection} == {"a", "b-c"}
+
+
+def test_days_count_from_the_launch_on(webserver: Webserver) -> None:
+    report_days(webserver.instance, "a", committed(first_days(3)))
+    backfill = launch_backfill(webserver.url, RANGES)
+    assert backfill_state(webserver.url, backfill, RANGES).days_done == {"a": 0, "b-c": 0}
+
+    report_days(webserver.instance, "a", committed(first_days(2)))
+    report_days(webserver.instance, "b-c", committed(first_days(2)))
+
+    state = backfill_state(webserver.url, backfill, RANGES)
+    assert state == BackfillState(days_done={"a": 2, "b-c": 2}, days_total=5, finished=False)
+
+
+def test_waiting_ends_when_the_backfill_does(webserver: Webserver) -> None:
+    backfill = launch_backfill(webserver.url, RANGES)
+    looks: list[BackfillState] = []
+
+    def cancel_at_the_second_look(state: BackfillState) -> None:
+        looks.append(state)
+        if len(looks) == 2:
+            found = webserver.instance.get_backfill(backfill)
+            assert found is not None
+            webserver.instance.update_backfill(found.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
+
+    naps: list[float] = []
+    last = wait_backfill(webserver.url, backfill, RANGES, on_state=cancel_at_the_second_look, sleep=naps.append)
+
+    assert [look.finished for look in looks] == [False, False, True]
+    assert len(naps) == 2
+    assert last.finished
+    assert not last.succeeded
+
+
+def test_success_is_every_day_and_no_failed_run() -> None:
+    done = BackfillState(days_done={"a": 3}, days_total=3, finished=True)
+    assert done.succeeded
+    assert not replace(done, days_done={"a": 2}).succeeded
+    assert not replace(done, failed_runs=("x",)).succeeded
+    assert not replace(done, finished=False).succeeded
+
+
+def test_a_chat_that_dagster_has_not_loaded_is_named(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="does not know the chat nobody"):
+        launch_backfill(webserver.url, {"a": first_days(1), "nobody": first_days(1)})
+
+
+def test_days_before_the_chat_begins_are_refused(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="before the partitions definition start"):
+        launch_backfill(webserver.url, {"a": DayRange(FIRST_DAY - timedelta(days=1), FIRST_DAY)})
+
+
+def test_days_in_the_future_are_refused(webserver: Webserver) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=2)
+    with pytest.raises(InputError, match="in the future"):
+        launch_backfill(webserver.url, {"a": DayRange(FIRST_DAY, tomorrow)})
+
+
+def test_a_backfill_that_is_not_there_is_an_error(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="nope"):
+        backfill_state(webserver.url, "nope", RANGES)
+
+
+def test_a_chat_that_was_added_is_there_after_a_reload(webserver: Webserver) -> None:
+    register(webserver.home, "a", "b-c", "late")
+    reload_code_location(webserver.url)
+    assert launch_backfill(webserver.url, {"late": first_days(1)})
+
+
+def test_a_reload_of_wrong_chats_says_what_is_wrong_in_a_sentence(webserver: Webserver) -> None:
+    register(webserver.home, "a", "a")
+    try:
+        with pytest.raises(WebserverError) as raised:
+            reload_code_location(webserver.url)
+    finally:
+        register(webserver.home, "a", "b-c")
+        reload_code_location(webserver.url)
+    assert str(raised.value).startswith(f"Dagster cannot load the definitions: {webserver.home / 'chats.yaml'}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_location_of_another_name_is_an_error(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="other"):
+        reload_code_location(webserver.url, "other")
+
+
+def test_a_query_that_dagster_does_not_understand_is_an_error(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="refuses the query"):
+        ask(webserver.url, "{ nonsense }")
+
+
+def test_a_webserver_that_is_none_is_an_error(webserver: Webserver) -> None:
+    with pytest.raises(WebserverError, match="does not answer"):
+        ask(f"{webserver.url}/somewhere/else", "{ version }")
+
+
+def test_nobody_there_is_a_sentence() -> None:
+    with pytest.raises(WebserverError, match="does not answer at http"):
+        ask(f"http://127.0.0.1:{free_port()}", "{ version }")
