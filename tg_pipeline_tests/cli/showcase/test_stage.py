@@ -1,0 +1,85 @@
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+
+from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.cli.showcase import stage as stage_module
+from tg_pipeline.cli.showcase.stage import DemoError, dagster, own_directory, running
+from tg_pipeline.contracts.errors import InputError
+from tg_pipeline_tests.processes import wait_until
+
+
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which no other demo runs."""
+    monkeypatch.setattr(stage_module, "PROJECT_DIRECTORY", tmp_path)
+    return tmp_path
+
+
+def test_each_demo_has_an_empty_directory_of_its_own(project: Path) -> None:
+    with own_directory() as one:
+        (one / "something").touch()
+        with own_directory() as other:
+            assert (one, other) == (project / ".demo" / "1", project / ".demo" / "2")
+            assert [path.name for path in other.iterdir()] == ["logs"]
+    with own_directory() as again:
+        assert [path.name for path in again.iterdir()] == ["logs"]
+
+
+def test_more_demos_than_there_are_places_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_module, "MAX_STAGES", 1)
+    with own_directory(), pytest.raises(InputError, match="demos are running already"), own_directory():
+        pass
+
+
+def test_the_stage_is_real_and_ends_with_the_block(tmp_path: Path) -> None:
+    with running(directory(tmp_path), [], seed=1) as stage:
+        chat, _ = asyncio.run(register(stage.settings, "@demo_quiet", None))
+        assert chat.slug == "demo_quiet"
+        with redis.Redis.from_url(stage.keys["REDIS_URL"]) as client:
+            assert client.ping()
+        with urllib.request.urlopen(stage.control, timeout=5) as answer:  # noqa: S310 - our own loopback address
+            assert json.load(answer)["port"] == stage.simulator["port"]
+    assert wait_until(lambda: not answers(stage.control))
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - our own loopback address
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
+
+
+def test_nothing_of_the_users_own_settings_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_PHONE", "+49123456789")
+    monkeypatch.setenv("TELEGRAM_PROXY", "socks5://127.0.0.1:1")
+    with running(directory(tmp_path), [], seed=1) as stage:
+        assert stage.settings.telegram_phone is None
+        assert stage.environment()["TELEGRAM_PROXY"] == ""
+        assert stage.settings.home == tmp_path / "home"
+
+
+def test_a_simulator_that_does_not_start_is_said_with_its_log(tmp_path: Path) -> None:
+    with pytest.raises(DemoError, match="does not start") as failure, running(directory(tmp_path), [tmp_path], seed=1):
+        pass
+    assert "result.json" in str(failure.value)
+
+
+def test_a_dagster_that_does_not_answer_in_time_is_said_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(directory(tmp_path), [], seed=1) as stage:
+        monkeypatch.setattr(stage_module, "START_SECONDS", 0.1)
+        with pytest.raises(DemoError, match="Dagster does not start"), dagster(stage):
+            pass
