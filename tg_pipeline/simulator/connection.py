@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._key_id = 0
         self._session_id = 0
         self._announced_session: int | None = None
+        self._dropped = False
         self._message_ids = MessageIds()
         self._content_messages = 0
 
@@ -100,6 +101,7 @@ class Connection(asyncio.Protocol):
         """End the connection without an answer: "fin", "rst", or "half" (only this direction is closed)."""
         if self._transport is None:
             return
+        self._dropped = True
         self._leave()
         if how == "rst":
             # Closing with a linger of zero seconds makes the kernel send RST in the place of FIN.
@@ -136,7 +138,7 @@ class Connection(asyncio.Protocol):
             write()
 
     def _write(self, session_id: int, body: bytes, *, answer: bool, corrupt: bool) -> None:
-        if self._transport is None or self._framing is None or self.authorization is None:
+        if self._transport is None or self._framing is None or self.authorization is None or self._dropped:
             return
         seq_no = self._content_messages * 2 + 1
         self._content_messages += 1
@@ -206,6 +208,8 @@ class Connection(asyncio.Protocol):
         return False
 
     def _handle(self, message: Message) -> None:
+        if self._dropped:
+            return
         try:
             request = BinaryReader(message.body).tgread_object()
         except TypeNotFoundError as error:

@@ -12,7 +12,6 @@ from typing import Any
 
 from telethon import TelegramClient
 from telethon.crypto import rsa
-from telethon.network import MTProtoSender
 from telethon.network import connection as transports
 from telethon.sessions import StringSession
 from telethon.tl.alltlobjects import LAYER
@@ -96,7 +95,8 @@ class Wire:
         self._session = session_from(session)
         self._api = api
         self._clock = clock
-        self._client: TelegramClient | None = None
+        self._line: Line | None = None
+        self._hanging_up: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self.connections = 0
         self.clock_offset = 0.0
@@ -104,54 +104,61 @@ class Wire:
 
     async def send(self, request: TLRequest, method: str) -> Any:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
-        client = await self.connect(method)
+        line = await self.connect(method)
         try:
-            return await _answer(client._sender, InvokeWithoutUpdatesRequest(request))
+            return await line.answer(InvokeWithoutUpdatesRequest(request))
         except BaseException as error:
             ours = self._ours(error, method)
             if ours is None:
-                await self._drop(client)
+                await self._drop(line)
                 raise
             if is_connection_fault(ours):
-                await self._drop(client)
+                await self._drop(line)
             raise ours from error
 
-    async def connect(self, method: str = "help.getConfig") -> TelegramClient:
-        """The live client, connected now if it was not."""
+    async def connect(self, method: str = "help.getConfig") -> "Line":
+        """The live line, made now if there is none: two at once would kill the session."""
         async with self._connecting:
-            return self._client or await self._connect(method)
+            if self._line is None:
+                await self._hung_up()
+                self._line = await self._connect(method)
+            return self._line
 
     async def close(self) -> None:
         """Disconnect. Safe to call twice."""
-        if self._client is not None:
-            await self._drop(self._client)
+        if self._line is not None:
+            await self._drop(self._line)
+        await self._hung_up()
 
-    async def _connect(self, method: str) -> TelegramClient:
+    async def _connect(self, method: str) -> "Line":
         client = build_client(self._session, self._api)
-        session, sender = self._session, client._sender
-        transport = client._connection(
-            session.server_address, session.port, session.dc_id, loggers=client._log, proxy=client._proxy
-        )
+        line = Line(client, self._session)
         self.connections += 1
         try:
-            await sender.connect(transport)
+            await line.sender.connect(line.transport)
             hello = client._init_request
             hello.query = GetConfigRequest()
-            config = await _answer(sender, InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
+            config = await line.answer(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
             self.clock_offset = config.date.timestamp() - self._clock.now()
         except BaseException as error:
-            await _hang_up(sender, transport)
+            self._hanging_up = asyncio.create_task(line.hang_up())
+            await self._hung_up()
             ours = self._ours(error, method)
             if ours is None:
                 raise
             raise ours from error
-        self._client = client
-        return client
+        return line
 
-    async def _drop(self, client: TelegramClient) -> None:
-        if self._client is client:
-            self._client = None
-        await _hang_up(client._sender, client._sender._connection)
+    async def _drop(self, line: "Line") -> None:
+        """Give the line up; no call makes a new one before this one is closed, whoever is cancelled meanwhile."""
+        if self._line is line:
+            self._line = None
+            self._hanging_up = asyncio.create_task(line.hang_up())
+        await self._hung_up()
+
+    async def _hung_up(self) -> None:
+        if self._hanging_up is not None:
+            await asyncio.shield(self._hanging_up)
 
     @staticmethod
     def _ours(error: BaseException, method: str) -> TgPipelineError | None:
@@ -161,29 +168,39 @@ class Wire:
         return translate(error, method)
 
 
-async def _answer(sender: MTProtoSender, request: TLRequest) -> Any:
-    """Send and await the answer, or the end of the connection.
+class Line:
+    """One connection of Telethon's: its sender, and the transport under it, which the sender forgets when it fails."""
 
-    Telethon forgets the requests that were on their way to the socket when the connection ended: nobody ever answers
-    those (mtproto-facts: "What Telethon does by itself").
-    """
-    answer, end = sender.send(request), sender._disconnected
-    await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
-    if not answer.done():
-        raise end.exception() or ConnectionError("closed")
-    return answer.result()
+    def __init__(self, client: TelegramClient, session: StringSession) -> None:
+        self.sender = client._sender
+        self.transport = client._connection(
+            session.server_address, session.port, session.dc_id, loggers=client._log, proxy=client._proxy
+        )
 
+    async def answer(self, request: TLRequest) -> Any:
+        """Send and await the answer, or the end of the connection.
 
-async def _hang_up(sender: MTProtoSender, transport: transports.Connection | None) -> None:
-    """Disconnect, also from a server or proxy that was reached but never greeted, and let everybody know.
+        Telethon forgets the requests that were on their way to the socket when the connection ended: nobody ever
+        answers those (mtproto-facts: "What Telethon does by itself").
+        """
+        answer, end = self.sender.send(request), self.sender._disconnected
+        await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise end.exception() or ConnectionError("closed")
+        return answer.result()
 
-    Two disconnects of a sender at once leave its end untold: whoever waits in `_answer` would wait for the deadline.
-    """
-    await sender.disconnect()
-    if transport is not None and transport._writer is not None:
-        transport._writer.close()
-    end = sender._disconnected
-    if not end.done():
-        end.set_result(None)
-    elif not end.cancelled():
-        end.exception()
+    async def hang_up(self) -> None:
+        """Disconnect, also from a server or proxy that was never greeted; the socket is closed when this returns.
+
+        Telethon leaves a socket open that it was still connecting, or that another of its tasks is about to close. Two
+        disconnects of a sender at once leave its end untold: whoever waits in `answer` would wait for the deadline.
+        """
+        await self.sender.disconnect()
+        if self.transport._writer is not None:
+            self.transport._writer.transport.abort()
+            await asyncio.sleep(0)
+        end = self.sender._disconnected
+        if not end.done():
+            end.set_result(None)
+        elif not end.cancelled():
+            end.exception()

@@ -28,7 +28,8 @@ from tg_pipeline.telegram.wire import Api, Wire, session_from, trust_server_key
 from tg_pipeline_tests.telegram.conftest import POLICY, Connect
 from tg_pipeline_tests.telegram.socks_proxy import socks_proxy
 
-ONCE = CallPolicy(deadline_seconds=0.5, max_attempts=1)
+ONCE = CallPolicy(deadline_seconds=1, max_attempts=1)
+QUICK = CallPolicy(deadline_seconds=1, max_attempts=3, backoff_base_seconds=0.001, backoff_max_seconds=0.01)
 WHO = "users.getUsers"
 
 
@@ -76,7 +77,7 @@ async def test_a_fault_becomes_its_error_within_the_deadline_and_the_next_call_s
     began = time.monotonic()
     with pytest.raises(expected):
         await connection.own_id()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert await connection.own_id() == 500_000_001
     assert connection.meter.connections == 2
 
@@ -86,7 +87,7 @@ async def test_the_stack_makes_up_for_it(
     sim: Simulator, connect: Connect, fault: AnyRule, expected: type[Exception]
 ) -> None:
     sim.faults.add(fault)
-    connection = connect()
+    connection = connect(policy=QUICK)
     assert await connection.own_id() == 500_000_001
     assert connection.meter.retries == {expected.__name__: 1}
 
@@ -106,14 +107,13 @@ async def test_all_calls_under_way_learn_of_a_dropped_connection_at_once(
 
 
 async def test_a_slow_answer_meets_the_deadline_and_others_do_not_wait_for_it(sim: Simulator, connect: Connect) -> None:
-    sim.faults.add(Latency(method="messages.getHistory", ms=5_000))
+    sim.faults.add(Latency(method="messages.getHistory", ms=50_000))
     connection = connect(policy=ONCE)
     history = GetHistoryRequest(tl.InputPeerSelf(), 0, None, 0, 1, 0, 0, 0)
     slow = asyncio.create_task(connection.call(history))
-    began = time.monotonic()
     assert await connection.own_id() == 500_000_001
-    assert time.monotonic() - began < 0.4
-    with pytest.raises(DeadlineExceeded, match=r"No answer to messages\.getHistory within 0\.5 s"):
+    assert not slow.done()
+    with pytest.raises(DeadlineExceeded, match=r"No answer to messages\.getHistory within 1 s"):
         await slow
 
 
