@@ -32,6 +32,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         kinds={"telegram", "json"},
         tags={CHAT_TAG: chat.slug},
         description=_describe(chat),
+        metadata=_facts(chat, store),
         pool=POOL,
     )
     def messages(
@@ -45,6 +46,18 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
 def _describe(chat: RegisteredChat) -> str:
     title = f"{chat.title} ({chat.chat})" if chat.title else chat.chat
     return f"Every message of {title}, one JSON file a UTC day."
+
+
+def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataValue]:
+    facts: dict[str, dg.MetadataValue] = {
+        "chat": dg.MetadataValue.text(chat.chat),
+        "directory": dg.MetadataValue.path(str(store.root / chat.slug)),
+    }
+    if chat.id is not None:
+        facts["telegram_id"] = dg.MetadataValue.int(chat.id)
+    if chat.username is not None:
+        facts["link"] = dg.MetadataValue.url(f"https://t.me/{chat.username}")
+    return facts
 
 
 def fetch_partitions(

@@ -1,5 +1,6 @@
 """A whole instance for a test: a simulated Telegram, definitions of its chats, a Dagster instance on SQLite."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,22 @@ def range_tags(days: DayRange) -> dict[str, str]:
     return {
         "dagster/asset_partition_range_start": str(days.first),
         "dagster/asset_partition_range_end": str(days.last),
+    }
+
+
+def environment_of(account: Account) -> dict[str, str]:
+    """What a child process needs to work with the account's settings."""
+    settings = account.settings
+    return os.environ | {
+        "TELEGRAM_API_ID": str(settings.telegram_api_id),
+        "TELEGRAM_API_HASH": account.simulator.api_hash,
+        "TELEGRAM_SESSIONS": ",".join(settings.session_secrets),
+        "TELEGRAM_SERVER_PUBLIC_KEY": str(settings.telegram_server_public_key),
+        "DAGSTER_HOME": str(settings.home),
+        "DATA_URI": settings.data_uri,
+        "CHATS_FILE": str(settings.chats_path),
+        "XDG_STATE_HOME": str(settings.xdg_state_home),
+        "PARALLELISM_MAX": str(settings.parallelism_max),
     }
 
 

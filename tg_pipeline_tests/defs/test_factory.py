@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import date, timedelta
@@ -15,7 +17,7 @@ from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import messages_key
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.storage.verify import verify_day
-from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline
+from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
@@ -126,6 +128,17 @@ def test_a_backfill_is_a_few_runs(tmp_path: Path) -> None:
     assert asset.backfill_policy.max_partitions_per_run == 14
 
 
+def test_an_asset_says_which_chat_it_is(tmp_path: Path) -> None:
+    with pipeline(plain_world(), tmp_path) as found:
+        (tmp_path / "chats.yaml").write_text(
+            "chats:\n  - {slug: a, chat: '@one', id: -1001, username: one, title: One & all, start: 2024-01-01}\n"
+        )
+        spec = found.defs.resolve_assets_def(messages_key("a")).get_asset_spec()
+    assert spec.description == "Every message of One & all (@one), one JSON file a UTC day."
+    facts = {key: spec.metadata[key].value for key in ("chat", "telegram_id", "link")}
+    assert facts == {"chat": "@one", "telegram_id": -1001, "link": "https://t.me/one"}
+
+
 # --- what goes wrong ---
 
 
@@ -192,3 +205,32 @@ def test_a_terminated_run_ends_in_order_and_keeps_its_days(busy: Pipeline, numbe
     busy.account.simulator.faults.clear()
     assert busy.run("busy", days).success, "the session's lease is free and the request can be gone on with"
     assert busy.green("busy") == texts(days)
+
+
+RUN = """
+import sys, dagster, tg_pipeline.definitions as definitions
+first, last = sys.argv[1:]
+definitions.defs.resolve_job_def("fetch_busy").execute_in_process(
+    instance=dagster.DagsterInstance.get(),
+    tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+)
+"""
+
+
+def test_a_run_that_is_killed_keeps_its_days(busy: Pipeline) -> None:
+    busy.account.simulator.faults.add(Latency(method=HISTORY, ms=300))
+    days = first_days(10)
+    command = [sys.executable, "-c", RUN, str(days.first), str(days.last)]
+    with subprocess.Popen(command, env=environment_of(busy.account), stderr=subprocess.DEVNULL) as process:
+        assert wait_until(lambda: len(busy.green("busy")) >= 3, 60)
+        process.kill()
+    kept = busy.green("busy")
+    assert kept < texts(days)
+    busy.account.simulator.faults.clear()
+    asked = busy.account.calls()[HISTORY]
+
+    assert busy.run("busy", days).success
+
+    assert busy.green("busy") == texts(days)
+    assert busy.latest("busy", days.last).metadata["fetch/resumed_days"].value == len(kept)
+    assert busy.account.calls()[HISTORY] - asked <= 3
