@@ -48,9 +48,7 @@ class Account:
         self.home = home
         self.settings = settings_for(simulator, home, sessions=sessions or [simulator.session], **overrides)
 
-    def fetch(
-        self, chat: RegisteredChat | str, days: DayRange, on_progress: OnProgress | None = None
-    ) -> FetchReport:
+    def fetch(self, chat: RegisteredChat | str, days: DayRange, on_progress: OnProgress | None = None) -> FetchReport:
         """Fetch in this process, from connecting to committed files."""
         found = chat if isinstance(chat, RegisteredChat) else RegisteredChat(slug=chat, chat=f"@{chat}")
         return asyncio.run(fetch(self.settings, found, days, on_progress=on_progress))
