@@ -24,7 +24,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 CHATS = ("demo_busy", "demo_channel", "demo_channel_chat", "demo_quiet")
 UNFOLDED = "demo_channel"
 WEEK = 7
-SIZE = {"width": 1400, "height": 1080}
+SIZE = {"width": 1400, "height": 1180}
 WITHOUT_PATHS = {"width": 1400, "height": 893}
 """Low enough to leave out the rows that show paths of this machine."""
 SETTLING_SECONDS = 3.0

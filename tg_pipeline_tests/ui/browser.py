@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tg_pipeline.state.tether import tethered
+from tg_pipeline_tests.processes import wait_until
 
 T = TypeVar("T")
 
@@ -85,18 +86,6 @@ class Browser:
         """The text of the first element of that path, once one is displayed."""
         return str(self._on_element(xpath, seconds, self._text_if_displayed))
 
-    def count(self, xpath: str) -> int:
-        """How many elements of that path there are now, displayed or not."""
-        return len(self._find(xpath))
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        """Run the body of a JavaScript function; gives what it returns."""
-        return _request("POST", f"{self._url}/execute/sync", {"script": script, "args": arguments})
-
-    def resize(self, width: int, height: int) -> None:
-        """Set the window's size in pixels."""
-        _request("POST", f"{self._url}/window/rect", {"width": width, "height": height})
-
     def screenshot(self) -> bytes:
         """What is seen, as PNG."""
         return base64.b64decode(_request("GET", f"{self._url}/screenshot"))
@@ -132,28 +121,44 @@ class Browser:
 
 
 @contextmanager
-def browser(directory: Path, *, width: int = 1600, height: int = 1000, scale: float = 1.0) -> Iterator[Browser]:
-    """A window of that size in pixels, times `scale`; profile and the driver's log lie in `directory`.
+def browser(directory: Path, *, width: int = 1600, height: int = 1000) -> Iterator[Browser]:
+    """A window of that size in pixels; the profile and logs lie in `directory`. Dies with this process.
 
     Where the block fails, `failure.png` and `failure.html` show in `directory` what the browser showed.
     """
-    flags = [*FLAGS, f"--window-size={width},{height}", f"--force-device-scale-factor={scale:g}"]
-    with _driver(directory) as driver_url:
-        options = {"args": [*flags, f"--user-data-dir={directory / 'profile'}"], "binary": shutil.which("chromium")}
-        capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
-        session = _request("POST", f"{driver_url}/session", {"capabilities": capabilities})
-        session_url = f"{driver_url}/session/{session['sessionId']}"
+    with _chromium(directory, width, height) as address, _driver(directory) as driver_url:
+        options = {"browserName": "chrome", "goog:chromeOptions": {"debuggerAddress": address}}
+        session = _request("POST", f"{driver_url}/session", {"capabilities": {"alwaysMatch": options}})
+        window = Browser(f"{driver_url}/session/{session['sessionId']}")
         try:
-            window = Browser(session_url)
-            try:
-                yield window
-            except BaseException as error:
-                (directory / "failure.png").write_bytes(window.screenshot())
-                (directory / "failure.html").write_text(window.source())
-                error.add_note(f"What the browser showed is in {directory}: failure.png, failure.html.")
-                raise
-        finally:
-            _request("DELETE", session_url)
+            yield window
+        except BaseException as error:
+            (directory / "failure.png").write_bytes(window.screenshot())
+            (directory / "failure.html").write_text(window.source())
+            error.add_note(f"What the browser showed is in {directory}: failure.png, failure.html.")
+            raise
+
+
+@contextmanager
+def _chromium(directory: Path, width: int, height: int) -> Iterator[str]:
+    """The browser; gives the address of its debugging port.
+
+    Not left to chromedriver to start: what that starts stays when it is killed.
+    """
+    profile = directory / "profile"
+    own = [f"--window-size={width},{height}", f"--user-data-dir={profile}", "--remote-debugging-port=0"]
+    with (directory / "chromium.log").open("wb") as log:
+        chromium = subprocess.Popen(
+            tethered(["chromium", *FLAGS, *own]), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        port = profile / "DevToolsActivePort"
+        if not wait_until(lambda: port.is_file() and "\n" in port.read_text(), WAIT_SECONDS):
+            raise TimeoutError((directory / "chromium.log").read_text())
+        yield f"127.0.0.1:{port.read_text().splitlines()[0]}"
+    finally:
+        chromium.terminate()
+        chromium.wait()
 
 
 @contextmanager
