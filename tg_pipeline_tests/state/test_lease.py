@@ -1,0 +1,149 @@
+"""A lease is held by one process at a time and freed by the operating system, however its holder ends."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
+from tg_pipeline.state.lease import POLL_SECONDS, lease, lease_name
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from tg_pipeline.state.lease import lease
+
+async def main():
+    async with lease(Path(sys.argv[1]), sys.argv[2:], what="It", wait_seconds=0) as held:
+        print(held, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+class Holder:
+    """Another process that holds one of the leases named."""
+
+    def __init__(self, directory: Path, *names: str) -> None:
+        command = [sys.executable, "-c", HOLDER, str(directory), *names]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.held = self.process.stdout.readline().strip()
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+            self.process.communicate()
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[Holder]:
+    other = Holder(tmp_path, "a")
+    yield other
+    other.end()
+
+
+class Clock:
+    """Time that passes only by sleeping; `then` is called once `after` seconds have passed."""
+
+    def __init__(self, after: float = 1e9, then: object = None) -> None:
+        self.time = 0.0
+        self.after = after
+        self.then = then
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        if self.time >= self.after and callable(self.then):
+            self.then()
+            self.then = None
+        await asyncio.sleep(0)
+
+
+async def test_the_first_free_lease_is_held_and_freed(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with lease(tmp_path / "new", ["a", "b"], what="It", wait_seconds=0) as held:
+            assert held == "a"
+            async with lease(tmp_path / "new", ["a", "b"], what="It", wait_seconds=0) as other:
+                assert other == "b"
+    assert stat.S_IMODE((tmp_path / "new" / "a.lock").stat().st_mode) == 0o600
+
+
+async def test_a_lease_held_by_another_process_is_refused_with_its_holder(tmp_path: Path, holder: Holder) -> None:
+    sentence = rf"^It is in use by process {holder.process.pid} since 20.*; waited 0 s for it\.$"
+    with pytest.raises(LeaseUnavailable, match=sentence):
+        async with lease(tmp_path, ["a"], what="It", wait_seconds=0):
+            pass
+
+
+async def test_it_waits_its_time_and_says_so_once(
+    tmp_path: Path, holder: Holder, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    with pytest.raises(LeaseUnavailable, match="waited 3 s"):
+        async with lease(tmp_path, ["a"], what="It", wait_seconds=3, clock=clock):
+            pass
+    assert clock.time == pytest.approx(3, abs=POLL_SECONDS)
+    assert caplog.text.count("waiting up to 3 s") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_dead_holder_frees_it(tmp_path: Path, holder: Holder, number: int) -> None:
+    clock = Clock(after=5, then=lambda: holder.end(number))
+    async with lease(tmp_path, ["a"], what="It", wait_seconds=60, clock=clock) as held:
+        assert held == "a"
+    assert 5 <= clock.time < 6
+
+
+async def test_of_several_the_free_one_is_taken_and_all_taken_name_all_holders(tmp_path: Path, holder: Holder) -> None:
+    async with lease(tmp_path, ["a", "b"], what="Each", wait_seconds=0) as held:
+        assert held == "b"
+        with pytest.raises(LeaseUnavailable, match=r"process .* and process ") as refused:
+            async with lease(tmp_path, ["a", "b"], what="Each", wait_seconds=0):
+                pass
+    assert f"process {os.getpid()} since" in str(refused.value)
+    assert f"process {holder.process.pid} since" in str(refused.value)
+
+
+async def test_processes_on_fewer_leases_never_share_one(tmp_path: Path) -> None:
+    holders = [Holder(tmp_path, "a", "b") for _ in range(3)]
+    assert sorted(holder.held for holder in holders) == ["", "a", "b"]
+    for holder in holders:
+        holder.end()
+
+
+async def test_an_error_within_frees_it(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with lease(tmp_path, ["a"], what="It", wait_seconds=0):
+            raise ZeroDivisionError
+    async with lease(tmp_path, ["a"], what="It", wait_seconds=0):
+        pass
+
+
+async def test_a_signature_that_cannot_be_read_is_no_hindrance(tmp_path: Path, holder: Holder) -> None:
+    (tmp_path / "a.lock").write_text("nonsense")
+    with pytest.raises(LeaseUnavailable, match="in use by another process"):
+        async with lease(tmp_path, ["a"], what="It", wait_seconds=0):
+            pass
+
+
+async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be opened"):
+        async with lease(tmp_path / "file" / "leases", ["a"], what="It", wait_seconds=0):
+            pass
+
+
+def test_a_name_tells_secrets_apart_and_does_not_tell_them() -> None:
+    names = {lease_name("secret"), lease_name("sec", "ret"), lease_name("Secret")}
+    assert len(names) == 3
+    assert all(len(name) == 24 and "secret" not in name for name in names)
