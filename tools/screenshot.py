@@ -9,6 +9,8 @@ Starts the demo's servers, fetches a week of some demo chats through Dagster and
 import asyncio
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tg_pipeline.bootstrap.chats import register
@@ -44,15 +46,25 @@ def take(stage: Stage, days: DayRange) -> None:
     ranges = dict.fromkeys(CHATS, days)
     backfill = launch_backfill(stage.url, ranges)
     wait_backfill(stage.url, backfill, ranges)
-    with tempfile.TemporaryDirectory() as profile, browser(Path(profile), **SIZE) as window:
+    with a_browser(**SIZE) as window:
         pages.open_lineage(window, stage.url)
         pages.unfold(window, UNFOLDED)
         save(window, "lineage")
-    with tempfile.TemporaryDirectory() as profile, browser(Path(profile), **WITHOUT_PATHS) as window:
+    with a_browser(**WITHOUT_PATHS) as window:
         pages.open_asset(window, stage.url, f"telegram/{UNFOLDED}/messages", tab="partitions")
         pages.see_green(window, days.last, seconds=60)
         window.click(f"//*[@data-tooltip='{days.last}']")
         save(window, "backfill")
+
+
+@contextmanager
+def a_browser(**size: int) -> Iterator[Browser]:
+    """A window of that size on a profile that is thrown away; the browser's children write to it a little longer."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory,
+        browser(Path(directory), **size) as window,
+    ):
+        yield window
 
 
 def save(window: Browser, name: str) -> None:
