@@ -74,6 +74,7 @@ class Fetch:
         try:
             self._until = int(await self._history.now())
             self._report.range.not_in_future(day_of(self._until))
+            self._reopen_lost_days()
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
@@ -84,6 +85,13 @@ class Fetch:
             self._report.duration_seconds = self._clock.now() - began
         self._pending.finish()
         return self._report
+
+    def _reopen_lost_days(self) -> None:
+        """A day that was committed by an interrupted call is read again where its file is not there any more."""
+        for day in sorted(self._pending.committed):
+            if self._store.header(self._report.slug, day) is None:
+                log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
+                self._pending.reopen(day)
 
     async def _read_all(self) -> None:
         await self._commit_whole_days(self._segments)
@@ -134,8 +142,7 @@ class Fetch:
                     page_under_way = self._ask(segment)
                     await _until_sent()
                 async with self._writing:
-                    self._take(segment, page, ended=ended)
-                    await self._commit_whole_days([segment])
+                    await self._take(segment, page, ended=ended)
                     await self._save_pointer()
                 more.set()
                 self._tell()
@@ -145,18 +152,25 @@ class Fetch:
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
 
-    def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
-        """Put the messages of the page that belong to the segment into the spools of their days, and into the books."""
+    async def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
+        """Spool the messages of the page that belong to the segment, and commit the days that are whole by it.
+
+        Day by day, so that a kill on a page of many days leaves one of them half done and not all.
+        """
         end = min(segment.end, self._until)
         by_day: defaultdict[int, list[Record]] = defaultdict(list)
         for record in page.records():
             if segment.start <= record.timestamp < end:
                 by_day[record.timestamp // SECONDS_PER_DAY].append(record)
         people = page.participants()
-        taken = sum(self._spool(segment, day_of(records[0].timestamp), records, people) for records in by_day.values())
+        for number, records in sorted(by_day.items()):
+            segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
+            await self._commit_whole_days([segment])
+            taken = self._spool(segment, day_of(records[0].timestamp), records, people)
+            self._report.messages += taken
+            self._report.repeated += len(records) - taken
         segment.taken(page, ended=ended)
-        self._report.messages += taken
-        self._report.repeated += sum(map(len, by_day.values())) - taken
+        await self._commit_whole_days([segment])
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""

@@ -74,12 +74,15 @@ class Segment:
             self.reached = self.end
         return ended
 
-    def taken(self, page: Page, *, ended: bool) -> None:
-        """Note that the page's messages are safe."""
+    def taken(self, page: Page, *, ended: bool, before: int | None = None) -> None:
+        """Note that the page's messages dated earlier than `before` (POSIX s), or all of them, are safe."""
         if ended:
-            self.passed = self.end
+            passed = self.end
         elif page.timestamps:
-            self.passed = max(self.passed, min(page.timestamps[-1] - DATE_SLACK_SECONDS, self.end))
+            passed = min(page.timestamps[-1] - DATE_SLACK_SECONDS, self.end)
+        else:
+            return
+        self.passed = max(self.passed, passed if before is None else min(passed, before))
 
     def pages_left(self, until: int) -> float:
         """Expected from the pace so far, history ending at `until`; 0 while nothing is known."""

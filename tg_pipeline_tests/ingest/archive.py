@@ -122,7 +122,8 @@ class Archive:
         """One process from beginning to end, or to the end of its life."""
         life = life or Life()
         self.store.life = self.progress.life = MortalRequest.life = life
-        with MortalRequest.open(self.root / "spool", CHAT, days, now=int(SystemClock().now())) as pending:
+        now = int(SystemClock().now())
+        with MortalRequest.open(self.root / "spool", CHAT, days, chat_id=CHAT_ID, now=now) as pending:
             report = FetchReport(CHAT, CHAT_ID, days)
             fetch = Fetch(
                 history,

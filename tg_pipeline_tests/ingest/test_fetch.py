@@ -376,3 +376,19 @@ def test_nothing_is_spooled_while_a_day_is_committed(archive: Archive, monkeypat
     days = DayRange(DAY, DAY + timedelta(days=7))
     archive.fetch(MemoryHistory(evenly(800, days=8), LATER + 9e6, page_size=10), days, pages_in_flight=3)
     assert not meddled
+
+
+def test_killed_on_a_page_of_many_days_it_reads_that_page_again_and_no_other(archive: Archive) -> None:
+    days = DayRange(DAY, DAY + timedelta(days=59))
+    messages = evenly(120, days=60)
+    until = float(day_end(days.last) + 86_400)
+    whole = archive.fetch(MemoryHistory(messages, until, page_size=100), days, life=(life := Life()))
+    assert whole.pages == 3
+    for last in range(10, life.steps, 17):
+        again = Archive(archive.root / str(last))
+        history = MemoryHistory(messages, until, page_size=100)
+        with pytest.raises(Killed):
+            again.fetch(history, days, life=Life(last))
+        again.fetch(history, days)
+        assert again.bytes() == archive.bytes()
+        assert history.calls <= 3 + 2, last

@@ -1,0 +1,77 @@
+"""Which chat a person means: the registered one under any of its names, else one to be archived under its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline.bootstrap.chats import find_chat, registered
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.errors import InputError, SettingsError
+
+NEWS = """
+chats:
+  - slug: news
+    chat: "@daily_news"
+    id: -1001234567890
+    username: daily_news
+    title: The daily news
+  - slug: club
+    chat: "-100777"
+    id: -1000000000777
+  - slug: ann
+    chat: t.me/Ann_Bee/5
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "chats.yaml").write_text(NEWS)
+    return Settings(_env_file=None, chats_file=tmp_path / "chats.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("news", "news"),
+        ("@daily_news", "news"),
+        ("@DAILY_news", "news"),
+        ("https://t.me/daily_news/17", "news"),
+        ("-1001234567890", "news"),
+        ("1234567890", "news"),
+        ("t.me/c/1234567890/5", "news"),
+        ("The daily news", "news"),
+        ("-1000000000777", "club"),
+        ("@ann_bee", "ann"),
+        ("ann", "ann"),
+    ],
+)
+def test_a_registered_chat_is_found_under_every_name(settings: Settings, name: str, slug: str) -> None:
+    assert find_chat(settings, name).slug == slug
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "chat"),
+    [
+        ("@Some_Chat", "some_chat", "@Some_Chat"),
+        ("t.me/some_chat/9", "some_chat", "@some_chat"),
+        ("-1000000000888", "id1000000000888", "-1000000000888"),
+    ],
+)
+def test_another_is_archived_under_its_username_or_id(settings: Settings, name: str, slug: str, chat: str) -> None:
+    assert find_chat(settings, name) == RegisteredChat(slug=slug, chat=chat)
+
+
+def test_a_title_must_be_registered_first(settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"'Another title' is not registered\. Register it first: tg-pipeline chats add"):
+        find_chat(settings, "Another title")
+
+
+def test_without_a_registry_nothing_is_registered(tmp_path: Path) -> None:
+    assert registered(Settings(_env_file=None, chats_file=tmp_path / "none.yaml")) == []
+
+
+def test_a_registry_that_is_wrong_is_told(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "chats.yaml").write_text("chats: [{slug: ../x, chat: a}]")
+    with pytest.raises(SettingsError, match=r"'\.\./x' cannot be a slug"):
+        find_chat(settings, "@a_chat")

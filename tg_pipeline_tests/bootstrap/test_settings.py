@@ -1,0 +1,174 @@
+"""Settings: where they come from, what is refused with which sentence, and what they turn into."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, load_settings
+from tg_pipeline.contracts.errors import SettingsError
+
+HASH = "0123456789abcdef0123456789ABCDEF"
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
+    for key, value in values.items():
+        monkeypatch.setenv(key.upper(), value)
+    return load_settings()
+
+
+def test_the_env_file_of_the_project_is_read() -> None:
+    assert PROJECT_DIRECTORY / ".env" in Settings.model_config["env_file"]  # type: ignore[operator] # a tuple
+    assert (PROJECT_DIRECTORY / "pyproject.toml").exists()
+
+
+def test_an_env_file_gives_settings_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        f"TELEGRAM_API_ID=7\nTELEGRAM_API_HASH={HASH}\nPARALLELISM_MAX=3\nUNKNOWN=1\nLOG_LEVEL=\n"
+    )
+    for key in ("TELEGRAM_API_ID", "TELEGRAM_API_HASH", "LOG_LEVEL"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("PARALLELISM_MAX", "4")
+    settings = Settings(_env_file=tmp_path / ".env")
+    assert (settings.telegram_api_id, settings.parallelism_max, settings.log_level) == (7, 4, "INFO")
+    assert settings.telegram_api_hash is not None
+    assert settings.telegram_api_hash.get_secret_value() == HASH
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch, nothing: str) -> None:
+    settings = given(monkeypatch, **dict.fromkeys(Settings.model_fields, nothing))
+    assert settings == Settings.model_construct()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        (
+            "TELEGRAM_API_ID",
+            "12a",
+            "input should be a valid integer, unable to parse string as an integer. Found '12a'.",
+        ),
+        ("TELEGRAM_API_ID", "0", "input should be greater than 0. Found '0'."),
+        ("TELEGRAM_API_ID", "2147483648", "input should be less than 2147483648."),
+        ("TELEGRAM_API_HASH", "hunter2", "must be 32 hexadecimal digits, as shown at https://my.telegram.org."),
+        ("PARALLELISM_MAX", "17", "input should be less than or equal to 16. Found '17'."),
+        ("FETCH_CONCURRENCY", "0", "input should be greater than or equal to 1. Found '0'."),
+        ("FLOOD_WAIT_MAX_SECONDS", "-1", "input should be greater than or equal to 0. Found '-1'."),
+        ("CALL_DEADLINE_SECONDS", "0", "input should be greater than 0. Found '0'."),
+        (
+            "CALL_DEADLINE_SECONDS",
+            "soon",
+            "input should be a valid number, unable to parse string as a number. Found 'soon'.",
+        ),
+        ("REDIS_PORT", "70000", "input should be less than or equal to 65535. Found '70000'."),
+        ("START_DATE", "2025-02-30", "input should be a valid date"),
+        ("LOG_LEVEL", "LOUD", "input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'. Found 'LOUD'."),
+    ],
+)
+def test_a_wrong_value_names_key_value_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        given(monkeypatch, **{key: value})
+    assert str(refused.value).startswith(f"{key}: {sentence}")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_every_wrong_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as refused:
+        given(monkeypatch, telegram_api_id="x", redis_port="y", log_level="z")
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
+        "TELEGRAM_API_ID",
+        "REDIS_PORT",
+        "LOG_LEVEL",
+    ]
+
+
+def test_bounds_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"BACKOFF_BASE_SECONDS \(20\) must not exceed BACKOFF_MAX_SECONDS \(10\)"):
+        given(monkeypatch, backoff_base_seconds="20")
+
+
+def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = dict.fromkeys(
+        ("telegram_phone", "telegram_session", "telegram_sessions", "telegram_proxy", "redis_url", "redis_password"),
+        "hunter2",
+    )
+    settings = given(monkeypatch, telegram_api_hash=HASH, **secrets)
+    assert "hunter2" not in repr(settings)
+    assert HASH not in repr(settings)
+    assert "hunter2" not in settings.model_dump_json()
+
+
+def test_a_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given(monkeypatch, log_level="debug").log_level == "DEBUG"
+
+
+def test_relative_paths_are_relative_to_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = given(
+        monkeypatch,
+        dagster_home="home",
+        data_uri="archive",
+        chats_file="my.yaml",
+        xdg_state_home="state",
+        telegram_server_public_key="key.pem",
+    )
+    assert settings.home == PROJECT_DIRECTORY / "home"
+    assert Path(settings.data_root.path) == PROJECT_DIRECTORY / "archive"
+    assert settings.chats_path == PROJECT_DIRECTORY / "my.yaml"
+    assert settings.session_leases == PROJECT_DIRECTORY / "state" / "tg-pipeline" / "leases"
+    assert settings.server_key_path == PROJECT_DIRECTORY / "key.pem"
+
+
+def test_absolute_paths_and_the_users_home_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = given(monkeypatch, dagster_home="~/home", data_uri=str(tmp_path / "data"), xdg_state_home="")
+    assert settings.home == tmp_path / "home"
+    assert Path(settings.data_root.path) == tmp_path / "data"
+    assert settings.session_leases == tmp_path / ".local/state/tg-pipeline/leases"
+
+
+def test_data_may_live_in_any_file_system_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given(monkeypatch, data_uri="memory://archive").data_root.protocol == "memory"
+    for uri in ("nowhere://x", "s3://bucket/x"):
+        with pytest.raises(SettingsError, match=rf"DATA_URI: {uri.partition(':')[0]}:// cannot be opened .*Allowed"):
+            _ = given(monkeypatch, data_uri=uri).data_root
+
+
+@pytest.mark.parametrize(
+    ("one", "several", "expected"),
+    [
+        ("", "", []),
+        ("a", "", ["a"]),
+        ("", "a, b,,c ", ["a", "b", "c"]),
+        ("z", "a,b", ["z", "a", "b"]),
+    ],
+)
+def test_sessions_come_one_or_several(
+    monkeypatch: pytest.MonkeyPatch, one: str, several: str, expected: list[str]
+) -> None:
+    assert given(monkeypatch, telegram_session=one, telegram_sessions=several).session_secrets == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, None),
+        ({"redis_host": "h"}, "redis://h:6379/0"),
+        ({"redis_host": "h", "redis_port": "1", "redis_password": "p@ss/"}, "redis://:p%40ss%2F@h:1/0"),
+        ({"redis_host": "h", "redis_url": "rediss://x"}, "rediss://x"),
+    ],
+)
+def test_redis_is_one_url(monkeypatch: pytest.MonkeyPatch, values: dict[str, str], url: str | None) -> None:
+    assert given(monkeypatch, **values).redis == url
+
+
+def test_policies_carry_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = given(monkeypatch, call_deadline_seconds="9", retry_max_attempts="2", parallelism_max="5")
+    assert (settings.call_policy.deadline_seconds, settings.call_policy.max_attempts) == (9, 2)
+    assert settings.fetch_policy.pages_in_flight == 5
+    assert settings.start_date == date(2020, 1, 1)
