@@ -13,6 +13,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.errors import StorageError
 
+_BUFFER = 1 << 18
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
 
@@ -78,7 +79,7 @@ def _reason(error: OSError) -> str:
 def _replace_local(path: Path, temporary: Path, *, durable: bool) -> Iterator[BinaryIO]:
     make_directory(path.parent)
     try:
-        with temporary.open("xb") as stream:
+        with temporary.open("xb", buffering=_BUFFER) as stream:
             yield stream
             stream.flush()
             if durable:

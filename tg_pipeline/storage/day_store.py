@@ -188,7 +188,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     content_hash = ContentHash()
     with archived(path) as reader:
         if reader is None:
-            content_hash.add(spool.lines())
+            content_hash.add(spool.chunks())
             people: dict[int, bytes] = {}
         else:
             _refuse_foreign(reader, draft)
@@ -222,8 +222,8 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     changed = head != head_bytes(header)
     if changed:
         with archived(path) as reader, replace(path) as stream:
-            old = reader.section("messages") if reader else ()
-            messages = Merge(draft.deleted_at).lines(old, spool.lines())
+            again = Merge(draft.deleted_at)
+            messages = again.lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
             write_day(stream, header, (messages, index.thread_lines(), participants))
             size = stream.tell()
     else:

@@ -23,7 +23,6 @@ MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _FIRST_LINES = (b"{\n", b'"schema_version":"')
 _HEAD_LINES_MAX = 32
-_LINES_A_BATCH = 512
 
 
 def encode(record: dict[str, Any]) -> bytes:
@@ -59,26 +58,20 @@ def message_id(line: bytes) -> int:
 
 
 class ContentHash:
-    """SHA-256 over lines, each followed by a newline."""
+    """SHA-256 over lines, each followed by a newline. A chunk is one line, or several with newlines between."""
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
 
-    def add(self, lines: Iterable[bytes]) -> None:
-        """Take the lines in, in bounded memory."""
-        for batch in batches(lines):
-            self._sha.update(b"\n".join(batch) + b"\n")
+    def add(self, chunks: Iterable[bytes]) -> None:
+        """Take the chunks in."""
+        for chunk in chunks:
+            self._sha.update(chunk)
+            self._sha.update(b"\n")
 
     def hex(self) -> str:
         """64 lower-case hexadecimal digits."""
         return self._sha.hexdigest()
-
-
-def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines in lists that are never empty."""
-    iterator = iter(lines)
-    while batch := list(islice(iterator, _LINES_A_BATCH)):
-        yield batch
 
 
 def head_bytes(header: DayHeader) -> bytes:
@@ -88,13 +81,14 @@ def head_bytes(header: DayHeader) -> bytes:
 
 
 def write_day(stream: BinaryIO, header: DayHeader, sections: Iterable[Iterable[bytes]]) -> None:
-    """Write the document; `sections` are the lines of SECTIONS in that order."""
+    """Write the document; `sections` are the lines of SECTIONS in that order, as chunks (see ContentHash)."""
     stream.write(head_bytes(header))
-    for name, lines in zip(SECTIONS, sections, strict=True):
+    for name, chunks in zip(SECTIONS, sections, strict=True):
         stream.write(b'"%b":[\n' % name.encode())
         between = b""
-        for batch in batches(lines):
-            stream.write(between + b",\n".join(batch))
+        for chunk in chunks:
+            stream.write(between)
+            stream.write(chunk.replace(b"\n", b",\n"))
             between = b",\n"
         stream.write(b"\n" if between else b"")
         stream.write(_section_end(name))
@@ -142,11 +136,11 @@ class DayReader:
     def section(self, name: str) -> Iterator[bytes]:
         """The section's lines, without commas and newlines."""
         lines = self._stream_section(name) if self._whole is None else map(encode, self._whole[name])
-        for batch in batches(lines):
+        for line in lines:
             if self.head:
-                self._sha.add(batch)
-            self._count += len(batch) if name == "messages" else 0
-            yield from batch
+                self._sha.add((line,))
+            self._count += name == SECTIONS[0]
+            yield line
         if name == SECTIONS[-1]:
             self._finish()
 

@@ -18,13 +18,17 @@ class DayParts:
         self.message_count = sum(spool.message_count for spool in self._spools)
         self.first_id = min((s.first_id for s in self._spools if s.first_id is not None), default=None)
         self.last_id = max((s.last_id for s in self._spools if s.last_id is not None), default=None)
+        self._in_order = all((a.last_id or 0) < (b.first_id or 0) for a, b in pairwise(self._spools))
         self.index = reduce(DayIndex.joined, (spool.index for spool in self._spools), DayIndex())
 
     def lines(self) -> Iterator[bytes]:
         """The messages, ascending by id, in bounded memory."""
-        in_order = all((a.last_id or 0) < (b.first_id or 0) for a, b in pairwise(self._spools))
         parts = [spool.lines() for spool in self._spools]
-        return chain.from_iterable(parts) if in_order else heapq.merge(*parts, key=message_id)
+        return chain.from_iterable(parts) if self._in_order else heapq.merge(*parts, key=message_id)
+
+    def chunks(self) -> Iterator[bytes]:
+        """As `DaySpool.chunks`."""
+        return chain.from_iterable(spool.chunks() for spool in self._spools) if self._in_order else self.lines()
 
     def participants(self) -> dict[int, bytes]:
         """The lines of those who wrote on this day and were described, by id."""

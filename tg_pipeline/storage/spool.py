@@ -102,6 +102,15 @@ class DaySpool:
                 stream.seek(place)
                 yield stream.readline()[:-1]
 
+    def chunks(self) -> Iterator[bytes]:
+        """As `lines`, but many at a time with newlines between: no slower than copying the file."""
+        if not self._ascending:
+            yield from self.lines()
+            return
+        with reading(self._messages_path), self._messages_path.open("rb", buffering=_BUFFER) as stream:
+            while block := stream.read(_BUFFER):
+                yield (block + stream.readline())[:-1]
+
     def participants(self) -> dict[int, bytes]:
         """The lines of those who wrote on this day and were described, by id."""
         return {number: line for number, line in self._participants.items() if number in self.index.authors}
