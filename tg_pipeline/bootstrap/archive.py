@@ -1,5 +1,8 @@
 """The archive and what is kept beside it, as the settings place them."""
 
+import hashlib
+from pathlib import Path
+
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.state.peers import PeerCache
@@ -10,6 +13,12 @@ from tg_pipeline.storage.progress import Progress
 def day_store(settings: Settings) -> DayStore:
     """The day files under DATA_URI."""
     return DayStore(settings.data_root)
+
+
+def spool_root(settings: Settings) -> Path:
+    """What is read and not committed yet, apart for each archive: a request goes on in the one it was begun for."""
+    archive = hashlib.sha256(str(settings.data_root).encode()).hexdigest()[:12]
+    return settings.home / "spool" / archive
 
 
 def progress(settings: Settings) -> Progress:

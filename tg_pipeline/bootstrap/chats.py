@@ -4,7 +4,7 @@ import re
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
-from tg_pipeline.contracts.chat import SLUG_RULE, RegisteredChat, is_slug
+from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
@@ -45,6 +45,19 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
                     f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}."
                 )
             return same[0]
+
+
+def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredChat:
+    """The entry to archive a chat under, now that it is known which one it is, so that no chat is archived twice.
+
+    One that was named in a way the registry does not have may be registered all the same; an unregistered one is
+    called after its username, however it was named.
+    """
+    chats = registered(settings)
+    if chat in chats:
+        return chat
+    same = next((c for c in chats if c.id == peer.marked_id), None)
+    return same or chat.model_copy(update={"slug": _slug(peer.username or "") or f"id{peer.id}"})
 
 
 async def register(settings: Settings, name: str, slug: str | None) -> tuple[RegisteredChat, ChatDetails]:

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
-from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
+from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
+from tg_pipeline.bootstrap.chats import settled
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -32,20 +33,20 @@ async def fetch(
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
-    with (
-        collector.fetching(),
-        PendingRequest.open(settings.home / "spool", chat.slug, days, now=int(clock.now())) as pending,
-    ):
+    with collector.fetching():
         async with logged_in(settings, clock) as login:
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
+            chat = settled(settings, chat, peer)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
-            return await Fetch(
-                ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
-                store,
-                progress(settings),
-                pending,
-                report,
-                policy=settings.fetch_policy,
-                clock=clock,
-                on_progress=on_progress,
-            ).run()
+            now = int(clock.now())
+            with PendingRequest.open(spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now) as pending:
+                return await Fetch(
+                    ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
+                    store,
+                    progress(settings),
+                    pending,
+                    report,
+                    policy=settings.fetch_policy,
+                    clock=clock,
+                    on_progress=on_progress,
+                ).run()

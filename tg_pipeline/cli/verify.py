@@ -26,7 +26,7 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
 
     Reads files only. Exits 0 when everything holds, 1 with a table of what does not.
     """
-    from tg_pipeline.bootstrap.archive import day_store, progress
+    from tg_pipeline.bootstrap.archive import day_store, progress, spool_root
     from tg_pipeline.bootstrap.chats import find_chat
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.contracts.errors import InputError
@@ -53,7 +53,7 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
                 slug,
                 today=today_utc(),
                 days=asked,
-                spool_root=settings.home / "spool",
+                spool_root=spool_root(settings),
                 on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
     _report(findings, files=files, chats=len(present))

@@ -43,9 +43,10 @@ class PendingRequest:
         trace.cut_torn_end()
 
     @classmethod
-    def open(cls, spool_root: Path, slug: str, days: DayRange, *, now: int) -> Self:
+    def open(cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int) -> Self:
         """Go on with the request if it was interrupted less than RESUME_TTL before `now` (POSIX s), else begin afresh.
 
+        What was read for another chat than `chat_id`, under the same slug, is not gone on with.
         Raises LeaseUnavailable where another process is at it, and StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
@@ -57,16 +58,25 @@ class PendingRequest:
             lock = try_lock_directory(directory)
             if lock is None:
                 raise LeaseUnavailable(f"Another process is fetching {slug} {days}; try again when it has ended.")
-            request = cls(directory, lock, now)
             try:
-                request._take_up(now)
+                if _Trace(directory).chat_id != chat_id:
+                    _empty(directory)
+                request = cls(directory, lock, now)
+            except BaseException:
+                os.close(lock)
+                raise
+            try:
+                request._take_up(chat_id, now)
             except BaseException:
                 request.close()
                 raise
             return request
 
-    def _take_up(self, now: int) -> None:
-        self._note("resumed" if self.resumed else "started", str(now))
+    def _take_up(self, chat_id: int, now: int) -> None:
+        if self.resumed:
+            self._note("resumed", str(now))
+        else:
+            self._note("started", f"{now} {chat_id}")
         for day in self.committed:
             self._drop_spools(day)
         for path in self._directory.glob("*.messages"):
@@ -127,6 +137,11 @@ class PendingRequest:
         self.committed.add(day)
         self._drop_spools(day)
 
+    def reopen(self, day: date) -> None:
+        """Read the day anew: it was committed, and its file is gone."""
+        self.committed.discard(day)
+        self.covered = {interval for interval in self.covered if day_of(interval[0]) != day}
+
     def finish(self) -> None:
         """The range is complete: nothing is left to go on with.
 
@@ -158,6 +173,7 @@ class _Trace:
 
     def __init__(self, directory: Path) -> None:
         self.started_at: int | None = None
+        self.chat_id: int | None = None
         self.committed: set[date] = set()
         self.covered: set[tuple[int, int]] = set()
         self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
@@ -167,8 +183,11 @@ class _Trace:
         for line in text[: self._whole].decode().splitlines():
             what, _, value = line.partition(" ")
             match what:
-                case "started" | "resumed":
-                    self.started_at = self.started_at or int(value)
+                case "started":
+                    started_at, _, chat_id = value.partition(" ")
+                    self.started_at, self.chat_id = int(started_at), int(chat_id)
+                    self.last_sign = max(self.last_sign, self.started_at)
+                case "resumed":
                     self.last_sign = max(self.last_sign, int(value))
                 case "committed":
                     self.committed.add(date.fromisoformat(value))
@@ -181,6 +200,11 @@ class _Trace:
     def cut_torn_end(self) -> None:
         if self._journal.exists():
             os.truncate(self._journal, self._whole)
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _remove_abandoned(chat_directory: Path, now: int) -> None:

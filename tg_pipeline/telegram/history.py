@@ -47,7 +47,7 @@ class ChatHistory:
             self.peer = await self._resolver.resolve(self._name, expected_id=self.peer.marked_id)
             answer = await self._connection.call(self._request(cursor))
         self._notice_rename(answer)
-        return HistoryPage(answer, self._slug, self.peer)
+        return HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
 
     def _request(self, cursor: Cursor) -> GetHistoryRequest:
         """By id, or by date, where 0 would mean that there is none."""
@@ -64,21 +64,21 @@ class ChatHistory:
         )
 
     def _notice_rename(self, answer: Any) -> None:
-        if self._username_checked or self.peer.kind != "channel":
+        if self._username_checked:
             return
-        entity = next((c for c in answer.chats if isinstance(c, tl.Channel) and c.id == self.peer.id), None)
-        if entity is None:
+        entity = next((e for e in (*answer.chats, *answer.users) if entity_id(e) == self.peer.marked_id), None)
+        if not isinstance(entity, tl.Channel | tl.User):
             return
         self._username_checked = True
-        now = username_of(entity)
-        if (now or "").lower() != (self.peer.username or "").lower():
+        before, now = self.peer.username or "", username_of(entity) or ""
+        if now.lower() != before.lower():
             log.warning(
-                "%s (id %s) changed its username from @%s to @%s; it is still read by its id. "
+                "%s (id %s) is called %s on Telegram now, not %s any more; it is still read by its id. "
                 "Update chats.yaml if other people look it up by name.",
                 self._slug,
                 self.peer.marked_id,
-                self.peer.username,
-                now,
+                f"@{now}" if now else "by no username",
+                f"@{before}" if before else "by no username",
             )
             self._resolver.learn([entity])
 
@@ -86,9 +86,9 @@ class ChatHistory:
 class HistoryPage:
     """One answer. Nothing is mapped until asked for, so that the next request can leave first."""
 
-    def __init__(self, answer: Any, slug: str, peer: Peer) -> None:
+    def __init__(self, answer: Any, mapper: MessageMapper) -> None:
         self._answer = answer
-        self._mapper = MessageMapper(slug, peer)
+        self._mapper = mapper
         self._messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
         self.ids: Sequence[int] = [m.id for m in reversed(answer.messages)]
         self.timestamps: Sequence[int] = [int(m.date.timestamp()) for m in self._messages]

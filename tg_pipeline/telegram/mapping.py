@@ -42,10 +42,11 @@ def snake(name: str) -> str:
 
 
 class MessageMapper:
-    """Maps the messages of one chat."""
+    """Maps the messages of one chat, as the account with the user id `own_id` sees them."""
 
-    def __init__(self, slug: str, peer: Peer) -> None:
+    def __init__(self, slug: str, peer: Peer, own_id: int) -> None:
         self._slug = slug
+        self._own_id = own_id
         self._anonymous_author = peer.marked_id if peer.kind == "channel" else None
 
     def record(self, message: Any, timestamp: int) -> Record:  # noqa: C901 - one branch an optional field
@@ -95,13 +96,13 @@ class MessageMapper:
         return Record(message.id, timestamp, body)
 
     def _sender(self, message: Any) -> int | None:
-        """Who speaks where the wire names nobody: the channel itself, or in a private dialog the other person.
+        """Who speaks where the wire names nobody: the channel itself, or one of the two of a private dialog.
 
         `from_id` is absent for channel posts and anonymous admins (telegram-facts), who speak as the chat.
         """
         if self._anonymous_author is not None:
             return self._anonymous_author
-        return None if message.out else marked_id(message.peer_id)
+        return self._own_id if message.out else marked_id(message.peer_id)
 
 
 def entity_id(entity: Any) -> int | None:

@@ -31,6 +31,11 @@ class Resolver:
         self._cache = cache
         self._account = account
 
+    @property
+    def own_id(self) -> int:
+        """The account's user id."""
+        return int(self._account)
+
     async def resolve(self, name: str, expected_id: int | None = None) -> Peer:
         """The peer called `name`; at most one resolve call, and none when it is remembered.
 

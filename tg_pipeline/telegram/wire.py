@@ -184,6 +184,7 @@ class Line:
         answers those (mtproto-facts: "What Telethon does by itself").
         """
         answer, end = self.sender.send(request), self.sender._disconnected
+        answer.add_done_callback(_retrieved)
         await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise end.exception() or ConnectionError("closed")
@@ -204,3 +205,9 @@ class Line:
             end.set_result(None)
         elif not end.cancelled():
             end.exception()
+
+
+def _retrieved(answer: "asyncio.Future[Any]") -> None:
+    """An answer that fails after its caller was cancelled is nobody's any more; asyncio would complain of it."""
+    if not answer.cancelled():
+        answer.exception()

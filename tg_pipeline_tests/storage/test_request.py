@@ -14,10 +14,11 @@ from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, record
 
 RANGE = DayRange(date(2025, 3, 13), date(2025, 3, 16))
 START = day_start(DAY)
+CHAT_ID = -1_000_000_000_077
 
 
-def open_request(root: Path, *, now: int = NOW, days: DayRange = RANGE) -> PendingRequest:
-    return PendingRequest.open(root, SLUG, days, now=now)
+def open_request(root: Path, *, now: int = NOW, days: DayRange = RANGE, chat_id: int = CHAT_ID) -> PendingRequest:
+    return PendingRequest.open(root, SLUG, days, chat_id=chat_id, now=now)
 
 
 def worked_on(root: Path, *, at: int) -> None:
@@ -45,6 +46,24 @@ def test_an_interrupted_request_is_gone_on_with(tmp_path: Path) -> None:
         assert (request.committed, request.covered) == ({RANGE.first}, {(START, START + 300)})
         assert request.last_ids() == {DAY: {START: 2, START + 600: 9}}
         assert [orjson.loads(line)["id"] for line in request.parts(DAY).lines()] == [1, 2, 9]
+
+
+def test_what_was_read_for_another_chat_of_that_name_is_not_gone_on_with(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+        request.mark_committed(RANGE.first)
+    with open_request(tmp_path, chat_id=CHAT_ID - 1) as request:
+        assert (request.resumed, request.committed, request.last_ids()) == (False, set(), {})
+
+
+def test_a_day_whose_file_is_gone_is_read_from_its_beginning(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+        request.mark_covered(START, START + 300)
+        request.mark_committed(DAY)
+    with open_request(tmp_path) as request:
+        request.reopen(DAY)
+        assert (request.committed, request.covered, request.last_ids()) == (set(), set(), {})
 
 
 def test_a_finished_request_leaves_nothing(tmp_path: Path) -> None:
@@ -163,7 +182,7 @@ def test_the_spool_of_a_committed_day_that_a_crash_left_is_dropped(tmp_path: Pat
 
 def test_what_is_no_slug_never_becomes_a_path(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot name a chat's directory"):
-        PendingRequest.open(tmp_path, "../x", RANGE, now=NOW)
+        PendingRequest.open(tmp_path, "../x", RANGE, chat_id=CHAT_ID, now=NOW)
 
 
 def test_a_spool_root_that_cannot_be_written_is_a_sentence_and_holds_no_lock(tmp_path: Path) -> None:
@@ -173,12 +192,12 @@ def test_a_spool_root_that_cannot_be_written_is_a_sentence_and_holds_no_lock(tmp
     with open_request(tmp_path):
         pass
     journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
-    journal.unlink()
     (journal.parent / "2025-03-14.0.messages").mkdir()
     with pytest.raises(StorageError, match="Is a directory"):
         open_request(tmp_path)
-    (journal.parent / "2025-03-14.0.messages").rmdir()
+    journal.unlink()
     open_request(tmp_path).close()
+    assert [path.name for path in journal.parent.iterdir()] == ["journal"]
 
 
 def test_parts_that_interleave_come_out_in_order(tmp_path: Path) -> None:

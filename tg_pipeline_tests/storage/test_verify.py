@@ -210,7 +210,7 @@ def test_an_interrupted_fetch_is_a_warning_and_explains_its_pointer(
     archive: DayStore, progress: Progress, tmp_path: Path
 ) -> None:
     third = NEXT + timedelta(days=1)
-    with PendingRequest.open(tmp_path / "spool", SLUG, DayRange(DAY, third), now=NOW) as request:
+    with PendingRequest.open(tmp_path / "spool", SLUG, DayRange(DAY, third), chat_id=1, now=NOW) as request:
         request.spool(third, 0).append([record(300, day=third)], PEOPLE)
     progress.advance(SLUG, third, 300)
     found = list(verify(archive, progress, SLUG, today=TODAY, spool_root=tmp_path / "spool"))

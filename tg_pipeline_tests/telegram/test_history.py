@@ -115,7 +115,7 @@ async def test_a_new_username_is_said_once_and_remembered(
     chat.rename("omega")
     for _ in range(3):
         assert (await history.page(Cursor(since=START))).ids
-    assert caplog.text.count("changed its username from @alpha to @omega") == 1
+    assert caplog.text.count("is called @omega on Telegram now, not @alpha any more") == 1
     assert cache.by_username("500", "omega") is not None
 
 

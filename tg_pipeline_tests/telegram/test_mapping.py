@@ -17,7 +17,8 @@ from tg_pipeline_tests.telegram.tl_samples import MOMENT, samples
 WHEN = int(MOMENT.timestamp())
 CHANNEL = Peer("channel", 77, 1)
 NOW = datetime(2025, 6, 1, tzinfo=UTC).timestamp()
-MAPPER = MessageMapper("chat", CHANNEL)
+OWN_ID = 500
+MAPPER = MessageMapper("chat", CHANNEL, OWN_ID)
 
 
 def mapped(mapper: MessageMapper = MAPPER, **fields: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def test_every_message_of_the_worlds_fits_the_contract(chat_id: int) -> None:
     chat = WORLD.chats[chat_id]
     kind = "channel" if chat_id < -(10**12) else "chat" if chat_id < 0 else "user"
     peer = Peer(kind, abs(chat_id) % 10**12, 1)  # type: ignore[arg-type] # the three kinds there are
-    mapper = MessageMapper("chat", peer)
+    mapper = MessageMapper("chat", peer, OWN_ID)
     size = chat.size(NOW)
     for start in range(0, size, max(400, size // 5)):
         messages = chat.messages(start, min(start + 400, size), NOW)
@@ -154,13 +155,13 @@ def test_every_kind_of_peer_has_a_marked_id(peer: Any) -> None:
         (CHANNEL, tl.PeerChannel(9), False, -1_000_000_000_009),
         (CHANNEL, None, False, -1_000_000_000_077),
         (Peer("user", 8, 1), None, False, 8),
-        (Peer("user", 8, 1), None, True, None),
+        (Peer("user", 8, 1), None, True, OWN_ID),
         (Peer("chat", 6, 0), tl.PeerUser(9), False, 9),
     ],
 )
 def test_who_speaks(peer: Peer, from_id: Any, *, out: bool, expected: int | None) -> None:
     where = {"channel": tl.PeerChannel(77), "user": tl.PeerUser(8), "chat": tl.PeerChat(6)}[peer.kind]
-    assert mapped(MessageMapper("chat", peer), from_id=from_id, out=out, peer_id=where)["from_id"] == expected
+    assert mapped(MessageMapper("chat", peer, OWN_ID), from_id=from_id, out=out, peer_id=where)["from_id"] == expected
 
 
 @pytest.mark.parametrize("hidden", [False, True])
