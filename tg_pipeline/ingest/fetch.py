@@ -75,6 +75,7 @@ class Fetch:
             self._until = int(await self._history.now())
             self._report.range.not_in_future(day_of(self._until))
             self._reopen_lost_days()
+            self._reopen_stale_days()
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
@@ -91,6 +92,14 @@ class Fetch:
         for day in sorted(self._pending.committed):
             if self._store.header(self._report.slug, day) is None:
                 log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
+                self._pending.reopen(day)
+
+    def _reopen_stale_days(self) -> None:
+        """A day whose file another request has written since is read again: what was spooled before is older."""
+        for day, spooled_at in self._pending.spooled_at.items():
+            written_at = self._store.written_at(self._report.slug, day)
+            if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
+                log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
 
     async def _read_all(self) -> None:
@@ -138,10 +147,10 @@ class Fetch:
             while not ended:
                 page = await page_under_way
                 ended = segment.receive(page, self._until)
-                if not ended:
-                    page_under_way = self._ask(segment)
-                    await _until_sent()
                 async with self._writing:
+                    if not ended:
+                        page_under_way = self._ask(segment)
+                        await _until_sent()
                     await self._take(segment, page, ended=ended)
                     await self._save_pointer()
                 more.set()
@@ -232,6 +241,7 @@ class Fetch:
     def _commit(self, day: date) -> CommittedDay:
         """Write the day file. A day that is not over keeps its spools: a resumed request reads only the rest of it."""
         report = self._report
+        self._pending.mark_committing(day)
         committed = self._store.commit(
             report.slug,
             report.chat_id,

@@ -126,11 +126,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(directory: UPath) -> None:
-    """Remove what killed runs left in the directory, once it is STALE_SECONDS old. Never raises an OSError."""
+def sweep(directory: UPath, *, alone: bool = False) -> None:
+    """Remove what killed runs left in the directory. Never raises an OSError.
+
+    At once where the caller is `alone`, the only one that may write there; else once it is STALE_SECONDS old.
+    """
     with suppress(OSError):
         for path in directory.iterdir():
             if is_temporary(path.name):
                 with suppress(OSError):
-                    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    if alone or time.time() - path.stat().st_mtime > STALE_SECONDS:
                         path.unlink()

@@ -24,19 +24,21 @@ def locked_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_directory(path: str | Path) -> Iterator[None]:
-    """Wait for, and hold, the lock of an existing directory: no lock file is left in it.
+def locked_directory(path: str | Path) -> Iterator[bool]:
+    """Wait for, and hold, the lock of an existing directory: no lock file is left in it. Gives whether it is held.
 
     Where the file system has no such locks the block runs without one: a single writer is safe all the same.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        held = True
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in _NO_DIRECTORY_LOCKS:
                 raise
-        yield
+            held = False
+        yield held
     finally:
         os.close(descriptor)
 

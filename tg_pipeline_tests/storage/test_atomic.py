@@ -104,5 +104,14 @@ def test_only_temporary_files_of_killed_runs_are_swept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".y.json.bb.tmp", "notes.tmp", "x.json"]
 
 
+def test_whoever_is_alone_sweeps_what_is_young_too(tmp_path: Path) -> None:
+    (tmp_path / ".a.json.0.tmp").touch()
+    (tmp_path / "a.json").touch()
+    sweep(UPath(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2
+    sweep(UPath(tmp_path), alone=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_sweeping_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     sweep(UPath(tmp_path / "absent"))
