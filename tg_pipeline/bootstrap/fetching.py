@@ -1,5 +1,6 @@
 """One fetch from beginning to end: what the CLI, the assets, schedules and backfills all call."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
@@ -12,6 +13,7 @@ from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.fetch import FetchReport, OnProgress
 from tg_pipeline.ingest.fetch import Fetch
+from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
 
@@ -38,15 +40,24 @@ async def fetch(
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             chat = settled(settings, chat, peer)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
-            now = int(clock.now())
-            with PendingRequest.open(spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now) as pending:
-                return await Fetch(
-                    ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
-                    store,
-                    progress(settings),
-                    pending,
-                    report,
-                    policy=settings.fetch_policy,
-                    clock=clock,
-                    on_progress=on_progress,
-                ).run()
+            async with _chat_lease(settings, chat.slug, clock):
+                now = int(clock.now())
+                with PendingRequest.open(
+                    spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now
+                ) as pending:
+                    return await Fetch(
+                        ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
+                        store,
+                        progress(settings),
+                        pending,
+                        report,
+                        policy=settings.fetch_policy,
+                        clock=clock,
+                        on_progress=on_progress,
+                    ).run()
+
+
+def _chat_lease(settings: Settings, slug: str, clock: Clock) -> AbstractAsyncContextManager[str]:
+    """One fetch of a chat at a time: of two that overlap, the one that began earlier would undo what the other saw."""
+    what, wait = f"The chat {slug}", settings.lease_wait_seconds
+    return lease(settings.home / "leases", [f"chat-{slug}"], what=what, wait_seconds=wait, clock=clock)

@@ -3,9 +3,10 @@
 import logging
 from dataclasses import replace
 
+from tg_pipeline.contracts.days import SECONDS_PER_DAY
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
-from tg_pipeline.contracts.history import Cursor, History, Page
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +79,26 @@ class PageReader:
         return cursor.since <= self._newest_time
 
     def _surprises(self, page: Page, cursor: Cursor) -> bool:
-        """A page that came before in another place; or, where it was asked for by date, one that is older than that."""
+        """A page that came before in another place, that is older than the date asked for, or that jumps ahead."""
         if not page.ids:
             return False
         too_old = cursor.after_id is None and bool(page.timestamps) and max(page.timestamps) < cursor.since
-        return too_old or self._places[page.ids[0]] != cursor
+        return too_old or self._places[page.ids[0]] != cursor or _jumps(page, cursor)
 
     def _remember(self, page: Page) -> None:
         if page.ids:
             self._newest_id = max(self._newest_id, page.ids[-1])
             self._newest_time = max(self._newest_time, *page.timestamps, 0)
+
+
+def _jumps(page: Page, cursor: Cursor) -> bool:
+    """Whether a full page begins further from the cursor than half of what it spans itself; by date, a day at least.
+
+    A long silence looks so, and so does a page of another place, sent before this process was there to see it.
+    """
+    if len(page.ids) < PAGE_SIZE:
+        return False
+    if cursor.after_id is not None:
+        return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
+    times = page.timestamps
+    return bool(times) and times[0] - cursor.since > max(SECONDS_PER_DAY, (times[-1] - times[0]) / 2)

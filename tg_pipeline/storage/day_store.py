@@ -17,7 +17,7 @@ from upath import UPath
 from tg_pipeline.contracts.chat import SLUG_PATTERN, SLUG_RULE, is_slug
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, DayFile, DayHeader
 from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.contracts.errors import InputError, StorageError
+from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import is_local, make_directory, reading, replace, sweep, writing
@@ -81,6 +81,11 @@ class DayStore:
             spool.append(records, participants)
             return _put(path, _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None))
 
+    def written_at(self, slug: str, day: date) -> float | None:
+        """When the day file was last written (POSIX s); None where there is none, or the file system cannot tell."""
+        path = self.path(slug, day)
+        return path.stat().st_mtime if is_local(path) and path.exists() else None
+
     def header(self, slug: str, day: date) -> DayHeader | None:
         """What the day file says about itself, or None where there is no file. Reads the head of the file only."""
         with archived(self.path(slug, day)) as reader:
@@ -137,17 +142,24 @@ class DayStore:
 
     @contextmanager
     def _writing(self, slug: str, day: date) -> Iterator[UPath]:
-        """The path, and, on a local file system, the sole right to write in its directory."""
+        """The path, and, on a local file system, the sole right to write in its directory.
+
+        The block's DayFileError is that of the file that was to be written over.
+        """
         path = self.path(slug, day)
         directory = path.parent
         with writing(path), ExitStack() as stack:
+            alone = False
             if is_local(path):
                 make_directory(Path(directory.path))
-                stack.enter_context(locked_directory(directory.path))
+                alone = stack.enter_context(locked_directory(directory.path))
             if directory.path not in self._swept:
-                sweep(directory)
+                sweep(directory, alone=alone)
                 self._swept.add(directory.path)
-            yield path
+            try:
+                yield path
+            except DayFileError as error:
+                raise DayFileError(f"{error} It was left as it was: nothing was added to it.") from error
 
 
 @contextmanager

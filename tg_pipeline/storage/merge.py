@@ -19,9 +19,10 @@ _NOT_CONTENT = SNAPSHOTS | LIFE
 class Merge:
     """A merge join of day-file lines, both sides ascending by id, in bounded memory.
 
-    `deleted_at` marks archived messages that the new read lacks as deleted at that time; None keeps them as they are,
-    for a new read that is known to be a part only. After `lines()` has been exhausted the rest tells what happened;
-    `kept` indexes the archived messages that are not in the new read.
+    `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
+    then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only. After
+    `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not in the
+    new read.
     """
 
     def __init__(self, deleted_at: str | None) -> None:
@@ -73,7 +74,7 @@ class Merge:
         message = orjson.loads(archived)
         self.kept.add(number, message)
         self.kept_ids.append(number)
-        if self._deleted_at is None or message["deleted"]:
+        if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
             return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})

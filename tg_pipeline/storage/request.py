@@ -39,6 +39,10 @@ class PendingRequest:
         """Days of this request whose day files are in place."""
         self.covered = trace.covered
         """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
+        self.committing = trace.committing
+        """Days whose day files this request has written, or was about to write when it was interrupted."""
+        self.spooled_at: dict[date, float] = {}
+        """Per day that an interrupted process left in work, when it last wrote to its spools (POSIX s)."""
         self._spools: dict[tuple[date, int], DaySpool] = {}
         trace.cut_torn_end()
 
@@ -81,7 +85,9 @@ class PendingRequest:
             self._drop_spools(day)
         for path in self._directory.glob("*.messages"):
             name, _, start = path.name.removesuffix(".messages").partition(".")
-            if self.spool(date.fromisoformat(name), int(start)).started_over:
+            day = date.fromisoformat(name)
+            self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
+            if self.spool(day, int(start)).started_over:
                 self.covered = {interval for interval in self.covered if interval[0] != int(start)}
 
     def __enter__(self) -> Self:
@@ -127,6 +133,12 @@ class PendingRequest:
             self._note("covered", f"{start} {end}")
             self.covered.add((start, end))
 
+    def mark_committing(self, day: date) -> None:
+        """Remember that the day file is about to be written from the day's spools."""
+        if day not in self.committing:
+            self._note("committing", str(day))
+            self.committing.add(day)
+
     def mark_committed(self, day: date) -> None:
         """Remember that the day file is in place, and drop the day's spools.
 
@@ -138,7 +150,8 @@ class PendingRequest:
         self._drop_spools(day)
 
     def reopen(self, day: date) -> None:
-        """Read the day anew: it was committed, and its file is gone."""
+        """Read the day anew, from its beginning."""
+        self._drop_spools(day)
         self.committed.discard(day)
         self.covered = {interval for interval in self.covered if day_of(interval[0]) != day}
 
@@ -175,6 +188,7 @@ class _Trace:
         self.started_at: int | None = None
         self.chat_id: int | None = None
         self.committed: set[date] = set()
+        self.committing: set[date] = set()
         self.covered: set[tuple[int, int]] = set()
         self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
         self._journal = directory / _JOURNAL
@@ -189,6 +203,8 @@ class _Trace:
                     self.last_sign = max(self.last_sign, self.started_at)
                 case "resumed":
                     self.last_sign = max(self.last_sign, int(value))
+                case "committing":
+                    self.committing.add(date.fromisoformat(value))
                 case "committed":
                     self.committed.add(date.fromisoformat(value))
                 case "covered":

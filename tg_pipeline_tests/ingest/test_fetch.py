@@ -40,6 +40,11 @@ def archive() -> Iterator[Archive]:
         yield files
 
 
+def died(_: list[Said]) -> list[Said]:
+    """A page that never comes: the process ends."""
+    raise Killed
+
+
 def evenly(count: int, days: int = 1, first: date = DAY) -> list[Said]:
     """`count` messages over so many days, the first at midnight; ids from 1 without gaps."""
     step = days * 86_400 / count
@@ -205,10 +210,50 @@ def test_a_page_that_stays_wrong_fails_and_commits_nothing_wrong(archive: Archiv
     assert good.calls <= 4
 
 
+def test_a_first_page_of_another_place_that_no_page_came_before_is_not_believed(archive: Archive) -> None:
+    messages = evenly(6_000, days=60)
+    elsewhere = [m for m in messages if m.at >= day_start(DAY + timedelta(days=40))][:100]
+    for clock, broken in ((LATER + 59 * 86_400, elsewhere), (LATER, elsewhere)):
+        first = Archive(archive.root / str(clock))
+        spoil = at(range(1, 2), lambda _: broken)  # noqa: B023 - used within the turn
+        report = first.fetch(MemoryHistory(messages, clock, spoil=spoil), TWO)
+        assert first.ids(TWO) == expected_ids(messages, TWO, clock)
+        assert report.rereads > 0
+
+
+def test_a_long_silence_costs_one_more_call(archive: Archive) -> None:
+    messages = [Said(n + 1, NOON + n) for n in range(150)] + [Said(9_001 + n, NOON + 5_000 + n) for n in range(150)]
+    history = MemoryHistory(messages, LATER)
+    archive.fetch(history, TWO)
+    assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
+    assert history.calls <= 5
+
+
+def test_a_day_file_that_went_missing_before_the_request_was_resumed_is_made_again(archive: Archive) -> None:
+    messages = evenly(1_000, days=2)
+    with pytest.raises(Killed):
+        archive.fetch(MemoryHistory(messages, LATER, spoil=at(range(8, 9), died)), TWO)
+    assert archive.store.path(CHAT, DAY).exists()
+    archive.store.path(CHAT, DAY).unlink()
+    archive.fetch(MemoryHistory(messages, LATER), TWO)
+    assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
+
+
+def test_what_was_spooled_before_another_request_read_the_day_is_not_gone_on_with(archive: Archive) -> None:
+    messages = evenly(1_000)
+    with pytest.raises(Killed):
+        archive.fetch(MemoryHistory(messages, LATER, spoil=at(range(3, 4), died)), TWO)
+    edited = [Said(1, messages[0].at, text="new"), *messages[2:]]
+    archive.fetch(MemoryHistory(edited, LATER), ONE)
+    archive.fetch(MemoryHistory(edited, LATER), TWO)
+    assert archive.ids(ONE) == expected_ids(edited, ONE, LATER)
+    assert archive.messages(DAY)[0]["text"] == "new"
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_a_page_answered_in_another_readers_place_is_not_believed(archive: Archive, seed: int) -> None:
     rng = random.Random(seed)
-    repeating = Repeating(*(n for n in range(2, 200) if rng.random() < 0.15))
+    repeating = Repeating(*(n for n in range(2, 200) if rng.random() < 0.08))
     messages = evenly(400, days=2)
     history = MemoryHistory(messages, day_end(NEXT), page_size=5, spoil=repeating, turns=rng)
     archive.fetch(history, TWO, pages_in_flight=3)

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +81,13 @@ def test_archived_lines_that_do_not_ascend_are_refused() -> None:
     lines = [b'{"id":2,"from_id":null,"deleted":true}', b'{"id":1,"from_id":null,"deleted":true}']
     with pytest.raises(ValueError, match="message 1 stands after 2"):
         list(Merge(None).lines(lines, []))
+
+
+def test_what_was_sent_after_the_read_was_begun_is_not_taken_for_deleted() -> None:
+    before, after = (record(n).body | {"date": utc_text(NOW + n)} for n in (-1, 1))
+    lines = [orjson.dumps(before | {"id": 1}), orjson.dumps(after | {"id": 2})]
+    kept = [orjson.loads(line)["deleted"] for line in Merge(utc_text(NOW)).lines(lines, [])]
+    assert kept == [True, False]
 
 
 def test_an_id_need_not_stand_first() -> None:

@@ -66,6 +66,15 @@ def test_a_day_whose_file_is_gone_is_read_from_its_beginning(tmp_path: Path) -> 
         assert (request.committed, request.covered, request.last_ids()) == (set(), set(), {})
 
 
+def test_when_a_day_was_last_spooled_is_known(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+        request.mark_committing(RANGE.first)
+    worked_on(tmp_path, at=NOW - 5)
+    with open_request(tmp_path) as request:
+        assert (request.spooled_at, request.committing) == ({DAY: NOW - 5}, {RANGE.first})
+
+
 def test_a_finished_request_leaves_nothing(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
