@@ -27,7 +27,7 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
     Reads files only. Exits 0 when everything holds, 1 with a table of what does not.
     """
     from tg_pipeline.bootstrap.archive import day_store, progress, spool_root
-    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.chats import find_chat, registered
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.contracts.errors import InputError
     from tg_pipeline.storage.verify import verify as verify_chat
@@ -36,9 +36,7 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
     settings = load_settings()
     store, pointers = day_store(settings), progress(settings)
     present = {slug: list(store.days(slug)) for slug in ([find_chat(settings, chat).slug] if chat else store.slugs())}
-    if not any(present.values()):
-        raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.root}.")
-
+    chat_ids = {entry.slug: entry.id for entry in registered(settings)}
     findings = [] if chat else list(verify_root(store, pointers))
     files = 0
     with _progress_bar() as bar:
@@ -53,9 +51,12 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
                 slug,
                 today=today_utc(),
                 days=asked,
+                chat_id=chat_ids.get(slug),
                 spool_root=spool_root(settings),
                 on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
+    if not any(present.values()) and all(finding.is_warning for finding in findings):
+        raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.root}.")
     _report(findings, files=files, chats=len(present))
 
 

@@ -5,18 +5,29 @@ checks and the exported JSON Schema hold them to.
 """
 
 from datetime import date as Date  # noqa: N812 - the field is named `date`, which would hide the type
-from typing import Any, Final, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tg_pipeline.contracts.chat import Slug
 
 SCHEMA_VERSION = "1.0.0"
 SOURCE: Final = "telegram"
-UtcText = str
-"""`YYYY-MM-DDTHH:MM:SSZ`"""
 
-_UTC_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+
+def _on_the_clock(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text} is no time: {error}") from None
+    return text
+
+
+UtcText = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"), AfterValidator(_on_the_clock)
+]
+"""`YYYY-MM-DDTHH:MM:SSZ`, a time that calendar and clock have."""
 
 
 class _Record(BaseModel):
@@ -40,7 +51,7 @@ class ForwardOrigin(_Record):
 
     from_id: int | None = None
     from_name: str | None = None
-    date: UtcText | None = Field(default=None, pattern=_UTC_PATTERN)
+    date: UtcText | None = None
     channel_post: int | None = None
     post_author: str | None = None
 
@@ -53,10 +64,14 @@ class Reaction(_Record):
 
 
 class Message(_Record):
-    """One message. Ids of people and chats are marked ids. Fields without a value on the wire are null."""
+    """One message. Ids of people and chats are marked ids. Fields without a value on the wire are null.
+
+    `deleted_at` is set where, and only where, `deleted` is true. That entities lie within `text` is Telegram's to
+    keep: a reader must not fail where it does not, so that `tg-pipeline verify` says it and not this model.
+    """
 
     id: int = Field(gt=0)
-    date: UtcText = Field(pattern=_UTC_PATTERN)
+    date: UtcText
     from_id: int | None
     chat: Slug
     text: str
@@ -66,9 +81,9 @@ class Message(_Record):
     replies_count: int | None
     entities: list[Entity]
     edited: bool
-    edit_date: UtcText | None = Field(pattern=_UTC_PATTERN)
+    edit_date: UtcText | None
     deleted: bool
-    deleted_at: UtcText | None = Field(pattern=_UTC_PATTERN)
+    deleted_at: UtcText | None
     type: str = "message"
     """`message`, `service`, or the wire's own name of a kind this version does not know."""
     action: dict[str, Any] | None = None
@@ -83,6 +98,12 @@ class Message(_Record):
     via_bot_id: int | None = None
     post_author: str | None = None
     pinned: bool | None = None
+
+    @model_validator(mode="after")
+    def _deleted_at_some_time(self) -> Self:
+        if self.deleted is (self.deleted_at is None):
+            raise ValueError(f"deleted is {str(self.deleted).lower()} and deleted_at is {self.deleted_at or 'null'}")
+        return self
 
 
 class Thread(_Record):

@@ -129,9 +129,7 @@ class DayReader:
 
     def damaged(self, what: str) -> DayFileError:
         """The error that says so of this file."""
-        return DayFileError(
-            f"{self._name} is not a day file this program can go on from: {what}. It was left as it is."
-        )
+        return DayFileError(f"{self._name} is no sound day file: {what}.")
 
     def section(self, name: str) -> Iterator[bytes]:
         """The section's lines, without commas and newlines."""
@@ -212,7 +210,8 @@ class DayReader:
 def first_problem(error: ValidationError) -> str:
     """Where the first thing is that breaks the schema, and what is wrong with it."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}".removeprefix(": ").replace("Value error, ", "", 1)
 
 
 @contextmanager

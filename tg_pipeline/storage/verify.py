@@ -1,5 +1,6 @@
 """The proof of an archive: every file is read again and held to everything that the contract promises."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import orjson
 from pydantic import ValidationError
 from upath import UPath
 
-from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.chat import Slug, is_slug
 from tg_pipeline.contracts.day_file import DayHeader, Message, Participant
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
@@ -30,6 +31,7 @@ class FindingKind(StrEnum):
     ORDER = "order"
     REPEATED = "repeated"
     DATE = "date"
+    ENTITIES = "entities"
     HEADER = "header"
     THREADS = "threads"
     PARTICIPANTS = "participants"
@@ -60,30 +62,40 @@ class Finding:
 
 
 def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
-    """What lies in the archive beside the chats' directories."""
+    """What lies in the archive beside the chats' directories, and what progress says of chats that have none.
+
+    Hidden names are passed over: an archive may be kept in git, and file systems have hidden names of their own.
+    """
     if problem := progress.problem():
         yield Finding(None, None, FindingKind.PROGRESS, f"{store.root / FILE_NAME} cannot be understood: {problem}")
     for path in _entries(store.root):
         if path.name.startswith(f"{FILE_NAME}.corrupt-"):
             yield Finding(None, None, FindingKind.LEFTOVER, f"{path} was set aside")
-        elif path.name != FILE_NAME and path.is_file():
+        elif is_temporary(path.name) or not (
+            path.name == FILE_NAME or path.name.startswith(".") or (is_slug(path.name) and path.is_dir())
+        ):
             yield _stray(None, path)
+    chats = progress.read().chats
+    for slug in sorted(chats.keys() - set(store.slugs())):
+        yield from _progress(slug, chats[slug], {}, whole=True, running=True)
 
 
-def verify(
+def verify(  # noqa: PLR0913 - what is verified, and what it is held to
     store: DayStore,
     progress: Progress,
     slug: Slug,
     *,
     today: date,
     days: DayRange | None = None,
+    chat_id: int | None = None,
     spool_root: Path | None = None,
     on_day: Callable[[date], None] | None = None,
 ) -> Iterator[Finding]:
     """Everything that is wrong with one chat: all its days, or those of `days`, which must then all be there.
 
-    `today` is the current UTC day, the only one that may be unsealed. `spool_root` lets an interrupted fetch be told
-    from progress that points past the data. Reads line by line; calls `on_day` after each day file.
+    `today` is the current UTC day: those before it must be sealed, and it must not be. `chat_id` is the chat's marked
+    id where it is known; else that of most of the files must be that of all. `spool_root` lets an interrupted fetch be
+    told from progress that points past the data. Reads line by line; calls `on_day` after each day file.
     """
     yield from _strays(store, slug)
     present = [day for day in store.days(slug) if days is None or day in days]
@@ -95,10 +107,10 @@ def verify(
         if header is not None:
             yield from _shared_ids(store, slug, header, headers)
             headers[day] = header
-            if not header.sealed and day < today:
-                yield Finding(slug, day, FindingKind.UNSEALED, "the day was not over when it was read: fetch it again")
+            yield from _seal(slug, day, today, sealed=header.sealed)
         if on_day is not None:
             on_day(day)
+    yield from _chat_ids(slug, headers, chat_id)
     interrupted = set(_interrupted(spool_root / slug)) if spool_root else set()
     for request in sorted(interrupted):
         yield Finding(
@@ -161,12 +173,14 @@ class _DayCheck:
             try:
                 message = Message.model_validate_json(line)
             except ValidationError as error:
-                self._note(FindingKind.SCHEMA, f"{line[:60]!r}: {first_problem(error)}")
+                self._note(FindingKind.SCHEMA, f"{_shown(line, 60)}: {first_problem(error)}")
                 continue
             if not message.date.startswith(day):
                 self._note(FindingKind.DATE, f"message {message.id} is dated {message.date}")
             if message.chat != self._slug:
                 self._note(FindingKind.HEADER, f"message {message.id} belongs to {message.chat}")
+            if message.entities:
+                self._entities(message)
             if last is not None and message.id <= last:
                 kind = FindingKind.REPEATED if message.id == last else FindingKind.ORDER
                 self._note(kind, f"message {message.id} stands after {last}")
@@ -174,6 +188,13 @@ class _DayCheck:
             last = message.id
             self._index.add(message.id, message.__dict__)
         return first, last
+
+    def _entities(self, message: Message) -> None:
+        end = max(entity.offset + entity.length for entity in message.entities)
+        # Most texts settle it by their characters, which are never more than their UTF-16 units.
+        if end > len(message.text) and end > (units := len(message.text.encode("utf-16-le")) // 2):
+            detail = f"an entity of message {message.id} ends at {end}, and its text has {units} UTF-16 units"
+            self._note(FindingKind.ENTITIES, detail)
 
     def _threads(self) -> None:
         for line, expected in zip_longest(self._reader.section("threads"), self._index.thread_lines()):
@@ -186,7 +207,7 @@ class _DayCheck:
             try:
                 someone = Participant.model_validate_json(line)
             except ValidationError as error:
-                self._note(FindingKind.SCHEMA, f"{line[:60]!r}: {first_problem(error)}")
+                self._note(FindingKind.SCHEMA, f"{_shown(line, 60)}: {first_problem(error)}")
                 continue
             if someone.id not in self._index.authors:
                 self._note(FindingKind.PARTICIPANTS, f"{someone.id} wrote nothing on this day")
@@ -202,8 +223,11 @@ def _json(line: bytes) -> object:
         return None
 
 
-def _shown(line: bytes | None) -> str:
-    return line.decode(errors="replace")[:120] if line else "nothing"
+def _shown(line: bytes | None, width: int = 120) -> str:
+    if not line:
+        return "nothing"
+    text = line.decode(errors="replace")
+    return text if len(text) <= width else f"{text[:width]}…"
 
 
 def _header(store: DayStore, slug: Slug, day: date) -> DayHeader | None:
@@ -211,6 +235,29 @@ def _header(store: DayStore, slug: Slug, day: date) -> DayHeader | None:
         return store.header(slug, day)
     except StorageError:
         return None
+
+
+def _seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Finding]:
+    """A day is sealed where, and only where, it is over; one that has not begun has no file."""
+    if day > today:
+        yield Finding(slug, day, FindingKind.HEADER, f"the day has not begun: today is {today} UTC")
+    elif day == today and sealed:
+        yield Finding(slug, day, FindingKind.HEADER, "it says that it is sealed, and the day is not over")
+    elif day < today and not sealed:
+        yield Finding(slug, day, FindingKind.UNSEALED, "the day was not over when it was read: fetch it again")
+
+
+def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], expected: int | None) -> Iterator[Finding]:
+    """One finding for each wrong `chat_id`, on the first day that has it."""
+    days = Counter(header.chat_id for header in headers.values())
+    right = expected if expected is not None else next((chat_id for chat_id, _ in days.most_common(1)), None)
+    owner = "the chat's" if expected is not None else "that of the other files"
+    for chat_id, number in days.items():
+        if chat_id != right:
+            first = min(day for day, header in headers.items() if header.chat_id == chat_id)
+            more = f" (and {number - 1} more)" if number > 1 else ""
+            detail = f"it says that its chat_id is {chat_id}; {owner} is {right}{more}"
+            yield Finding(slug, first, FindingKind.HEADER, detail)
 
 
 def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
@@ -280,7 +327,8 @@ def _progress(
         return
     highest = max((header.last_message_id or 0 for header in headers.values()), default=0)
     if whole and (chat.high_water_mark or 0) > highest:
-        detail = f"the high-water mark is {chat.high_water_mark}; the archive ends with {highest}"
+        end = f"the archive ends with {highest}" if highest else "no day file holds a message"
+        detail = f"the high-water mark is {chat.high_water_mark}; {end}"
         yield Finding(slug, None, FindingKind.PROGRESS, detail)
     for day, pointer in () if running else chat.days.items():
         header = headers.get(day)

@@ -1,3 +1,6 @@
+import re
+import shutil
+
 import pytest
 
 from tg_pipeline_tests.cli.conftest import Terminal
@@ -19,6 +22,24 @@ def test_a_whole_archive_exits_with_0(archive: Terminal) -> None:
 def test_nothing_to_verify_is_refused(tg: Terminal) -> None:
     assert "There is nothing to verify" in tg.refused("verify")
     assert "no day files of busy" in tg.refused("verify", "busy")
+
+
+@pytest.mark.parametrize("chat", [(), ("busy",)])
+def test_a_chat_whose_directory_is_gone_is_missed(archive: Terminal, chat: tuple[str, ...]) -> None:
+    shutil.rmtree(archive.data / "busy")
+    done = archive.run("verify", *chat)
+    assert done.code == 1
+    assert re.search(r"the high-water mark is \d+; no day file holds a message", done.out)
+
+
+def test_files_of_another_chat_than_the_registered_one_are_found(archive: Terminal) -> None:
+    archive.ok("chats", "add", "@busy")
+    assert archive.ok("verify").startswith("Whole: ")
+    registry = archive.chats_file.read_text()
+    archive.chats_file.write_text(re.sub(r"id: -\d+", "id: -1007", registry))
+    done = archive.run("verify")
+    assert done.code == 1
+    assert "the chat's is -1007 (and 2 more)" in done.out
 
 
 @pytest.mark.parametrize(

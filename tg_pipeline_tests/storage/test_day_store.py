@@ -231,7 +231,7 @@ def test_a_file_that_is_none_is_named_and_left_alone(store: DayStore, scratch: P
     path = store.path(SLUG, DAY)
     damaged = broken(path.read_bytes())[kind]
     path.write_bytes(damaged)
-    with pytest.raises(DayFileError, match=f"^{path} is not a day file this program can go on from: .*left as it is"):
+    with pytest.raises(DayFileError, match=f"^{path} is no sound day file: .*left as it was"):
         commit(store, scratch, history)
     with pytest.raises(DayFileError, match=str(path)):
         store.amend(SLUG, CHAT_ID, DAY, history, PEOPLE)
@@ -284,8 +284,9 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(
 
 def test_a_message_that_breaks_the_schema_is_named(store: DayStore, scratch: Path) -> None:
     commit(store, scratch, [record(1, views="many")])
-    with pytest.raises(DayFileError, match=r"messages\.0\.views"):
+    with pytest.raises(DayFileError, match=r"messages\.0\.views") as caught:
         store.load(SLUG, DAY)
+    assert "left as it was" not in str(caught.value), "nothing was to be written"
 
 
 def test_a_day_that_is_not_there(store: DayStore) -> None:

@@ -14,7 +14,7 @@ from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.storage.verify import Finding, FindingKind, verify, verify_day, verify_root
-from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, commit, person, record
+from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, PEOPLE, SLUG, commit, person, record
 
 TODAY = DAY + timedelta(days=30)
 NEXT = DAY + timedelta(days=1)
@@ -71,6 +71,10 @@ def test_the_rewriting_of_these_tests_changes_nothing(archive: DayStore) -> None
     assert archive.path(SLUG, DAY).read_bytes() == before
 
 
+def bold(offset: int, length: int) -> Document:
+    return {"type": "bold", "offset": offset, "length": length}
+
+
 def put(document: Document, section: str, place: int, **fields: object) -> None:
     document[section][place].update(fields)
 
@@ -81,6 +85,20 @@ def put(document: Document, section: str, place: int, **fields: object) -> None:
         ("schema", "views", lambda d: put(d, "messages", 3, views="many")),
         ("schema", "extra", lambda d: put(d, "messages", 3, extra=1)),
         ("schema", "kind", lambda d: put(d, "participants", 0, kind="robot")),
+        ("schema", "99:99:99Z is no time", lambda d: put(d, "messages", 3, date="2025-03-14T99:99:99Z")),
+        ("schema", "02-30T00:00:00Z is no time", lambda d: put(d, "messages", 3, edit_date="2025-02-30T00:00:00Z")),
+        ("schema", "deleted is true and deleted_at is null", lambda d: put(d, "messages", 3, deleted=True)),
+        ("schema", "deleted is false", lambda d: put(d, "messages", 3, deleted_at="2025-03-15T00:00:00Z")),
+        (
+            "entities",
+            "message 4 ends at 6, and its text has 5 UTF-16 units",
+            lambda d: put(d, "messages", 3, entities=[bold(2, 4)]),
+        ),
+        (
+            "entities",
+            "ends at 4, and its text has 3",
+            lambda d: put(d, "messages", 3, text="😀!", entities=[bold(0, 4)]),
+        ),
         ("order", "message 1 stands after 2", lambda d: d["messages"].insert(1, d["messages"].pop(0))),
         ("repeated", "message 5 stands after 5", lambda d: put(d, "messages", 5, id=5)),
         (
@@ -93,7 +111,7 @@ def put(document: Document, section: str, place: int, **fields: object) -> None:
         ("header", "it holds other", lambda d: d.update(chat="other")),
         ("header", "on 2025-03-15", lambda d: d.update(date="2025-03-15")),
         ("damaged", "holds 20 messages and says 21", lambda d: d.update(message_count=21)),
-        ("damaged", "cannot|not a day file", lambda d: d.update(timezone="CET")),
+        ("damaged", "no sound day file: timezone", lambda d: d.update(timezone="CET")),
         ("threads", "where the messages make it nothing", lambda d: d["threads"].append(d["threads"][0] | {"id": 9})),
         ("threads", "nothing where the messages make it", lambda d: d["threads"].clear()),
         ("threads", '"message_count":4', lambda d: put(d, "threads", 0, message_count=4)),
@@ -110,6 +128,20 @@ def test_one_thing_wrong_is_one_finding(
     assert re.search(detail, first.detail)
     assert (first.slug, first.day, first.is_warning) == (SLUG, DAY, False)
     assert list(verify_day(archive, SLUG, NEXT)) == []
+
+
+def test_entities_count_utf_16_units(archive: DayStore) -> None:
+    rewrite(archive, lambda d: put(d, "messages", 3, text="😀!", entities=[bold(0, 3), bold(2, 1)]))
+    assert list(verify_day(archive, SLUG, DAY)) == []
+
+
+def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: DayStore) -> None:
+    rewrite(archive, lambda d: put(d, "messages", 3, text="привет", views="x"))
+    finding = next(verify_day(archive, SLUG, DAY))
+    assert finding.detail.startswith('{"id":4,"date":"2025-03-14T00:00:04Z",')
+    archive.path(SLUG, DAY).write_bytes(b"{}")
+    (finding,) = verify_day(archive, SLUG, DAY)
+    assert finding.detail == f"{archive.path(SLUG, DAY)} is no sound day file: messages is not a list of objects."
 
 
 def test_many_of_a_kind_are_one_finding_with_their_number(archive: DayStore) -> None:
@@ -136,13 +168,14 @@ def test_a_damaged_file_is_found_and_the_others_are_read_on(
 def test_a_missing_day_is_found_between_files_and_in_the_asked_range(
     archive: DayStore, progress: Progress, scratch: Path
 ) -> None:
-    commit(archive, scratch, [record(500, day=NEXT + timedelta(days=5))], day=NEXT + timedelta(days=5))
     gap = NEXT + timedelta(days=1)
+    asked = DayRange(DAY, NEXT + timedelta(days=9))
+    assert kinds(list(verify(archive, progress, SLUG, today=gap, days=asked))) == [(gap, "missing")]
+    commit(archive, scratch, [record(500, day=NEXT + timedelta(days=5))], day=NEXT + timedelta(days=5))
     assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(gap, "missing")]
     asked = DayRange(DAY - timedelta(days=1), NEXT + timedelta(days=1))
     found = list(verify(archive, progress, SLUG, today=TODAY, days=asked))
     assert kinds(found) == [(asked.first, "missing"), (gap, "missing")]
-    assert not list(verify(archive, progress, SLUG, today=NEXT, days=DayRange(DAY, NEXT + timedelta(days=9))))
     assert kinds(list(verify_day(archive, SLUG, gap))) == [(gap, "missing")]
 
 
@@ -161,6 +194,29 @@ def test_an_unsealed_day_that_is_over_is_found(store: DayStore, progress: Progre
     commit(store, scratch, [record(1)], sealed=False)
     assert kinds(list(verify(store, progress, SLUG, today=NEXT))) == [(DAY, "unsealed")]
     assert list(verify(store, progress, SLUG, today=DAY)) == []
+
+
+def test_a_day_that_is_not_over_must_not_be_sealed(archive: DayStore, progress: Progress) -> None:
+    assert kinds(list(verify(archive, progress, SLUG, today=NEXT))) == [(NEXT, "header")]
+    found = list(verify(archive, progress, SLUG, today=DAY - timedelta(days=1)))
+    assert kinds(found) == [(DAY, "header"), (NEXT, "header")]
+    rewrite(archive, lambda d: d.update(sealed=False), NEXT)
+    assert list(verify(archive, progress, SLUG, today=NEXT)) == []
+    assert kinds(list(verify(archive, progress, SLUG, today=DAY))) == [(DAY, "header"), (NEXT, "header")]
+
+
+def test_files_of_one_chat_carry_one_chat_id(archive: DayStore, progress: Progress, scratch: Path) -> None:
+    third = NEXT + timedelta(days=1)
+    commit(archive, scratch, [record(300, day=third)], day=third)
+    rewrite(archive, lambda d: d.update(chat_id=-5), DAY)
+    found = list(verify(archive, progress, SLUG, today=TODAY))
+    assert [(f.day, f.kind, f.detail) for f in found] == [
+        (DAY, "header", f"it says that its chat_id is -5; that of the other files is {CHAT_ID}")
+    ]
+    found = list(verify(archive, progress, SLUG, today=TODAY, chat_id=-5))
+    assert [(f.day, f.kind, f.detail) for f in found] == [
+        (NEXT, "header", f"it says that its chat_id is {CHAT_ID}; the chat's is -5 (and 1 more)")
+    ]
 
 
 def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
@@ -197,6 +253,31 @@ def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progres
     assert sorted(f.kind for f in verify_root(archive, progress)) == ["foreign", "leftover", "leftover"]
     (archive.root / "progress.json").write_text("{")
     assert next(verify_root(archive, progress)).kind == "progress"
+
+
+def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayStore, progress: Progress) -> None:
+    for name in ("UPPER case", "Bad Slug", ".git"):
+        (archive.root / name).mkdir()
+        (archive.root / name / "discussions_2025-03-14.json").touch()
+    (archive.root / ".gitignore").touch()
+    (archive.root / "slug").touch()
+    (archive.root / "gone").symlink_to(archive.root / "nowhere")
+    found = list(verify_root(archive, progress))
+    assert {finding.kind for finding in found} == {FindingKind.FOREIGN}
+    assert [finding.detail for finding in found] == [
+        f"{archive.root / name} is no file of this archive" for name in ("Bad Slug", "UPPER case", "gone", "slug")
+    ]
+
+
+def test_a_chat_that_progress_knows_must_have_its_directory(archive: DayStore, progress: Progress) -> None:
+    progress.advance("begun", DAY, 7)
+    assert list(verify_root(archive, progress)) == [], "no day of it was committed"
+    progress.commit("lost", DAY, 7, sealed=True)
+    (finding,) = verify_root(archive, progress)
+    assert (finding.slug, finding.kind, finding.detail) == (
+        "lost", "progress", "the high-water mark is 7; no day file holds a message",
+    )  # fmt: skip
+    assert list(verify(archive, progress, "lost", today=TODAY)) == [finding]
 
 
 def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress: Progress, tmp_path: Path) -> None:
