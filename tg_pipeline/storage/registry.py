@@ -60,8 +60,18 @@ def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.Map
         raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from None
     finally:
         loader.dispose()
-    refuse_repeated(path, chats)
+    _refuse_repeated(path, chats)
     return chats
+
+
+def refuse_registered(chats: Iterable[RegisteredChat], new: RegisteredChat) -> None:
+    """A SettingsError where one of `chats` is `new`, under whatever name, or has its slug."""
+    for known in chats:
+        shared = {kind for kind, _ in _identities(known) & _identities(new)}
+        if shared - {"slug"}:
+            raise SettingsError(f"{new.chat} is registered already, as {known.slug}.")
+        if shared:
+            raise SettingsError(f"The slug {known.slug} is that of {known.chat} already; {new.chat} needs another one.")
 
 
 def chats_node(root: yaml.Node | None) -> yaml.Node | None:
@@ -134,13 +144,13 @@ def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple
                 raise SettingsError(f"{where}: {field} is {fields[field]!r}: {message}.") from None
 
 
-def refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node | None]]) -> None:
+def _refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node]]) -> None:
     """A SettingsError where two entries share a slug, or are the same chat under whatever names."""
     seen: dict[tuple[str, str], RegisteredChat] = {}
     for chat, node in chats:
         for kind, name in _identities(chat):
             if first := seen.get((kind, name)):
-                where = f"{path}{_line(node) if node else ''}"
+                where = f"{path}{_line(node)}"
                 raise SettingsError(f"{where}: {chat.slug} and {first.slug} have the same {kind}, {name}.")
         seen.update(dict.fromkeys(_identities(chat), chat))
 

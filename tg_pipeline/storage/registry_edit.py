@@ -12,7 +12,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.storage.atomic import make_directory, replace, sweep, writing
 from tg_pipeline.storage.locks import locked_directory
-from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_repeated
+from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_registered
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _INDENT = 2
@@ -23,8 +23,9 @@ _JOINERS = {"\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
 def add_chat(path: Path, chat: RegisteredChat) -> None:
     """Add the chat at the end; the file is made where there is none. A SettingsError where it is registered already."""
     with _editing(path) as edit:
-        refuse_repeated(path, [*edit.chats, (chat, None)])
-        edit.save([*(known for known, _ in edit.chats), chat], _with(edit.text, chat))
+        known = [entry for entry, _ in edit.chats]
+        refuse_registered(known, chat)
+        edit.save([*known, chat], _with(edit.text, chat))
 
 
 def remove_chat(path: Path, slug: str) -> RegisteredChat:

@@ -43,7 +43,7 @@ def test_the_same_chat_twice_is_refused_under_any_name(tg: Terminal, again: str)
     tg.ok("chats", "add", "@busy")
     before = tg.chats_file.read_text()
     sentence = tg.refused("chats", "add", again, "--slug", "other")
-    assert "other and busy have the same" in sentence
+    assert "@busy is registered already, as busy." in sentence
     assert tg.chats_file.read_text() == before
 
 

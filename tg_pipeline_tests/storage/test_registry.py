@@ -175,12 +175,19 @@ def test_any_title_is_read_back(path: Path, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "chat", [{"slug": "durov", "chat": "x"}, {"slug": "x", "chat": "t.me/DUROV"}, {"slug": "x", "chat": "-1001"}]
+    ("chat", "sentence"),
+    [
+        ({"slug": "durov", "chat": "@durov"}, "@durov is registered already, as durov."),
+        ({"slug": "x", "chat": "t.me/DUROV"}, "t.me/DUROV is registered already, as durov."),
+        ({"slug": "x", "chat": "-1001"}, "-1001 is registered already, as group."),
+        ({"slug": "durov", "chat": "@other"}, "The slug durov is that of @durov already; @other needs another one."),
+    ],
 )
-def test_a_chat_is_not_added_twice(path: Path, chat: dict[str, str]) -> None:
+def test_a_chat_is_not_added_twice(path: Path, chat: dict[str, str], sentence: str) -> None:
     path.write_text(COMMENTED)
-    with pytest.raises(SettingsError, match="have the same"):
+    with pytest.raises(SettingsError) as caught:
         add_chat(path, RegisteredChat.model_validate(chat))
+    assert str(caught.value) == sentence
     assert path.read_text() == COMMENTED
 
 
