@@ -63,7 +63,9 @@ def test_another_is_archived_under_its_username_or_id(settings: Settings, name: 
 
 
 def test_a_title_must_be_registered_first(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"'Another title' is not registered\. Register it first: tg-pipeline chats add"):
+    with pytest.raises(
+        InputError, match=r"'Another title' is not registered\. Register it first: tg-pipeline chats add"
+    ):
         find_chat(settings, "Another title")
 
 

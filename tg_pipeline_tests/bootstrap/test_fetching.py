@@ -1,0 +1,211 @@
+"""The one fetch: leases, archives that know their chat, and what goes wrong half way."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
+from tg_pipeline.bootstrap.fetching import fetch
+from tg_pipeline.bootstrap.telegram import logged_in
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import ChatMoved, ChatPrivate, InputError, LeaseUnavailable, SessionRevoked
+from tg_pipeline.simulator import Error, PageFault, Simulator
+from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
+from tg_pipeline.storage.verify import verify
+from tg_pipeline_tests.live_simulator import live_simulator, program
+from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Iterator[Account]:
+    """A chat of 30 messages a day for ten days."""
+    with account(plain_world(per_day=30, days=10), tmp_path) as made:
+        yield made
+
+
+def is_whole(account: Account) -> bool:
+    settings = account.settings
+    return not list(verify(day_store(settings), progress(settings), "busy", today=datetime.now(UTC).date()))
+
+
+def test_what_is_fetched_verifies(login: Account) -> None:
+    login.fetch("busy", first_days(10))
+    assert is_whole(login)
+
+
+def test_a_day_in_the_future_is_refused_before_anything_is_asked(login: Account) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    with pytest.raises(InputError, match="is in the future"):
+        login.fetch("busy", DayRange(tomorrow, tomorrow))
+    assert not login.simulator.journal
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [("SESSION_REVOKED", SessionRevoked), ("AUTH_KEY_UNREGISTERED", SessionRevoked), ("CHANNEL_PRIVATE", ChatPrivate)],
+)
+def test_what_ends_a_run_half_way_keeps_its_days_and_the_next_run_goes_on(
+    login: Account, error: str, expected: type[Exception]
+) -> None:
+    login.simulator.faults.add(Error(method="messages.getHistory", error=error, skip=2))
+    with pytest.raises(expected, match=error):
+        login.fetch("busy", first_days(10))
+    kept = login.files()
+    assert len([name for name in kept if "discussions" in name]) >= 4
+    login.simulator.faults.clear()
+    before = login.calls()["messages.getHistory"]
+    report = login.fetch("busy", first_days(10))
+    assert report.resumed_days
+    assert login.calls()["messages.getHistory"] - before <= 4
+    assert {name: login.files()[name] for name in kept if "discussions" in name}.items() <= login.files().items()
+    assert is_whole(login)
+
+
+def test_an_archive_refuses_another_chat_under_its_name(tmp_path: Path) -> None:
+    first = synthetic_chat("first", per_day=3, first_day=FIRST_DAY)
+    second = synthetic_chat("second", per_day=3, first_day=FIRST_DAY)
+    with account(world_of(first, second), tmp_path) as login:
+        login.fetch("first", first_days(3))
+        known = archived_chat_id(day_store(login.settings), "first")
+        before = login.files()
+        first.rename(None)
+        second.rename("first")
+        assert login.fetch("first", first_days(4)).chat_id == known
+        shutil.rmtree(login.settings.home / "state")
+        with pytest.raises(ChatMoved, match="@first now belongs to another chat"):
+            login.fetch("first", first_days(5))
+        assert before.items() <= (login.files() | {"progress.json": before["progress.json"]}).items()
+
+
+def test_an_archive_knows_its_chat_from_its_newest_file_that_can_be_read(login: Account) -> None:
+    store = day_store(login.settings)
+    assert archived_chat_id(store, "busy") is None
+    report = login.fetch("busy", first_days(3))
+    store.path("busy", first_days(3).last).write_bytes(b"{")
+    assert archived_chat_id(store, "busy") == report.chat_id
+
+
+def test_wrong_pages_change_nothing_but_the_number_of_calls(tmp_path: Path) -> None:
+    world = plain_world(per_day=600, days=12)
+    with account(world, tmp_path / "calm") as calm:
+        calm.fetch("busy", first_days(12))
+        files = calm.files()
+    with account(world, tmp_path / "wild", parallelism_max=3) as wild:
+        for how in ("repeated", "reordered", "short"):
+            wild.simulator.faults.add(PageFault(how=how, probability=0.05))
+        report = wild.fetch("busy", first_days(12))
+        assert report.rereads
+        assert wild.files() == files
+
+
+async def test_a_session_is_leased_for_as_long_as_it_is_connected(login: Account) -> None:
+    settings = login.settings.model_copy(update={"lease_wait_seconds": 0})
+    async with logged_in(settings):
+        with pytest.raises(LeaseUnavailable, match="The Telegram session is in use by process"):
+            async with logged_in(settings):
+                pass
+    async with logged_in(settings) as again:
+        assert await again.connection.own_id()
+
+
+async def test_of_several_sessions_each_serves_one_and_they_share_what_they_know(
+    login: Account, tmp_path: Path
+) -> None:
+    sessions = [login.simulator.new_session() for _ in range(2)]
+    two = Account(login.simulator, tmp_path / "two", sessions=sessions, lease_wait_seconds=0)
+    async with logged_in(two.settings) as first, logged_in(two.settings) as second:
+        await first.resolver.resolve("@busy")
+        await second.resolver.resolve("@busy")
+        with pytest.raises(LeaseUnavailable, match="Each of the 2 Telegram sessions is in use by process"):
+            async with logged_in(two.settings):
+                pass
+    assert login.calls()["contacts.resolveUsername"] == 1
+
+
+@pytest.mark.parametrize("days", [first_days(5), first_days(8)])
+def test_two_fetches_of_one_chat_at_once_take_turns_or_are_refused(
+    login: Account, tmp_path: Path, days: DayRange
+) -> None:
+    chat = RegisteredChat(slug="busy", chat="@busy")
+    sessions = [login.simulator.new_session() for _ in range(2)]
+
+    async def both(wait: float) -> list[object]:
+        account = Account(login.simulator, tmp_path, sessions=sessions, lease_wait_seconds=wait)
+        runs = [fetch(account.settings, chat, range_) for range_ in (first_days(5), days)]
+        return list(await asyncio.gather(*runs, return_exceptions=True))
+
+    assert sorted(type(result).__name__ for result in asyncio.run(both(0))) == ["FetchReport", "LeaseUnavailable"]
+    assert [type(result).__name__ for result in asyncio.run(both(20))] == ["FetchReport"] * 2
+
+
+def test_processes_on_one_session_take_turns(tmp_path: Path) -> None:
+    with live_simulator(tmp_path, "--latency-ms", "30") as simulator:
+        environment = simulator.environment(tmp_path)
+        ranges = [("2024-03-01", "2024-03-02"), ("2024-03-03", "2024-03-04"), ("2024-03-05", "2024-03-05")]
+        processes = [
+            program("fetch", "@demo_busy", "--from", first, "--to", last, environment=environment)
+            for first, last in ranges
+        ]
+        for process in processes:
+            process.communicate()
+        assert [process.returncode for process in processes] == [0, 0, 0]
+        assert "!auth_key_duplicated" not in simulator.calls()
+        connections = [entry["connection"] for entry in simulator.entries()]
+        assert connections == sorted(connections)
+        assert len(set(connections)) == 3
+    assert len(list((tmp_path / "data" / "demo_busy" / "2024").iterdir())) == 5
+
+
+def test_nothing_secret_is_logged_or_written_in_the_open(
+    login: Account, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", count=1))
+    report = login.fetch("busy", first_days(4))
+    secrets = [login.simulator.session, login.simulator.api_hash, "9996621234"]
+    said = caplog.text + repr(report) + repr(login.settings)
+    assert "RPC_CALL_FAIL" in said
+    assert not [secret for secret in secrets if secret in said]
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def test_a_world_that_changes_is_followed_by_the_next_fetch(tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    chat = Overlay(synthetic_chat("busy", per_day=20, first_day=FIRST_DAY), clock)
+    with Simulator(world_of(chat), clock=clock) as simulator:
+        login = Account(simulator, tmp_path)
+        today = datetime.fromtimestamp(NOW, UTC).date()
+        days = DayRange(today - timedelta(days=2), today)
+        login.fetch("busy", days)
+        first = day_store(login.settings).load("busy", days.first)
+        chat.edit(first.messages[3].id, "changed my mind")
+        chat.delete([first.messages[5].id])
+        clock.now += 3 * 86_400
+        new = chat.add("said later")
+        clock.now += 1
+        report = login.fetch("busy", DayRange(days.first, today + timedelta(days=3)))
+        by_day = {day.day: day for day in report.days}
+        assert (by_day[days.first].edited, by_day[days.first].deleted) == (1, 1)
+        assert by_day[today].sealed
+        assert by_day[today + timedelta(days=3)].last_message_id == new
+
+
+class Clock:
+    """The world's clock."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
