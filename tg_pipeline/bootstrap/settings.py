@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=(PROJECT_DIRECTORY / ".env", ".env"), extra="ignore", frozen=True)
 
-    telegram_api_id: int | None = Field(default=None, gt=0)
+    telegram_api_id: int | None = Field(default=None, gt=0, lt=2**31)
     telegram_api_hash: SecretStr | None = None
     telegram_phone: SecretStr | None = None
     telegram_session: SecretStr | None = None
