@@ -306,7 +306,7 @@ def _strays(store: DayStore, slug: Slug) -> Iterator[Finding]:
 def _stray(slug: Slug | None, path: UPath) -> Finding:
     if is_temporary(path.name):
         return Finding(slug, None, FindingKind.LEFTOVER, f"{path} was left by a run that was killed")
-    return Finding(slug, None, FindingKind.FOREIGN, f"{path} is no file of this archive")
+    return Finding(slug, None, FindingKind.FOREIGN, f"{path} is no part of this archive")
 
 
 def _entries(directory: UPath) -> list[UPath]:

@@ -265,7 +265,7 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
     found = list(verify_root(archive, progress))
     assert {finding.kind for finding in found} == {FindingKind.FOREIGN}
     assert [finding.detail for finding in found] == [
-        f"{archive.root / name} is no file of this archive" for name in ("Bad Slug", "UPPER case", "gone", "slug")
+        f"{archive.root / name} is no part of this archive" for name in ("Bad Slug", "UPPER case", "gone", "slug")
     ]
 
 
