@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 PAGE_SIZE = 100
 """Telegram answers at most 100 messages a getHistory call (telegram-facts: "Reading history")."""
@@ -16,8 +16,7 @@ class Cursor:
     after_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One mapped message: `body` has the shape of `contracts.day_file.Message`."""
 
     id: int

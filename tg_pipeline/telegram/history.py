@@ -89,7 +89,7 @@ class HistoryPage:
     def __init__(self, answer: Any, mapper: MessageMapper) -> None:
         self._answer = answer
         self._mapper = mapper
-        self._messages = [m for m in reversed(answer.messages) if not isinstance(m, tl.MessageEmpty)]
+        self._messages = [m for m in reversed(answer.messages) if type(m) is not tl.MessageEmpty]
         self.ids: Sequence[int] = [m.id for m in reversed(answer.messages)]
         self.timestamps: Sequence[int] = [int(m.date.timestamp()) for m in self._messages]
 
