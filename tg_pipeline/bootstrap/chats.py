@@ -6,10 +6,10 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.names import ById, ByUsername, parse_name
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
-from tg_pipeline.telegram.names import ById, ByUsername, parse_name
 from tg_pipeline.telegram.resolver import readings
 
 

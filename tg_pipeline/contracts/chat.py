@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tg_pipeline.contracts.days import FIRST_DAY
+from tg_pipeline.contracts.names import has_controls
+
 SLUG_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 SLUG_RULE = "1-64 of a-z, 0-9, '_' and '-', beginning and ending with a letter or digit"
 
@@ -24,6 +27,12 @@ def _checked_slug(text: str) -> str:
     return text
 
 
+def _checked_name(text: str) -> str:
+    if has_controls(text):
+        raise ValueError("it holds control characters")
+    return text
+
+
 Slug = Annotated[str, AfterValidator(_checked_slug)]
 
 
@@ -38,11 +47,11 @@ class RegisteredChat(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     slug: Slug
-    chat: str = Field(min_length=1, max_length=256)
-    id: int | None = None
+    chat: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_checked_name)]
+    id: int | None = Field(default=None, strict=True, gt=-(2**63), lt=2**63)
     username: str | None = None
     title: str | None = None
-    start: date | None = None
+    start: date | None = Field(default=None, ge=FIRST_DAY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from functools import lru_cache
 from tg_pipeline.contracts.errors import InputError
 
 SECONDS_PER_DAY = 86_400
+FIRST_DAY = date(2013, 1, 1)
+"""No message is older: Telegram began in August 2013."""
+
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _TWO_DIGITS = [f"{n:02}" for n in range(60)]
 
@@ -41,15 +44,18 @@ def _day_text(days_since_epoch: int) -> str:
 
 
 def parse_day(text: str, what: str = "date") -> date:
-    """Read `YYYY-MM-DD`; anything else, or a day that no calendar has, is an InputError that names `what`."""
+    """Read `YYYY-MM-DD`, FIRST_DAY or later; anything else, such as 2025-02-30, is an InputError that names `what`."""
     try:
         if len(text) != len("YYYY-MM-DD"):
             raise ValueError(text)
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InputError(
             f"{what}: {text!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31."
         ) from None
+    if day < FIRST_DAY:
+        raise InputError(f"{what}: {day} is before there was Telegram. The first day that can be read is {FIRST_DAY}.")
+    return day
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,8 +7,9 @@ chats:
     start: 2025-01-01
 """
 
-import re
+import stat
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import yaml
 from pydantic import ValidationError
 
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.contracts.errors import InputError, SettingsError
+from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, parse_name
 
 CHATS = "chats"
 
-_LINK = re.compile(r"(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?|tg://resolve\?domain=", re.IGNORECASE)
-_PRIVATE_LINK = re.compile(r"c/(\d+)")
-_MARK_OF_CHANNELS = "-100"
+_MOST_BYTES = 4 << 20
+_LONGEST_VALUE = 1_000
+_DEEPEST = 16
 
 
 def load_registry(path: Path) -> list[RegisteredChat]:
@@ -36,7 +38,13 @@ def load_registry(path: Path) -> list[RegisteredChat]:
 def read_text(path: Path) -> str:
     """The file's text, empty where there is no file."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SettingsError(f"{path} is not a file.")
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise SettingsError(f"{path} is no list of chats: it is larger than {_MOST_BYTES >> 20} MiB.")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:
@@ -49,6 +57,7 @@ def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.Map
     """Every chat with its place in the text. PyYAML's C parser, because ruamel's takes a second for 2,000 chats."""
     loader = yaml.CSafeLoader(text)
     try:
+        _refuse_tricks(path, text)
         chats = [_chat(path, loader, node) for node in _chat_nodes(path, loader.get_single_node())]
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -62,6 +71,28 @@ def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.Map
         loader.dispose()
     _refuse_repeated(path, chats)
     return chats
+
+
+def _refuse_tricks(path: Path, text: str) -> None:
+    """A SettingsError where the text has what makes YAML explode, and no list of chats needs.
+
+    Told by events, because the composer of nodes recurses in C and follows aliases.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        where = f"{path}{_line(event)}"
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            raise SettingsError(f"{where}: anchors (&) and aliases (*) are not allowed; write the value out.")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise SettingsError(f"{where}: tags (!) such as {event.tag[:80]!r} are not allowed.")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST_VALUE:
+            raise SettingsError(f"{where}: a value is longer than {_LONGEST_VALUE:,} characters.")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise SettingsError(f"{where}: lists and mappings are nested more than {_DEEPEST} deep.")
 
 
 def refuse_registered(chats: Iterable[RegisteredChat], new: RegisteredChat) -> None:
@@ -123,10 +154,10 @@ def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple
             fields[key.value] = loader.construct_object(value, deep=True)
         except ValueError as error:
             raise SettingsError(f"{path}{_line(key)}: {key.value} is {value.value!r}: {error}.") from None
-    if isinstance(fields.get("chat"), int):
+    if type(fields.get("chat")) is int:
         fields["chat"] = str(fields["chat"])
     try:
-        return RegisteredChat.model_validate(fields), node
+        chat = RegisteredChat.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0])
@@ -141,7 +172,10 @@ def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple
                 raise SettingsError(f"{where}: {field} must be text; put quotes around {fields[field]!r}.") from None
             case _:
                 message = problem["msg"].removeprefix("Value error, ")
-                raise SettingsError(f"{where}: {field} is {fields[field]!r}: {message}.") from None
+                raise SettingsError(f"{where}: {field} is {str(fields[field])[:80]!r}: {message}.") from None
+    if chat.start is not None and chat.start > datetime.now(UTC).date():
+        raise SettingsError(f"{path}{_line(lines['start'])}: start is {chat.start}: this day has not begun (UTC).")
+    return chat, node
 
 
 def _refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node]]) -> None:
@@ -161,22 +195,23 @@ def _identities(chat: RegisteredChat) -> set[tuple[str, str]]:
     if chat.id is not None:
         found.add(("id", str(chat.id)))
     if chat.username is not None:
-        found.add(_named(chat.username))
+        found.add(("name", chat.username.casefold()))
     return found
 
 
 def _named(text: str) -> tuple[str, str]:
-    rest = text.strip()
-    link = _LINK.match(rest)
-    if link:
-        rest = rest[link.end() :]
-        if private := _PRIVATE_LINK.match(rest):
-            return ("id", _MARK_OF_CHANNELS + private[1])
-        rest = re.split(r"[/?&#]", rest)[0]
-    if re.fullmatch(r"-?\d+", rest):
-        return ("id", rest)
-    return ("name", rest.removeprefix("@").casefold())
+    try:
+        name = parse_name(text)
+    except InputError:
+        return ("name", text.strip().removeprefix("@").casefold())
+    match name:
+        case ByUsername(username):
+            return ("name", username.casefold())
+        case ById(marked_id):
+            return ("id", str(marked_id))
+        case ByTitle(title):
+            return ("title", title)
 
 
-def _line(node: yaml.Node) -> str:
-    return f", line {node.start_mark.line + 1}"
+def _line(place: yaml.Node | yaml.Event) -> str:
+    return f", line {place.start_mark.line + 1}" if place.start_mark else ""

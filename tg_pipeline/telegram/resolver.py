@@ -14,9 +14,9 @@ from telethon.tl.functions.messages import GetDialogsRequest
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
+from tg_pipeline.contracts.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.connection import Connection
-from tg_pipeline.telegram.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name
 
 DIALOGS_PAGE = 100
 

@@ -78,12 +78,32 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
         ("chats:\n- durov", 2, "must be a mapping"),
         ("chats:\n- slug: x\n  chat: a\n- slug: x\n  chat: b", 4, "have the same slug, x"),
         ("chats:\n- {slug: x, chat: a, id: 5}\n- {slug: y, chat: b, id: 5}", 3, "y and x have the same id, 5"),
-        ("chats:\n- {slug: x, chat: t.me/c/77/5}\n- {slug: y, chat: b, id: -10077}", 3, "the same id, -10077"),
+        (
+            "chats:\n- {slug: x, chat: t.me/c/77/5}\n- {slug: y, chat: b, id: -1000000000077}",
+            3,
+            "the same id, -1000000000077",
+        ),
         ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: '@Name'}", 3, "y and x have the same name, name"),
         ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: 'https://t.me/s/NAME/12?x'}", 3, "the same name"),
         ("chats:\n- {slug: x, chat: name}\n- {slug: y, chat: 'tg://resolve?domain=name&post=1'}", 3, "the same name"),
         ("chats:\n- {slug: x, chat: 5, username: name}\n- {slug: y, chat: 6, username: nAme}", 3, "the same name"),
+        ("chats:\n- {slug: x, chat: name_x}\n- {slug: y, chat: NAME_X.t.me}", 3, "y and x have the same name, name_x"),
         ("chats: [", 2, "not YAML"),
+        ("chats:\n- slug: x\n  chat: yes", 3, "chat must be text; put quotes around True"),
+        ("chats:\n- {slug: x, chat: t.me/+Ab}\n- {slug: y, chat: t.me/+Ab}", 3, "y and x have the same name"),
+        ('chats:\n- slug: x\n  chat: "a\\x9bb"', 3, "it holds control characters"),
+        ("chats:\n- slug: x\n  chat: a\n  id: yes", 4, "id is 'True': Input should be a valid integer"),
+        ("chats:\n- slug: x\n  chat: a\n  id: 9223372036854775808", 4, "id is '9223372036854775808'"),
+        ("chats:\n- slug: x\n  chat: a\n  start: 9999-01-01", 4, "start is 9999-01-01: this day has not begun"),
+        ("chats:\n- slug: x\n  chat: a\n  start: 2012-12-31", 4, "start is '2012-12-31': .*equal to 2013-01-01"),
+        ("chats:\n- slug: x\n  chat: a\n  title: !!bool zz", 4, "tags .* not allowed"),
+        ("chats: &a\n- slug: x\n  chat: a", 1, "anchors"),
+        ("chats:\n- slug: x\n  chat: a\n  title: " + 2_000 * "x", 4, "longer than 1,000 characters"),
+        ("chats:\n- slug: x\n  chat: a\n  id: 0x" + 900 * "f", 4, "id is '"),
+        ("chats: " + 3_000 * "[", 1, "nested more than 16 deep"),
+        ("chats: " + 50_000 * "[", 1, "nested more than 16 deep"),
+        ("chats:\n" + 50_000 * "- " + "a", 2, "nested more than 16 deep"),
+        ("chats: " + 50_000 * "{a: ", 1, "nested more than 16 deep"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(path: Path, text: str, line: int, said: str) -> None:
@@ -103,9 +123,33 @@ def test_what_is_no_registry_at_all_is_said(path: Path, content: bytes, said: st
         load_registry(path)
 
 
-def test_a_registry_that_cannot_be_read_is_a_sentence(path: Path) -> None:
+def test_a_bomb_of_aliases_is_refused_before_it_goes_off(path: Path) -> None:
+    levels = [f"x{n}: &x{n} [" + ", ".join(9 * [f"*x{n - 1}"]) + "]" for n in range(1, 30)]
+    path.write_text("\n".join(["x0: &x0 lol", *levels, "chats: *x29\n"]))
+    with pytest.raises(SettingsError, match=r"line 1: anchors \(&\) and aliases \(\*\) are not allowed"):
+        load_registry(path)
+
+
+def test_what_is_no_file_is_a_sentence(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="is not a file"):
+        load_registry(path)
+    path.unlink()
     path.mkdir()
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingsError, match="is not a file"):
+        load_registry(path)
+
+
+def test_a_file_of_another_size_than_registries_have_is_not_read(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(SettingsError, match="larger than 4 MiB"):
+        load_registry(path)
+
+
+def test_a_registry_that_cannot_be_read_is_a_sentence(path: Path) -> None:
+    path.symlink_to(path)
+    with pytest.raises(SettingsError, match="cannot be read: Too many levels"):
         load_registry(path)
 
 
@@ -217,7 +261,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.storage.registry_edit import add_chat
 for n in range(25):
     name = f"{sys.argv[2]}{n}"
-    add_chat(Path(sys.argv[1]), RegisteredChat(slug=name, chat="@" + name))
+    add_chat(Path(sys.argv[1]), RegisteredChat(slug=name, chat="@chat_" + name))
 """
 
 

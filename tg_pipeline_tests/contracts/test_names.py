@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tg_pipeline.contracts.errors import InputError
-from tg_pipeline.telegram.names import ById, ByTitle, ByUsername, parse_name
+from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, parse_name
 
 usernames = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{7,31}", fullmatch=True)
 bare_ids = st.integers(1, 10**12 - 1)
@@ -84,7 +84,21 @@ def test_a_link_to_something_else_is_refused(link: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "x" * 257, "a\x00b", "@", "@a", "@1abc", "@has space", "tg://join?invite=x"]
+    "text",
+    [
+        "",
+        "  ",
+        "x" * 257,
+        "a\x00b",
+        "a\x9bb",
+        "a\u2028b",
+        "a\ud800b",
+        "@",
+        "@a",
+        "@1abc",
+        "@has space",
+        "tg://join?invite=x",
+    ],
 )
 def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"names no chat|holds no username"):

@@ -1,6 +1,7 @@
 """The ways a person names a chat, read without asking anybody."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,6 +43,7 @@ _NO_USERNAMES = frozenset(
 _CHANNEL_MARK = 1_000_000_000_000
 _PREVIEW_PATH = "s"
 _TITLE_LENGTH = 256
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class ByTitle:
 ChatName = ByUsername | ById | ByTitle
 
 
+def has_controls(text: str) -> bool:
+    """Whether the text holds what no name does: control characters, halves of surrogate pairs, line separators."""
+    return any(unicodedata.category(character) in _CONTROLS for character in text)
+
+
 def parse_name(text: str) -> ChatName:
     """Read @name, t.me/name, t.me/name/123, name.t.me, t.me/c/1234/5, tg://resolve?domain=name, -100123, or a title.
 
@@ -75,7 +82,7 @@ def parse_name(text: str) -> ChatName:
     until the account has joined it.
     """
     text = text.strip()
-    if not text or len(text) > _TITLE_LENGTH or any(ord(c) < ord(" ") for c in text):
+    if not text or len(text) > _TITLE_LENGTH or has_controls(text):
         raise InputError(f"chat: {text[:40]!r} names no chat. Allowed: {ALLOWED}.")
     if _NUMBER.fullmatch(text):
         return ById(int(text))
