@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -15,7 +16,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.atomic import reading, unreadable
+from tg_pipeline.storage.atomic import is_local, reading, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -201,7 +202,7 @@ class DayReader:
         if document.get("content_sha256") != self._sha.hex():
             raise self.damaged("its records are not those that content_sha256 was taken of")
         while (version := document.get("schema_version")) != SCHEMA_VERSION:
-            if version not in MIGRATIONS:
+            if not isinstance(version, str) or version not in MIGRATIONS:
                 raise self.damaged(f"schema_version {version!r} is not known; this program writes {SCHEMA_VERSION}")
             document = MIGRATIONS[version](document)
         return document
@@ -216,7 +217,12 @@ def first_problem(error: ValidationError) -> str:
 
 @contextmanager
 def open_day(path: UPath) -> Iterator[DayReader]:
-    """Read the day file at `path`. FileNotFoundError where there is none; any other OSError is a StorageError."""
+    """Read the day file at `path`. FileNotFoundError where there is none; any other OSError is a StorageError.
+
+    A DayFileError where something else than a file is in its place: reading a pipe or a device may never end.
+    """
+    if is_local(path) and os.path.lexists(path.path) and not path.is_file():
+        raise DayFileError(f"{path} is no file: a directory, a pipe, a device or a broken link is in its place.")
     try:
         stream = path.open("rb")
     except FileNotFoundError:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -308,9 +309,22 @@ def test_days_and_chats_are_listed_in_order(store: DayStore, scratch: Path) -> N
     assert (list(store.slugs()), list(store.days(SLUG))) == ([SLUG], days)
 
 
-def test_a_folder_where_the_file_should_be_is_a_sentence(store: DayStore, scratch: Path) -> None:
-    store.path(SLUG, DAY).mkdir(parents=True)
-    with pytest.raises(StorageError, match="cannot be read: Is a directory"):
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: Path(path).symlink_to("/nowhere")])
+def test_what_is_no_file_where_the_file_should_be_is_a_sentence(
+    store: DayStore, scratch: Path, make: Callable[[str], None]
+) -> None:
+    path = store.path(SLUG, DAY)
+    path.parent.mkdir(parents=True)
+    make(path.path)
+    with pytest.raises(DayFileError, match="is no file: a directory, a pipe, a device or a broken link"):
+        commit(store, scratch, [record(1)])
+
+
+def test_a_version_that_is_no_text_is_a_sentence(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(1)])
+    path = store.path(SLUG, DAY)
+    path.write_bytes(path.read_bytes().replace(b'"schema_version":"1.0.0"', b'"schema_version":["x"]'))
+    with pytest.raises(DayFileError, match="schema_version"):
         commit(store, scratch, [record(1)])
 
 
