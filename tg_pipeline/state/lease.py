@@ -9,10 +9,11 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
@@ -36,16 +37,16 @@ async def lease(
     give_up = clock.now() + wait_seconds
     waiting = False
     with ExitStack() as files:
-        descriptors = {name: files.enter_context(_opened(directory, name)) for name in dict.fromkeys(names)}
-        while (held := next((name for name, file in descriptors.items() if _try_lock(file)), None)) is None:
-            holders = " and ".join(sorted({_holder(file) for file in descriptors.values()}))
+        opened = {name: files.enter_context(_LeaseFile(directory, name)) for name in dict.fromkeys(names)}
+        while (held := next((name for name, file in opened.items() if file.try_lock()), None)) is None:
+            holders = " and ".join(sorted({file.holder() for file in opened.values()}))
             if clock.now() >= give_up:
                 raise LeaseUnavailable(f"{what} is in use by {holders}; waited {wait_seconds:g} s for it.")
             if not waiting:
                 log.warning("%s is in use by %s; waiting up to %g s.", what, holders, wait_seconds)
                 waiting = True
             await clock.sleep(POLL_SECONDS)
-        _sign(descriptors[held])
+        opened[held].sign()
         yield held
 
 
@@ -54,37 +55,57 @@ def lease_name(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
-@contextmanager
-def _opened(directory: Path, name: str) -> Iterator[int]:
-    path = directory / f"{name}.lock"
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageError(f"The lease file {path} cannot be opened: {error.strerror}.") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+class _LeaseFile:
+    """The file that stands for a lease, open. Somebody may remove it meanwhile: what counts is the one at the path."""
 
+    def __init__(self, directory: Path, name: str) -> None:
+        self._path = directory / f"{name}.lock"
+        self._descriptor = self._open()
 
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
 
-def _sign(descriptor: int) -> None:
-    text = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    def try_lock(self) -> bool:
+        """Take the lease at once or not at all."""
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if self._is_in_place():
+                return True
+            os.close(self._descriptor)
+            self._descriptor = self._open()
 
+    def sign(self) -> None:
+        """Write down who holds it. That is for people: a full disk does not keep anybody from holding it."""
+        text = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode(), 0)
+        except OSError as error:
+            log.warning("The lease file %s could not be signed: %s.", self._path, error.strerror)
 
-def _holder(descriptor: int) -> str:
-    try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
-        return f"process {holder['pid']} since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    def holder(self) -> str:
+        """Who holds it, as far as can be told."""
+        try:
+            holder = json.loads(os.pread(self._descriptor, 4096, 0))
+            return f"process {holder['pid']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return "another process"
+
+    def _open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(f"The lease file {self._path} cannot be opened: {error.strerror}.") from error
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False

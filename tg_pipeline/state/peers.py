@@ -8,14 +8,16 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import StorageError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS peers (
@@ -25,6 +27,15 @@ CREATE INDEX IF NOT EXISTS peers_by_username ON peers (account, username COLLATE
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, account TEXT);
 """
 _BUSY_SECONDS = 10.0
+_PRIMARY_CODE = 0xFF
+_DAMAGE = {
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_NOTADB,
+}
+"""Result codes (sqlite.org/rescode.html) that a database of ours never gives; SQLITE_ERROR is a missing column."""
 _COLUMNS = "kind, id, access_hash, username, title"
 
 
@@ -35,25 +46,18 @@ class PeerCache:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._prepare()
-        except (OSError, sqlite3.OperationalError) as error:
-            raise StorageError(f"The cache of chats {path} cannot be opened: {error}.") from error
-        except sqlite3.DatabaseError:
-            aside = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
-            path.rename(aside)
-            log.warning("The cache of chats %s was damaged; set aside as %s and begun anew.", path, aside.name)
-            self._prepare()
+        except OSError as error:
+            raise StorageError(f"The cache of chats {path} cannot be opened: {error.strerror}.") from error
+        self._run(_prepare)
 
     def account_of(self, session: str) -> str | None:
         """The account a session (by fingerprint) belongs to, once known."""
-        with self._open() as db:
-            row = db.execute("SELECT account FROM accounts WHERE session = ?", (session,)).fetchone()
+        row = self._run(lambda db: db.execute("SELECT account FROM accounts WHERE session = ?", (session,)).fetchone())
         return str(row[0]) if row else None
 
     def remember_account(self, session: str, account: str) -> None:
         """Keep which account a session belongs to."""
-        with self._open() as db:
-            db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?)", (session, account))
+        self._run(lambda db: db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?)", (session, account)))
 
     def by_id(self, account: str, marked_id: int) -> Peer | None:
         """The peer of that marked id."""
@@ -65,8 +69,10 @@ class PeerCache:
 
     def remember(self, account: str, peers: Iterable[Peer]) -> None:
         """Insert or replace. A username moves to the peer that bears it now."""
-        with self._open() as db:
-            for peer in peers:
+        known = list(peers)
+
+        def write(db: sqlite3.Connection) -> None:
+            for peer in known:
                 if peer.username:
                     db.execute(
                         "UPDATE peers SET username = NULL WHERE account = ? AND username = ? COLLATE NOCASE",
@@ -75,30 +81,57 @@ class PeerCache:
                 row = (account, peer.marked_id, peer.kind, peer.id, peer.access_hash, peer.username, peer.title)
                 db.execute("INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
+        self._run(write)
+
     def forget(self, account: str, marked_id: int) -> None:
         """Drop a peer whose access hash proved stale."""
-        with self._open() as db:
-            db.execute("DELETE FROM peers WHERE account = ? AND marked_id = ?", (account, marked_id))
+        self._run(lambda db: db.execute("DELETE FROM peers WHERE account = ? AND marked_id = ?", (account, marked_id)))
 
     def _one(self, where: str, account: str, value: str | int) -> Peer | None:
-        with self._open() as db:
-            query = f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND {where}"  # noqa: S608 - `where` is ours
-            row = db.execute(query, (account, value)).fetchone()
+        query = f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND {where}"  # noqa: S608 - `where` is ours
+        row = self._run(lambda db: db.execute(query, (account, value)).fetchone())
         return _peer(row) if row else None
 
-    def _prepare(self) -> None:
-        with self._open() as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work in one transaction; where the database proves damaged, on a new one."""
         try:
-            with db:
-                yield db
-        finally:
-            db.close()
+            try:
+                return self._transaction(work)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._set_aside(error)
+            self._transaction(_prepare)
+            return self._transaction(work)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StorageError(f"The cache of chats {self._path} cannot be opened: {error}.") from error
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db, db:
+            return work(db)
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """With its write-ahead log, which would be taken for the new database's."""
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        log.warning(
+            "The cache of chats %s was damaged (%s); set aside as %s and begun anew.", self._path, error, aside.name
+        )
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript(_SCHEMA)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file's content is at fault, a foreign schema included, not a full disk or a lock or the caller."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return False
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & _PRIMARY_CODE in _DAMAGE
 
 
 def _peer(row: tuple[str, int, int, str | None, str | None]) -> Peer:

@@ -136,6 +136,42 @@ async def test_a_signature_that_cannot_be_read_is_no_hindrance(tmp_path: Path, h
             pass
 
 
+async def test_a_waiter_does_not_take_a_file_that_was_removed_for_the_lease(tmp_path: Path, holder: Holder) -> None:
+    others = []
+
+    def replace_the_holder() -> None:
+        (tmp_path / "a.lock").unlink()
+        others.append(Holder(tmp_path, "a"))
+        holder.end()
+
+    with pytest.raises(LeaseUnavailable) as refused:
+        async with lease(tmp_path, ["a"], what="It", wait_seconds=5, clock=Clock(after=1, then=replace_the_holder)):
+            pass
+    assert f"process {others[0].process.pid} since" in str(refused.value)
+    others[0].end()
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from tg_pipeline.state.lease import lease
+
+async def main():
+    async with lease(Path(sys.argv[1]), ["a"], what="It", wait_seconds=0) as held:
+        print(held)
+
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+asyncio.run(main())
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))  # coverage writes its file at exit
+"""
+
+
+def test_a_full_disk_does_not_keep_anybody_from_a_lease(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "a\n"
+
+
 async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be opened"):

@@ -93,6 +93,40 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(
     assert "was damaged" in caplog.text
 
 
+def test_a_file_damaged_after_its_first_page_is_begun_anew_wherever_that_shows(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    PeerCache(path).remember("me", [NEWS])
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    cache = PeerCache(path)
+    assert cache.by_id("me", NEWS.marked_id) is None
+    cache.remember("me", [NEWS])
+    assert PeerCache(path).by_id("me", NEWS.marked_id) == NEWS
+    assert "was damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "CREATE TABLE peers (a); CREATE TABLE accounts (b)",
+        "CREATE TABLE peers (account, username); CREATE TABLE accounts (b)",
+        "CREATE VIEW peers AS SELECT 1",
+    ],
+)
+def test_a_foreign_database_is_set_aside(path: Path, schema: str) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.executescript(schema)
+    db.close()
+    cache = PeerCache(path)
+    cache.remember("me", [NEWS])
+    assert cache.by_id("me", NEWS.marked_id) == NEWS
+    cache.remember_account("fingerprint", "500")
+    assert cache.account_of("fingerprint") == "500"
+    cache.forget("me", NEWS.marked_id)
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be opened"):
