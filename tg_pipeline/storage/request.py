@@ -1,5 +1,6 @@
 """A request for a range of days, as far as it has come: what an interrupted run leaves to the next."""
 
+import logging
 import os
 import secrets
 import shutil
@@ -15,10 +16,13 @@ from tg_pipeline.storage.locks import try_lock_directory
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 
+logger = logging.getLogger(__name__)
+
 RESUME_TTL = 24 * 3600
 """Seconds after its last sign of life during which an interrupted request may be gone on with."""
 
 _JOURNAL = "journal"
+_SPOOL = ".messages"
 _FINISHED = ".finished."
 
 
@@ -83,12 +87,11 @@ class PendingRequest:
             self._note("started", f"{now} {chat_id}")
         for day in self.committed:
             self._drop_spools(day)
-        for path in self._directory.glob("*.messages"):
-            name, _, start = path.name.removesuffix(".messages").partition(".")
-            day = date.fromisoformat(name)
+        for path in self._directory.glob(f"*{_SPOOL}"):
+            day, start = _part(path.name)
             self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
-            if self.spool(day, int(start)).started_over:
-                self.covered = {interval for interval in self.covered if interval[0] != int(start)}
+            if self.spool(day, start).started_over:
+                self.covered = {interval for interval in self.covered if interval[0] != start}
 
     def __enter__(self) -> Self:
         return self
@@ -182,7 +185,10 @@ class PendingRequest:
 
 
 class _Trace:
-    """What a request's directory tells: when it began, what was committed, when somebody last worked on it."""
+    """What a request's directory tells: when it began, what was committed, when somebody last worked on it.
+
+    A ValueError where it makes no sense.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.started_at: int | None = None
@@ -199,23 +205,42 @@ class _Trace:
             match what:
                 case "started":
                     started_at, _, chat_id = value.partition(" ")
-                    self.started_at, self.chat_id = int(started_at), int(chat_id)
+                    self.started_at, self.chat_id = _time(started_at), int(chat_id)
                     self.last_sign = max(self.last_sign, self.started_at)
                 case "resumed":
-                    self.last_sign = max(self.last_sign, int(value))
+                    self.last_sign = max(self.last_sign, _time(value))
                 case "committing":
                     self.committing.add(date.fromisoformat(value))
                 case "committed":
                     self.committed.add(date.fromisoformat(value))
                 case "covered":
                     start, _, end = value.partition(" ")
+                    if _time(start) >= _time(end):
+                        raise ValueError(line)
                     self.covered.add((int(start), int(end)))
                 case _:
                     raise ValueError(line)
+        for path in directory.glob(f"*{_SPOOL}"):
+            _part(path.name)
 
     def cut_torn_end(self) -> None:
         if self._journal.exists():
             os.truncate(self._journal, self._whole)
+
+
+def _part(name: str) -> tuple[date, int]:
+    """Day and start of the part of a day whose spool is called so."""
+    day, _, start = name.removesuffix(_SPOOL).partition(".")
+    return date.fromisoformat(day), _time(start)
+
+
+def _time(text: str) -> int:
+    """A POSIX time that falls into a day of the calendar; ValueError."""
+    try:
+        day_of(int(text))
+    except OverflowError as error:
+        raise ValueError(text) from error
+    return int(text)
 
 
 def _empty(directory: Path) -> None:
@@ -226,13 +251,16 @@ def _empty(directory: Path) -> None:
 def _remove_abandoned(chat_directory: Path, now: int) -> None:
     """Remove the chat's requests that are too old, or too damaged, to go on with and that nobody works on."""
     for directory in chat_directory.iterdir() if chat_directory.is_dir() else ():
+        if not directory.is_dir():
+            continue
         lock = try_lock_directory(directory)
         if lock is None:
             continue
         try:
             finished = directory.name.startswith(_FINISHED)
             abandoned = finished or now - _Trace(directory).last_sign >= RESUME_TTL
-        except ValueError:
+        except ValueError as error:
+            logger.warning("%s is damaged (%s): what was read for it is thrown away.", directory, error)
             abandoned = True
         if abandoned:
             shutil.rmtree(directory)

@@ -149,6 +149,8 @@ class DaySpool:
                 for record in self._participants_file.recover():
                     self._participants[record["id"]] = encode(record)
                 for body in self._messages_file.recover():
+                    if not _is_ours(body):
+                        raise ValueError(f"the ids {body['id']!r} and {body['from_id']!r}")
                     if body["id"] in self._ids:
                         raise ValueError(f"{body['id']} twice")
                     self._note(body["id"], body)
@@ -168,6 +170,11 @@ class DaySpool:
         self._ascending = True
         self._ids = None
         self._participants = {}
+
+
+def _is_ours(body: dict[str, Any]) -> bool:
+    author = body["from_id"]
+    return type(body["id"]) is int and body["id"] > 0 and (author is None or type(author) is int)
 
 
 class _Appended:

@@ -98,7 +98,7 @@ def test_killed_while_it_is_removed_a_finished_request_is_not_gone_on_with(
 
 
 @pytest.mark.parametrize(("age", "resumed"), [(RESUME_TTL - 1, True), (RESUME_TTL, False)])
-def test_a_request_is_resumed_for_a_day_after_its_last_sign_of_life(tmp_path: Path, age: int, resumed: bool) -> None:  # noqa: FBT001
+def test_a_request_is_resumed_for_a_day_after_its_last_sign_of_life(tmp_path: Path, age: int, resumed: bool) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
     worked_on(tmp_path, at=NOW)
@@ -161,13 +161,41 @@ def test_a_journal_cut_at_any_byte_says_what_was_whole(tmp_path: Path) -> None:
             assert RANGE.last in request.committed
 
 
-@pytest.mark.parametrize("text", [b"started soon\n", b"committed 2025-02-30\n", b"\xff\xfe\n"])
-def test_a_journal_that_makes_no_sense_begins_the_request_afresh(tmp_path: Path, text: bytes) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"started soon\n",
+        b"started 99999999999999999999 5\n",
+        b"resumed 99999999999999999\n",
+        b"committed 2025-02-30\n",
+        b"covered 99999999999999999 1\n",
+        b"covered 1 99999999999999999\n",
+        b"covered 5 5\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_a_journal_that_makes_no_sense_begins_the_request_afresh(
+    tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
     (tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal").write_bytes(text)
     with open_request(tmp_path) as request:
         assert (request.resumed, request.last_ids()) == (False, {})
+    assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x", "2025-03-14", "2025-03-14.zz", "2025-03-14.99999999999999999999"])
+def test_a_spool_of_no_day_begins_the_request_afresh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    (tmp_path / SLUG / "2025-03-13_2025-03-16" / f"{name}.messages").touch()
+    (tmp_path / SLUG / "stray").touch()
+    with open_request(tmp_path) as request:
+        assert (request.resumed, request.last_ids()) == (False, {})
+    assert "is damaged" in caplog.text
 
 
 def test_a_damaged_spool_takes_its_covered_interval_back(tmp_path: Path) -> None:

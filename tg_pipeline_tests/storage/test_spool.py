@@ -57,8 +57,10 @@ def test_a_spool_cut_at_any_byte_goes_on_from_its_last_whole_message(tmp_path: P
         lambda text: text.replace(b'"id":2', b'"no":2'),
         lambda text: text.replace(b'"id":2', b'"id":1'),
         lambda text: b"7\n" + text,
+        lambda text: b'{"id":"x","from_id":null}\n' + text,
+        lambda text: text.replace(b'"from_id":77', b'"from_id":"77"'),
     ],
-    ids=["zeros", "no id", "repeated", "not an object"],
+    ids=["zeros", "no id", "repeated", "not an object", "an id that is text", "an author that is text"],
 )
 def test_a_spool_damaged_before_its_end_starts_over(
     tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
