@@ -146,21 +146,23 @@ def test_two_fetches_of_one_chat_at_once_take_turns_or_are_refused(
     assert [type(result).__name__ for result in asyncio.run(both(20))] == ["FetchReport"] * 2
 
 
-def test_processes_on_one_session_take_turns(tmp_path: Path) -> None:
+def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Path) -> None:
     with live_simulator(tmp_path, "--latency-ms", "30") as simulator:
-        environment = simulator.environment(tmp_path)
+        environment = simulator.environment(tmp_path) | {"LOG_LEVEL": "DEBUG"}
         ranges = [("2024-03-01", "2024-03-02"), ("2024-03-03", "2024-03-04"), ("2024-03-05", "2024-03-05")]
         processes = [
             program("fetch", "@demo_busy", "--from", first, "--to", last, environment=environment)
             for first, last in ranges
         ]
-        for process in processes:
-            process.communicate()
+        said = "".join("".join(process.communicate()) for process in processes)
         assert [process.returncode for process in processes] == [0, 0, 0]
         assert "!auth_key_duplicated" not in simulator.calls()
         connections = [entry["connection"] for entry in simulator.entries()]
         assert connections == sorted(connections)
         assert len(set(connections)) == 3
+        assert "is in use by process" in said
+        assert simulator.session not in said
+        assert simulator.api_hash not in said
     assert len(list((tmp_path / "data" / "demo_busy" / "2024").iterdir())) == 5
 
 
