@@ -27,8 +27,9 @@ def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None
     from tg_pipeline.bootstrap.telegram import telegram_api
     from tg_pipeline.cli.running import run
     from tg_pipeline.telegram.login import Prompts, login_by_code, login_by_qr
-    from tg_pipeline.telegram.sessions import save_session
+    from tg_pipeline.telegram.sessions import check_session_name, save_session
 
+    check_session_name(name)
     settings = load_settings()
     known = phone or (settings.telegram_phone.get_secret_value() if settings.telegram_phone else None)
     prompts = Prompts(

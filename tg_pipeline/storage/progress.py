@@ -59,6 +59,7 @@ class Progress:
         self._path = root / FILE_NAME
         self._lock = lock_dir / f"{FILE_NAME}.lock"
         self._swept = False
+        self._checked: set[str] = set()
 
     def read(self) -> ProgressFile:
         """The present state, without writing anything."""
@@ -82,6 +83,9 @@ class Progress:
     def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
         """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
         with self._changing(slug) as chat:
+            if slug not in self._checked:
+                chat.high_water_mark = _held_mark(DayStore(self._root), slug, chat.high_water_mark)
+                self._checked.add(slug)
             if sealed or last_id is None:
                 chat.days.pop(day, None)
             else:
@@ -94,7 +98,7 @@ class Progress:
         if not self._swept:
             sweep(self._root)
             self._swept = True
-        with writing(self._path), locked_file(self._lock):
+        with writing(self._lock.parent), locked_file(self._lock), writing(self._path):
             before = self._parsed()
             if before is None:
                 self._set_aside()
@@ -110,6 +114,8 @@ class Progress:
             text = self._path.read_bytes()
         except FileNotFoundError:
             raise
+        except IsADirectoryError:
+            raise ValueError("it is a directory") from None
         except OSError as error:
             raise unreadable(self._path, error) from error
         try:
@@ -132,9 +138,34 @@ class Progress:
         number = 1
         while (aside := self._root / f"{FILE_NAME}.corrupt-{number}").exists():
             number += 1
-        with replace(aside) as stream:
-            stream.write(self._path.read_bytes())
+        if self._path.is_dir():
+            self._path.rename(aside)
+        else:
+            with replace(aside) as stream:
+                stream.write(self._path.read_bytes())
         logger.warning("%s was kept as %s.", self._path, aside)
+
+
+def _held_mark(store: DayStore, slug: str, mark: int | None) -> int | None:
+    """The mark, or the highest id that the day files hold where no file reaches the mark.
+
+    Costs the head of the newest file as a rule. A mark that cannot be judged, since a file is damaged or there is
+    none, stays.
+    """
+    highest = None
+    for day in reversed(list(store.days(slug)) if mark is not None else []):
+        try:
+            header = store.header(slug, day)
+        except DayFileError:
+            return mark
+        last_id = header.last_message_id if header else None
+        if last_id is not None:
+            highest = max(last_id, highest or 0)
+            if highest >= (mark or 0):
+                return mark
+    if highest is not None:
+        logger.warning("The high-water mark of %s was %s; no day file holds more than %s.", slug, mark, highest)
+    return highest or mark
 
 
 def _rebuilt(store: DayStore) -> ProgressFile:

@@ -52,10 +52,15 @@ def _fingerprint(session: Session) -> str:
         raise SessionMissing(f"{session.name}: {error}") from error
 
 
-def save_session(directory: Path, name: str, secret: str) -> Path:
-    """Write a session file that only its owner may read (mode 0600), atomically. Gives its path."""
+def check_session_name(name: str) -> None:
+    """An InputError where the name cannot be a session file's."""
     if not _NAME.fullmatch(name):
         raise InputError(f"session name: {name!r} is not allowed. Use 1-32 letters, digits, '_' and '-'.")
+
+
+def save_session(directory: Path, name: str, secret: str) -> Path:
+    """Write a session file that only its owner may read (mode 0600), atomically. Gives its path."""
+    check_session_name(name)
     path = directory / f"{name}{SUFFIX}"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -74,7 +79,7 @@ def save_session(directory: Path, name: str, secret: str) -> Path:
 def _read(path: Path) -> Session:
     try:
         secret = json.loads(path.read_text())["session"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SessionMissing(
             f"The session file {path} cannot be read ({type(error).__name__}). {LOGIN_HINT}"
         ) from error

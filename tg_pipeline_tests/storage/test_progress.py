@@ -111,10 +111,50 @@ def test_a_damaged_day_does_not_stop_the_rebuilding(
     assert "Passed over" in caplog.text
 
 
+def test_a_directory_in_its_place_is_set_aside(store: DayStore, progress: Progress) -> None:
+    path = Path(store.root.path) / "progress.json"
+    (path / "within").mkdir(parents=True)
+    assert progress.problem() == "it is a directory"
+    progress.advance(SLUG, DAY, 1)
+    assert content(store) == chat(None, d2025_03_14=1)
+    assert (path.parent / "progress.json.corrupt-1" / "within").is_dir()
+
+
 def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Progress) -> None:
-    (store.root / "progress.json").mkdir(parents=True)
-    with pytest.raises(StorageError, match=r"progress\.json cannot be read: Is a directory"):
+    store.root.mkdir(parents=True)
+    path = Path(store.root.path) / "progress.json"
+    path.symlink_to(path)
+    with pytest.raises(StorageError, match=r"progress\.json cannot be read: Too many levels"):
         progress.advance(SLUG, DAY, 1)
+
+
+def test_a_lock_directory_that_is_none_is_named(store: DayStore, tmp_path: Path) -> None:
+    (tmp_path / "locks").touch()
+    with pytest.raises(StorageError, match="locks cannot be written: File exists"):
+        Progress(store.root, tmp_path / "locks").advance(SLUG, DAY, 1)
+
+
+def test_a_high_water_mark_beyond_the_days_is_repaired(
+    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(3):
+        commit(store, scratch, [record(n + 1)] if n < 2 else [], day=DAY + timedelta(days=n))
+    (store.root / "progress.json").write_bytes(orjson.dumps(chat(999)))
+    progress.commit(SLUG, DAY, 1, sealed=True)
+    assert content(store) == chat(2)
+    assert "no day file holds more than 2" in caplog.text
+    caplog.clear()
+    Progress(store.root, scratch / "locks").commit(SLUG, DAY, 1, sealed=True)
+    assert not caplog.text
+
+
+def test_a_mark_that_a_damaged_day_may_hold_is_left_alone(store: DayStore, progress: Progress, scratch: Path) -> None:
+    commit(store, scratch, [record(1)])
+    commit(store, scratch, [record(9)], day=DAY + timedelta(days=1))
+    store.path(SLUG, DAY + timedelta(days=1)).write_bytes(b"{")
+    (store.root / "progress.json").write_bytes(orjson.dumps(chat(9)))
+    progress.commit(SLUG, DAY, 1, sealed=True)
+    assert content(store) == chat(9)
 
 
 def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:

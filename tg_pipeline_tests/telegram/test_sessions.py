@@ -62,7 +62,8 @@ def test_no_login_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "hunter2", "[]", "{}", '{"session": 5}', '{"session": "hunter2"}', '{"session": ""}', "\udcff"]
+    "text",
+    ["", "hunter2", "[]", "{}", '{"session": 5}', '{"session": "hunter2"}', '{"session": ""}', "\udcff", 100_000 * "["],
 )
 def test_a_damaged_session_file_is_named_and_not_repeated(tmp_path: Path, text: str) -> None:
     path = tmp_path / "main.session.json"
