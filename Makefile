@@ -19,8 +19,8 @@ export PYTHON
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where things are (ONCE=1: headless; EXPORTS=dir)
-	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)")
+demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where things are (ONCE=1: headless; EXPORTS=dir; TIMEZONE=name)
+	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
 
 dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
 	@$(bin)/tg-pipeline up

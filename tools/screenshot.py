@@ -34,7 +34,7 @@ SETTLING_SECONDS = 3.0
 
 def main() -> None:
     """Take both pictures."""
-    with own_directory() as directory, running(directory, [], seed=1) as stage:
+    with own_directory() as directory, running(directory, ["--seed", "1"]) as stage:
         for username in CHATS:
             asyncio.run(register(stage.settings, f"@{username}", None))
         with dagster(stage):

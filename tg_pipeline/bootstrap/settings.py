@@ -1,11 +1,12 @@
 """Every setting of the program: from the environment or `.env`, checked at start. `.env.example` lists them all."""
 
 import os
+from dataclasses import asdict
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from string import hexdigits
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -37,7 +38,6 @@ class Settings(BaseSettings):
     telegram_server_public_key: Path | None = None
 
     dagster_home: Path = Path(".dagster_home")
-    dagster_webserver_url: str = "http://127.0.0.1:3000"
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
@@ -186,4 +186,22 @@ def _sentence(problem: Any) -> str:
     key = str(problem["loc"][0])
     secret = "SecretStr" in str(Settings.model_fields[key].annotation)
     found = "" if secret else f" Found {str(problem['input'])[:80]!r}."
-    return f"{key.upper()}: {reason[0].lower()}{reason[1:]}.{found}"
+    return f"{key.upper()}: {_allowed(key) or reason}.{found}"
+
+
+def _allowed(key: str) -> str | None:
+    """What a setting may be, in words; None where the reason of the refusal says it."""
+    field = Settings.model_fields[key]
+    bounds = {name: bound for limit in field.metadata for name, bound in asdict(limit).items()}
+    if get_origin(field.annotation) is Literal:
+        return f"must be one of {', '.join(get_args(field.annotation))}"
+    if field.annotation is date:
+        return "must be a day, written as YYYY-MM-DD"
+    if field.annotation is float:
+        lowest = f"above {bounds['gt']}, at most" if "gt" in bounds else f"from {bounds['ge']} to"
+        return f"must be a number {lowest} {bounds['le']}"
+    if field.annotation in {int, int | None}:
+        lowest = bounds["gt"] + 1 if "gt" in bounds else bounds["ge"]
+        highest = bounds["lt"] - 1 if "lt" in bounds else bounds["le"]
+        return f"must be a whole number from {lowest} to {highest}"
+    return None

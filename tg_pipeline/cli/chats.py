@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from tg_pipeline.cli.options import ChatCommand, count, print_table
 
@@ -51,7 +51,7 @@ def list_chats() -> None:
     if not entries:
         click.echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
         return
-    table = Table("slug", "chat", "id", "title", "since")
+    table = Table(*(Column(name, overflow="fold") for name in ("slug", "chat", "id", "title", "since")))
     for entry in entries:
         table.add_row(
             entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date)
@@ -100,10 +100,13 @@ def remove(slug: str) -> None:
 
 def _reload(settings: "Settings") -> None:
     """A Dagster that is running shows the change at once; one that is not will at its start."""
-    from tg_pipeline.defs.webserver import WebserverError, reload_code_location
+    from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, reload_code_location, webserver_url
 
+    url = webserver_url(settings.home)
     try:
-        reload_code_location(settings.dagster_webserver_url)
-        click.echo(f"Dagster at {settings.dagster_webserver_url} has taken it up.")
+        reload_code_location(url)
+        click.echo(f"Dagster at {url} has taken it up.")
+    except NobodyAnswers:
+        click.echo("Dagster is not running; it will see the change when it starts.")
     except WebserverError as error:
         click.echo(f"Not told to Dagster: {error}")

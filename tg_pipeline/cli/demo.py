@@ -1,8 +1,11 @@
 """`tg-pipeline demo`: the main job on a local Telegram, with everything real but Telegram."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
+
+from tg_pipeline.cli.options import Zone
 
 
 @click.command()
@@ -17,7 +20,8 @@ import click
     help="A directory of Telegram Desktop exports to serve instead of the demo world.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the demo world.")
-def demo(*, once: bool, exports: Path | None, seed: int) -> None:
+@click.option("--timezone", type=Zone(), help="Where the exports were made, for old ones without UTC dates.")
+def demo(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | None) -> None:
     """Backfill the last 7 days of the demo chats through Dagster, and show where everything is.
 
     Starts the simulator, a Redis, Dagster's webserver and daemon on 127.0.0.1, on free ports, with their own home under
@@ -25,4 +29,4 @@ def demo(*, once: bool, exports: Path | None, seed: int) -> None:
     """
     from tg_pipeline.cli.showcase import show
 
-    show(once=once, exports=exports, seed=seed)
+    show(once=once, exports=exports, seed=seed, timezone=timezone)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,9 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     from tg_pipeline.defs.receipts import receipt
 
     store = day_store(settings)
-    resumed = [receipt(store, report.slug, day) for day in report.resumed_days]
-    with open_instance(settings) as instance:
-        report_days(instance, report.slug, [*resumed, *report.days])
+    # What the interrupted run changed is not known: those days are told anew.
+    resumed = [replace(receipt(store, report.slug, day), changed=True) for day in report.resumed_days]
+    with Console(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
+        told = report_days(instance, report.slug, [*resumed, *report.days])
+    if told:
+        click.echo(f"Dagster was told of {count(told, 'day')}.")

@@ -4,6 +4,7 @@ import re
 import sys
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
@@ -32,6 +33,19 @@ class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click
             return parse_day(str(value), _flag(param))
         except InputError as error:
             raise click.UsageError(str(error), ctx) from None
+
+
+class Zone(click.ParamType):  # type: ignore[type-arg] # as above
+    """A time zone by its name, such as Europe/Berlin."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """The zone, or a usage error."""
+        try:
+            return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail(f"{value!r} is no time zone, such as Europe/Berlin.", param, ctx)
 
 
 class ChatCommand(click.Command):

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+
+from tg_pipeline.cli.options import Zone
 
 
 @click.command()
@@ -35,22 +36,14 @@ import click
     help="Write every request served to this file, one JSON object a line.",
 )
 @click.option("--password", help="Second factor that a login asks for; none if not given.")
-@click.option("--timezone", help="Where the exports were made, as Europe/Berlin: for old ones without UTC dates.")
-def simulate(timezone: str | None, **options: Any) -> None:
+@click.option("--timezone", type=Zone(), help="Where the exports were made, for old ones without UTC dates.")
+def simulate(**options: Any) -> None:
     """Serve a local Telegram on 127.0.0.1 until SIGTERM or Ctrl-C.
 
-    Prints one JSON line when ready: host, port, control, api_id, api_hash, session, public_key, chats. Any Telethon
-    client can connect with these; tg-pipeline takes them as TELEGRAM_API_ID, TELEGRAM_API_HASH and TELEGRAM_SESSION.
+    Prints one JSON line when ready: host, port, control, api_id, api_hash, session, phone, login_code, password,
+    public_key, chats. Any Telethon client can connect with these; tg-pipeline takes them as TELEGRAM_API_ID,
+    TELEGRAM_API_HASH, TELEGRAM_SESSION and TELEGRAM_SERVER_PUBLIC_KEY.
     """
     from tg_pipeline.simulator.main import simulate as serve
 
-    serve(timezone=_zone(timezone) if timezone else None, **options)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise click.BadParameter(
-            f"{name!r} is no time zone, such as Europe/Berlin.", param_hint="--timezone"
-        ) from error
+    serve(**options)

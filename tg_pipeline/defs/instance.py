@@ -7,9 +7,12 @@ import dagster as dg
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import SessionMissing
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.defs.event_log import keep_event_logs_open
+from tg_pipeline.defs.event_log import keep_event_logs_open, one_transaction
 from tg_pipeline.defs.metadata import day_metadata
 from tg_pipeline.defs.names import POOL, messages_key
+
+DAYS_PER_TRANSACTION = 100
+"""A fraction of a second; a Dagster that runs meanwhile waits so long before it can write."""
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -32,9 +35,18 @@ def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> int:
     return limit
 
 
-def report_days(instance: dg.DagsterInstance, slug: str, days: Iterable[CommittedDay]) -> None:
-    """Have Dagster know of days that were fetched without it, as if it had fetched them."""
-    for day in days:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(messages_key(slug), partition=str(day.day), metadata=day_metadata(day))
-        )
+def report_days(instance: dg.DagsterInstance, slug: str, days: Iterable[CommittedDay]) -> int:
+    """Have Dagster know of days that were fetched without it, as if it had fetched them; how many it was told of.
+
+    Days that did not change and that it shows as materialized already are left out.
+    """
+    key = messages_key(slug)
+    shown = instance.get_materialized_partitions(key)
+    news = [day for day in days if day.changed or str(day.day) not in shown]
+    for start in range(0, len(news), DAYS_PER_TRANSACTION):
+        with one_transaction(instance.event_log_storage):
+            for day in news[start : start + DAYS_PER_TRANSACTION]:
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization(key, partition=str(day.day), metadata=day_metadata(day))
+                )
+    return len(news)

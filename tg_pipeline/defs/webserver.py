@@ -4,21 +4,42 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tg_pipeline.contracts.errors import SettingsError, TgPipelineError
 
 TIMEOUT_SECONDS = 60
+DEFAULT_URL = "http://127.0.0.1:3000"
+"""Where Dagster listens that was told nothing else."""
 
 
 class WebserverError(TgPipelineError):
     """Dagster's webserver does not answer, or refuses what it was asked."""
 
 
+class NobodyAnswers(WebserverError):
+    """There is no webserver at the address."""
+
+
+def write_webserver_url(home: Path, url: str) -> None:
+    """Say where the webserver of the instance in `home` listens from now on."""
+    (home / "webserver.url").write_text(f"{url}\n")
+
+
+def webserver_url(home: Path) -> str:
+    """Where the webserver of the instance in `home` was last started. It may have ended since."""
+    try:
+        return (home / "webserver.url").read_text().strip()
+    except FileNotFoundError:
+        return DEFAULT_URL
+
+
 def ask(url: str, query: str, **variables: Any) -> Any:
     """The value of the query's one field. `url` is the webserver's, such as `http://127.0.0.1:3000`.
 
-    Raises WebserverError where nobody answers, and where the answer's type is an error with a message.
+    Raises NobodyAnswers where nobody listens, and WebserverError where there is no sensible answer or the answer's
+    type is an error with a message.
     """
     request = urllib.request.Request(  # noqa: S310 - the operator's own webserver
         f"{url.rstrip('/')}/graphql",
@@ -29,7 +50,8 @@ def ask(url: str, query: str, **variables: Any) -> Any:
         with _open(request) as response:
             answer = json.load(response)
     except (OSError, ValueError) as error:
-        raise WebserverError(f"Dagster does not answer at {url}: {error}.") from error
+        refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
+        raise (NobodyAnswers if refused else WebserverError)(f"Dagster does not answer at {url}: {error}.") from error
     if answer.get("errors"):
         raise WebserverError(f"Dagster at {url} refuses the query: {answer['errors'][0]['message']}")
     (value,) = answer["data"].values()

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.cli.main import main
+from tg_pipeline.defs.webserver import write_webserver_url
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world
 
@@ -39,7 +40,8 @@ class Terminal:
         self.set("DATA_URI", self.data)
         self.set("CHATS_FILE", self.chats_file)
         self.set("XDG_STATE_HOME", home / "state")
-        self.set("DAGSTER_WEBSERVER_URL", NOBODY)
+        (home / "instance").mkdir()
+        write_webserver_url(home / "instance", NOBODY)
 
     def set(self, key: str, value: object) -> None:
         """Give a setting in the environment; nothing stands for unset."""

@@ -26,8 +26,8 @@ def test_nothing_set_names_the_first_thing_to_get(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("TELEGRAM_API_ID", "abc", "TELEGRAM_API_ID: input should be a valid integer"),
-        ("TELEGRAM_API_ID", "-5", "TELEGRAM_API_ID: input should be greater than 0"),
+        ("TELEGRAM_API_ID", "abc", "TELEGRAM_API_ID: must be a whole number from 1 to 2147483647. Found 'abc'."),
+        ("TELEGRAM_API_ID", "-5", "TELEGRAM_API_ID: must be a whole number"),
         ("TELEGRAM_API_HASH", "abc", "TELEGRAM_API_HASH: must be 32 hexadecimal digits"),
         ("TELEGRAM_API_HASH", "g" * 32, "TELEGRAM_API_HASH: must be 32 hexadecimal digits"),
         ("TELEGRAM_API_HASH", "", "TELEGRAM_API_HASH is not set"),
@@ -35,9 +35,9 @@ def test_nothing_set_names_the_first_thing_to_get(terminal: Terminal) -> None:
         ("TELEGRAM_SESSION", "", "There is no Telegram login on this machine. Run `tg-pipeline login`"),
         ("TELEGRAM_SERVER_PUBLIC_KEY", "nofile.pem", "TELEGRAM_SERVER_PUBLIC_KEY: "),
         ("TELEGRAM_PROXY", "gopher://x", "TELEGRAM_PROXY"),
-        ("PARALLELISM_MAX", "0", "PARALLELISM_MAX: input should be greater than or equal to 1"),
+        ("PARALLELISM_MAX", "0", "PARALLELISM_MAX: must be a whole number from 1 to 16"),
         ("RETRY_MAX_ATTEMPTS", "many", "RETRY_MAX_ATTEMPTS: "),
-        ("LOG_LEVEL", "LOUD", "LOG_LEVEL: input should be 'DEBUG', 'INFO'"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL: must be one of DEBUG, INFO"),
         ("BACKOFF_BASE_SECONDS", "99", "BACKOFF_BASE_SECONDS (99) must not exceed BACKOFF_MAX_SECONDS"),
     ],
 )
@@ -182,3 +182,4 @@ def test_a_fault_script_that_is_none_is_refused(terminal: Terminal, tmp_path: Pa
 
 def test_a_time_zone_that_is_none_is_refused(terminal: Terminal) -> None:
     assert "'Mars/Base' is no time zone" in terminal.refused("simulate", "--timezone", "Mars/Base")
+    assert "'Mars/Base' is no time zone" in terminal.refused("demo", "--timezone", "Mars/Base")

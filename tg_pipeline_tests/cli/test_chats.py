@@ -107,6 +107,8 @@ def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:
 def test_remove_keeps_the_files(tg: Terminal) -> None:
     tg.ok("chats", "add", "@busy")
     tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-02")
-    assert tg.ok("chats", "remove", "busy").startswith("Removed busy.")
+    removed = tg.ok("chats", "remove", "busy")
+    assert removed.startswith("Removed busy.")
+    assert removed.endswith("\nDagster is not running; it will see the change when it starts.\n")
     assert len(list(tg.data.rglob("*.json"))) == 3
     assert "'busy' is not in" in tg.refused("chats", "remove", "busy")

@@ -10,7 +10,7 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from tg_pipeline.defs import event_log
-from tg_pipeline.defs.event_log import keep_event_logs_open
+from tg_pipeline.defs.event_log import keep_event_logs_open, one_transaction
 
 KEY = dg.AssetKey("a")
 
@@ -55,6 +55,38 @@ def test_another_process_sees_an_event_at_once(instance: dg.DagsterInstance, tmp
         report(instance, 1)
         report(other, 2)
         assert other.get_materialized_partitions(KEY) == instance.get_materialized_partitions(KEY) == {"0", "1", "2"}
+
+
+def test_a_transaction_is_stored_as_a_whole(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    report(instance, 0)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as reader, one_transaction(storage(instance)):
+        report(instance, 1)
+        report(instance, 2)
+        assert reader.get_materialized_partitions(KEY) == {"0"}
+        assert instance.get_materialized_partitions(KEY) == {"0", "1", "2"}
+    assert instance.get_materialized_partitions(KEY) == {"0", "1", "2"}
+    report(instance, 3)
+    assert instance.get_materialized_partitions(KEY) == {"0", "1", "2", "3"}
+
+
+def test_a_transaction_that_fails_leaves_nothing(instance: dg.DagsterInstance) -> None:
+    report(instance, 0)
+
+    def interrupted() -> None:
+        with one_transaction(storage(instance)):
+            report(instance, 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert instance.get_materialized_partitions(KEY) == {"0"}
+
+
+def test_a_log_that_is_not_sqlite_stores_each_event_by_itself() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        with one_transaction(instance.event_log_storage):
+            report(instance, 1)
+        assert instance.get_materialized_partitions(KEY) == {"1"}
 
 
 def test_threads_take_turns(instance: dg.DagsterInstance) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
@@ -40,10 +41,20 @@ def test_without_a_session_one_run_at_a_time_fails_with_its_sentence(tmp_path: P
 def test_days_fetched_without_dagster_are_green_like_others(busy: Pipeline) -> None:
     report = busy.account.fetch("busy", first_days(3))
 
-    report_days(busy.instance, "busy", report.days)
+    assert report_days(busy.instance, "busy", report.days) == 3
 
     assert busy.green("busy") == {str(day) for day in first_days(3)}
     assert busy.latest("busy", FIRST_DAY).metadata["dagster/row_count"].value == 30
+
+
+def test_dagster_is_told_of_what_is_new_to_it_only(busy: Pipeline) -> None:
+    report_days(busy.instance, "busy", busy.account.fetch("busy", first_days(3)).days)
+
+    again = busy.account.fetch("busy", first_days(5))
+
+    assert report_days(busy.instance, "busy", again.days) == 2
+    assert report_days(busy.instance, "busy", [*again.days[:2], replace(again.days[2], changed=True)]) == 1
+    assert busy.green("busy") == {str(day) for day in first_days(5)}
 
 
 def test_a_home_that_is_not_there_is_made(tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.backfills import BackfillState, backfill_state, launch_backfill, wait_backfill
 from tg_pipeline.defs.instance import open_instance, report_days
-from tg_pipeline.defs.webserver import WebserverError, ask, reload_code_location
+from tg_pipeline.defs.webserver import (
+    NobodyAnswers,
+    WebserverError,
+    ask,
+    reload_code_location,
+    webserver_url,
+    write_webserver_url,
+)
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, register
 from tg_pipeline_tests.defs.servers import free_port, serving
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
@@ -153,5 +160,11 @@ def test_a_webserver_that_is_none_is_an_error(webserver: Webserver) -> None:
 
 
 def test_nobody_there_is_a_sentence() -> None:
-    with pytest.raises(WebserverError, match="does not answer at http"):
+    with pytest.raises(NobodyAnswers, match="does not answer at http"):
         ask(f"http://127.0.0.1:{free_port()}", "{ version }")
+
+
+def test_an_instance_remembers_where_its_webserver_listens(tmp_path: Path) -> None:
+    assert webserver_url(tmp_path) == "http://127.0.0.1:3000"
+    write_webserver_url(tmp_path, "http://127.0.0.1:4000")
+    assert webserver_url(tmp_path) == "http://127.0.0.1:4000"

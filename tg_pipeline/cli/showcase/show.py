@@ -4,9 +4,11 @@ import asyncio
 import shlex
 import signal
 import sys
+import time
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,7 +16,7 @@ from rich.table import Column, Table
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.chats import register
-from tg_pipeline.cli.options import today_utc
+from tg_pipeline.cli.options import count, today_utc
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.cli.showcase.stage import DemoError, Stage, dagster, own_directory, running
@@ -23,22 +25,25 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
 
 DAYS = 7
+SAY_EVERY_SECONDS = 10.0
+"""How often a line says how far the backfill is where no terminal shows bars."""
 
 
-def show(*, once: bool, exports: Path | None, seed: int) -> None:
+def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | None) -> None:
     """Run the demo. Raises InputError for a directory without exports, and DemoError."""
     console = Console()
     with ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         directory = stack.enter_context(own_directory())
         console.print("Starting a local Telegram and a Redis ...")
-        stage = stack.enter_context(running(directory, _exports(exports), seed))
+        stage = stack.enter_context(running(directory, _world(exports, seed, timezone)))
         chats = _register(stage, console)
         ranges = {chat.slug: _range(stage, chat, whole=exports is not None) for chat in chats}
         console.print("Starting Dagster's webserver and daemon ...")
         stack.enter_context(dagster(stage))
         console.print(f"Dagster: [link]{stage.url}[/link]")
         _backfill(stage, ranges, console)
+        console.print("Comparing every file with what the simulator holds ...")
         wrong = _compare(stage, chats, ranges)
         _summary(stage, ranges, console)
         if wrong:
@@ -50,6 +55,12 @@ def show(*, once: bool, exports: Path | None, seed: int) -> None:
                 signal.pause()
             finally:
                 console.print("Stopping ...")
+
+
+def _world(exports: Path | None, seed: int, timezone: ZoneInfo | None) -> list[str]:
+    """The flags of `simulate` that say what it serves."""
+    zone = ["--timezone", timezone.key] if timezone else []
+    return ["--seed", str(seed), *zone, *(flag for path in _exports(exports) for flag in ("--export", str(path)))]
 
 
 def _exports(directory: Path | None) -> list[Path]:
@@ -94,9 +105,15 @@ def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> No
     with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
         bars = {slug: bar.add_task(slug, total=len(days)) for slug, days in ranges.items()}
 
+        said = time.monotonic()
+
         def on_state(state: BackfillState) -> None:
+            nonlocal said
             for slug, done in state.days_done.items():
                 bar.update(bars[slug], completed=done)
+            if not console.is_terminal and time.monotonic() - said >= SAY_EVERY_SECONDS:
+                said = time.monotonic()
+                console.print(f"{sum(state.days_done.values()):,} of {count(state.days_total, 'day')} done.")
 
         state = wait_backfill(stage.url, backfill, ranges, on_state=on_state)
     if not state.succeeded:
@@ -116,7 +133,7 @@ def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRan
 
 def _summary(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
     store = day_store(stage.settings)
-    table = Table("chat", "days", "messages", Column("last file", overflow="fold"))
+    table = Table(Column("chat", overflow="fold"), "days", "messages", Column("last file", overflow="fold"))
     for slug, days in ranges.items():
         headers = [header for day in days if (header := store.header(slug, day))]
         messages = sum(header.message_count for header in headers)

@@ -20,6 +20,7 @@ from typing import Any
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
+from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
 from tg_pipeline.resilience.loopback import guarded_environment
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.tether import tethered
@@ -55,7 +56,7 @@ class Stage:
     @property
     def url(self) -> str:
         """Of Dagster's webserver."""
-        return self.keys["DAGSTER_WEBSERVER_URL"]
+        return webserver_url(self.settings.home)
 
     def environment(self) -> dict[str, str]:
         """What a child process needs to be part of the demo."""
@@ -88,10 +89,9 @@ def own_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def running(directory: Path, exports: Sequence[Path], seed: int) -> Iterator[Stage]:
-    """The simulator and a Redis; both stopped when the block ends."""
-    flags = [flag for export in exports for flag in ("--export", str(export))]
-    command = [sys.executable, "-m", "tg_pipeline.cli.main", "simulate", "--seed", str(seed), *flags]
+def running(directory: Path, world: Sequence[str]) -> Iterator[Stage]:
+    """The simulator, given the flags that say what it serves, and a Redis; both stopped when the block ends."""
+    command = [sys.executable, "-m", "tg_pipeline.cli.main", "simulate", *world]
     journal = ["--journal", str(directory / "logs" / "journal.jsonl")]
     guarded = guarded_environment(inherited_environment())
     with (
@@ -102,10 +102,11 @@ def running(directory: Path, exports: Sequence[Path], seed: int) -> Iterator[Sta
         home = directory / "home"
         home.mkdir(exist_ok=True)
         shutil.copy(PROJECT_DIRECTORY / "dagster.yaml", home / "dagster.yaml")
-        yield Stage(directory, _keys(directory, ready, redis_url, free_port()), ready)
+        write_webserver_url(home, f"http://127.0.0.1:{free_port()}")
+        yield Stage(directory, _keys(directory, ready, redis_url), ready)
 
 
-def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str, port: int) -> dict[str, str]:
+def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str) -> dict[str, str]:
     """The settings of the demo: every key is given, so that nothing of the user's own comes through."""
     blank = dict.fromkeys((key.upper() for key in Settings.model_fields), "")
     own = {
@@ -114,7 +115,6 @@ def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str, port: int) 
         "TELEGRAM_SESSION": ready["session"],
         "TELEGRAM_SERVER_PUBLIC_KEY": ready["public_key"],
         "DAGSTER_HOME": str(directory / "home"),
-        "DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{port}",
         "DATA_URI": str(directory / "data"),
         "CHATS_FILE": str(directory / "chats.yaml"),
         "XDG_STATE_HOME": str(directory / "state"),

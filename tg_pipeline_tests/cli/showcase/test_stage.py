@@ -43,7 +43,7 @@ def test_more_demos_than_there_are_places_are_refused(project: Path, monkeypatch
 
 
 def test_the_stage_is_real_and_ends_with_the_block(tmp_path: Path) -> None:
-    with running(directory(tmp_path), [], seed=1) as stage:
+    with running(directory(tmp_path), []) as stage:
         chat, _ = asyncio.run(register(stage.settings, "@demo_quiet", None))
         assert chat.slug == "demo_quiet"
         with redis.Redis.from_url(stage.keys["REDIS_URL"]) as client:
@@ -64,14 +64,15 @@ def answers(url: str) -> bool:
 def test_nothing_of_the_users_own_settings_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELEGRAM_PHONE", "+49123456789")
     monkeypatch.setenv("TELEGRAM_PROXY", "socks5://127.0.0.1:1")
-    with running(directory(tmp_path), [], seed=1) as stage:
+    with running(directory(tmp_path), []) as stage:
         assert stage.settings.telegram_phone is None
         assert stage.environment()["TELEGRAM_PROXY"] == ""
         assert stage.settings.home == tmp_path / "home"
 
 
 def test_a_simulator_that_does_not_start_is_said_with_its_log(tmp_path: Path) -> None:
-    with pytest.raises(DemoError, match="does not start") as failure, running(directory(tmp_path), [tmp_path], seed=1):
+    flags = ["--export", str(tmp_path)]
+    with pytest.raises(DemoError, match="does not start") as failure, running(directory(tmp_path), flags):
         pass
     assert "result.json" in str(failure.value)
 
@@ -79,7 +80,7 @@ def test_a_simulator_that_does_not_start_is_said_with_its_log(tmp_path: Path) ->
 def test_a_dagster_that_does_not_answer_in_time_is_said_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(directory(tmp_path), [], seed=1) as stage:
+    with running(directory(tmp_path), []) as stage:
         monkeypatch.setattr(stage_module, "START_SECONDS", 0.1)
         with pytest.raises(DemoError, match="Dagster does not start"), dagster(stage):
             pass
