@@ -105,6 +105,7 @@ def dagster(job: Job) -> Found:
         with DagsterInstance.get() as instance:
             run = defs.resolve_job_def(job_name(SLUG)).execute_in_process(
                 instance=instance,
+                run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
                 tags={"dagster/asset_partition_range_start": job.first, "dagster/asset_partition_range_end": job.last},
             )
             events = run.all_events
