@@ -28,6 +28,10 @@ class LiveSimulator:
         """What was asked so far, by method."""
         return Counter(entry["method"] for entry in self.entries())
 
+    def history_calls(self) -> int:
+        """How often a page of history was asked for; cheap enough to be looked at all the time."""
+        return self.journal.read_bytes().count(b'"messages.getHistory"') if self.journal.exists() else 0
+
     def entries(self) -> list[dict[str, Any]]:
         """The journal so far."""
         whole, _, _ = self.journal.read_bytes().rpartition(b"\n")

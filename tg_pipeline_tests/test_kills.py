@@ -25,10 +25,6 @@ def files(home: Path) -> dict[str, bytes]:
     }
 
 
-def history_calls(telegram: LiveSimulator) -> int:
-    return telegram.calls()["messages.getHistory"]
-
-
 def fetch(telegram: LiveSimulator, home: Path, last_day: str) -> str:
     """Fetch to the end; what it said."""
     environment = telegram.environment(home)
@@ -42,7 +38,7 @@ def fetch_until_killed(telegram: LiveSimulator, home: Path, last_day: str, calls
     """Start a fetch and kill it `delay` seconds after the simulator has seen `calls` calls; False if it ended first."""
     environment = telegram.environment(home)
     with program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", last_day, environment=environment) as process:
-        while history_calls(telegram) < calls and process.poll() is None:
+        while telegram.history_calls() < calls and process.poll() is None:
             time.sleep(0.002)
         time.sleep(delay)
         process.kill()
@@ -57,7 +53,7 @@ def test_a_fetch_killed_at_random_moments_ends_as_if_undisturbed(
     telegram: LiveSimulator, tmp_path: Path, last_day: str, kills: int
 ) -> None:
     fetch(telegram, tmp_path / "undisturbed", last_day)
-    undisturbed = history_calls(telegram)
+    undisturbed = telegram.history_calls()
     rng = random.Random(last_day)
     moments = sorted(rng.randrange(undisturbed * 9 // 10) for _ in range(kills))
     home = tmp_path / "killed"
@@ -68,4 +64,4 @@ def test_a_fetch_killed_at_random_moments_ends_as_if_undisturbed(
     assert all(killed)
     assert "kept from the interrupted run" in said
     assert files(home) == files(tmp_path / "undisturbed")
-    assert history_calls(telegram) - undisturbed <= undisturbed + CALLS_A_KILL * kills
+    assert telegram.history_calls() - undisturbed <= undisturbed + CALLS_A_KILL * kills
