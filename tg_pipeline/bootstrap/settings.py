@@ -13,11 +13,18 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from upath import UPath
 
+from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.contracts.policy import CallPolicy, FetchPolicy
 
 PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in settings are relative to it, not to wherever a command was typed."""
+
+FILE_SYSTEMS = {
+    *("file", "local", "ftp", "sftp", "ssh", "smb", "webdav", "hdfs", "webhdfs"),
+    *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos"),
+}
+"""The fsspec file systems that can be written and outlive the process: not memory, archives, caches or the web."""
 
 API_HASH_LENGTH = 32
 
@@ -27,7 +34,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class Settings(BaseSettings):
     """Names are the environment's, in lower case. Units are in the names or the comments of `.env.example`."""
 
-    model_config = SettingsConfigDict(env_file=(PROJECT_DIRECTORY / ".env", ".env"), extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=(PROJECT_DIRECTORY / ".env", ".env"), env_file_encoding="utf-8-sig", extra="ignore", frozen=True
+    )
 
     telegram_api_id: int | None = Field(default=None, gt=0, lt=2**31)
     telegram_api_hash: SecretStr | None = None
@@ -41,7 +50,7 @@ class Settings(BaseSettings):
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
-    start_date: date = date(2020, 1, 1)
+    start_date: date = Field(default=date(2020, 1, 1), ge=FIRST_DAY)
 
     redis_url: SecretStr | None = None
     redis_host: str | None = None
@@ -66,6 +75,8 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any, info: Any) -> Any:
         """`KEY=` in a .env file means that the key is not set."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not hold a NUL byte")
         unset = isinstance(value, str) and not value.strip()
         return cls.model_fields[info.field_name].get_default() if unset else value
 
@@ -73,6 +84,25 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("dagster_home", "chats_file", "xdg_state_home", "telegram_server_public_key", "data_uri")
+    @classmethod
+    def _is_of_a_known_user(cls, value: Path | str | None) -> Path | str | None:
+        try:
+            Path(value or "").expanduser()
+        except RuntimeError:
+            raise ValueError("begins with ~ and the name of a user whom this machine does not know") from None
+        return value
+
+    @field_validator("data_uri")
+    @classmethod
+    def _keeps_what_is_written(cls, value: str) -> str:
+        scheme, mark, _ = value.partition("://")
+        if mark and scheme not in FILE_SYSTEMS:
+            raise ValueError(
+                f"{scheme}:// keeps no archive. Allowed: a directory, or a URL of {', '.join(sorted(FILE_SYSTEMS))}"
+            )
+        return value
 
     @field_validator("telegram_api_hash")
     @classmethod
@@ -118,7 +148,7 @@ class Settings(BaseSettings):
         try:
             root = UPath(self.data_uri) if "://" in self.data_uri else UPath(_absolute(Path(self.data_uri)))
             root.fs  # noqa: B018 - loads the driver
-        except (ValueError, ImportError, NotImplementedError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise SettingsError(
                 f"DATA_URI: {self.data_uri.partition('://')[0]}:// cannot be opened ({error}). "
                 "Allowed: a directory, or a URL of a file system whose fsspec driver is installed."
@@ -175,8 +205,24 @@ def load_settings() -> Settings:
     """Read and check. SettingsError with every wrong key, what was found (secrets hidden) and what is allowed."""
     try:
         return Settings()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{_undecodable()} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f"{error.filename or '.env'} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(problem) for problem in error.errors(include_url=False))) from None
+
+
+def _undecodable() -> Path:
+    """The .env file that is not text; the decoder does not tell."""
+    for file in (PROJECT_DIRECTORY / ".env", Path.cwd() / ".env"):
+        try:
+            file.read_text("utf-8-sig")
+        except FileNotFoundError:
+            continue
+        except UnicodeDecodeError:
+            break
+    return file
 
 
 def _sentence(problem: Any) -> str:
@@ -196,7 +242,7 @@ def _allowed(key: str) -> str | None:
     if get_origin(field.annotation) is Literal:
         return f"must be one of {', '.join(get_args(field.annotation))}"
     if field.annotation is date:
-        return "must be a day, written as YYYY-MM-DD"
+        return f"must be a day from {bounds['ge']} on, written as YYYY-MM-DD"
     if field.annotation is float:
         lowest = f"above {bounds['gt']}, at most" if "gt" in bounds else f"from {bounds['ge']} to"
         return f"must be a number {lowest} {bounds['le']}"

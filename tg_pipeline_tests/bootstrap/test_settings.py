@@ -57,7 +57,15 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch, nothing: str) -> Non
         ("CALL_DEADLINE_SECONDS", "0", "must be a number above 0, at most 86400. Found '0'."),
         ("CALL_DEADLINE_SECONDS", "soon", "must be a number above 0, at most 86400. Found 'soon'."),
         ("REDIS_PORT", "70000", "must be a whole number from 1 to 65535. Found '70000'."),
-        ("START_DATE", "2025-02-30", "must be a day, written as YYYY-MM-DD. Found '2025-02-30'."),
+        ("START_DATE", "2025-02-30", "must be a day from 2013-01-01 on, written as YYYY-MM-DD. Found '2025-02-30'."),
+        ("START_DATE", "2012-12-31", "must be a day from 2013-01-01 on"),
+        ("DAGSTER_HOME", "~nosuchuser/x", "begins with ~ and the name of a user whom this machine does not know."),
+        ("DATA_URI", "~nosuchuser/x", "begins with ~ and the name of a user"),
+        ("DATA_URI", "memory://archive", "memory:// keeps no archive. Allowed: a directory, or a URL of abfs, "),
+        ("DATA_URI", "simplecache::memory://x", "simplecache::memory:// keeps no archive."),
+        ("DATA_URI", "zip://x", "zip:// keeps no archive."),
+        ("DATA_URI", "dir://x", "dir:// keeps no archive."),
+        ("DATA_URI", "nowhere://x", "nowhere:// keeps no archive."),
         ("LOG_LEVEL", "LOUD", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL. Found 'LOUD'."),
     ],
 )
@@ -126,10 +134,37 @@ def test_absolute_paths_and_the_users_home_stay(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_data_may_live_in_any_file_system_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert given(monkeypatch, data_uri="memory://archive").data_root.protocol == "memory"
-    for uri in ("nowhere://x", "s3://bucket/x"):
-        with pytest.raises(SettingsError, match=rf"DATA_URI: {uri.partition(':')[0]}:// cannot be opened .*Allowed"):
-            _ = given(monkeypatch, data_uri=uri).data_root
+    assert given(monkeypatch, data_uri="file:///archive").data_root.path == "/archive"
+    with pytest.raises(SettingsError, match=r"DATA_URI: s3:// cannot be opened .*Allowed"):
+        _ = given(monkeypatch, data_uri="s3://bucket/x").data_root
+
+
+@pytest.mark.parametrize("content", ["LOG_LEVEL=Pünkt".encode("latin-1"), "LOG_LEVEL=INFO".encode("utf-16")])
+def test_an_env_file_that_is_not_utf_8_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=rf"^{tmp_path}/\.env is not text in UTF-8 .* Save it as UTF-8\.$"):
+        load_settings()
+
+
+def test_an_env_file_that_cannot_be_read_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/proc/self/mem")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: Input/output error"):
+        load_settings()
+
+
+def test_a_byte_order_mark_and_a_nul_byte_in_an_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for key in ("PARALLELISM_MAX", "DAGSTER_HOME"):
+        monkeypatch.delenv(key, raising=False)
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPARALLELISM_MAX=3\n")
+    assert load_settings().parallelism_max == 3
+    (tmp_path / ".env").write_bytes(b"DAGSTER_HOME=a\0b\n")
+    with pytest.raises(SettingsError, match=r"^DAGSTER_HOME: must not hold a NUL byte\. Found"):
+        load_settings()
 
 
 @pytest.mark.parametrize(
