@@ -31,7 +31,8 @@ def measured(what: str, telegram: LocalTelegram, chat: ChatSpec, pages_in_flight
         env=loopback.guarded_environment(os.environ),
         check=True,
     )
+    seconds = time.perf_counter() - began
     found: dict[str, Any] = orjson.loads(done.stdout)
     if found["messages"] != chat.messages:
         raise RuntimeError(f"{what}: {found['messages']} messages were read of {chat.messages}")
-    return found | {"process_seconds": time.perf_counter() - began}
+    return found | {"process_seconds": seconds}

@@ -20,7 +20,7 @@ from telethon.sessions import StringSession
 from telethon.tl.functions.messages import GetHistoryRequest
 
 from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 
@@ -42,7 +42,7 @@ class Job:
     pages_in_flight: int = 1
 
 
-def bare(job: Job) -> Found:
+def bare(job: Job, _home: Path) -> Found:
     """A plain TelegramClient that reads the whole chat and throws it away."""
     return asyncio.run(_bare(job))
 
@@ -76,52 +76,52 @@ async def _bare(job: Job) -> Found:
     return {"messages": messages, "history_calls": calls}
 
 
-def pipeline(job: Job) -> Found:
+def pipeline(job: Job, home: Path) -> Found:
     """A whole fetch, from no connection to committed day files, in a new home with an empty archive."""
-    with tempfile.TemporaryDirectory() as directory:
-        days = DayRange(date.fromisoformat(job.first), date.fromisoformat(job.last))
-        settings = Settings.model_validate(_settings(job, Path(directory)))
-        report = asyncio.run(fetch(settings, RegisteredChat(slug=SLUG, chat=f"@{job.chat}"), days))
-        return {
-            "messages": sum(day.message_count for day in report.days),
-            "history_calls": report.meter.calls[HISTORY],
-            "cuts": report.splits,
-        }
+    days = DayRange(date.fromisoformat(job.first), date.fromisoformat(job.last))
+    settings = Settings.model_validate(_settings(job, home))
+    report = asyncio.run(fetch(settings, RegisteredChat(slug=SLUG, chat=f"@{job.chat}"), days))
+    return {
+        "messages": sum(day.message_count for day in report.days),
+        "history_calls": report.meter.calls[HISTORY],
+        "cuts": report.splits,
+    }
 
 
-def dagster(job: Job) -> Found:
+def dagster(job: Job, home: Path) -> Found:
     """The same through Dagster: the chat's job in one run over the range, checks of every day included."""
-    with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        os.environ.update({key.upper(): str(value) for key, value in _settings(job, home).items()})
-        (home / "home").mkdir()
-        (home / "home" / "dagster.yaml").write_bytes(Path("dagster.yaml").read_bytes())
-        (home / "chats.yaml").write_text(f"chats:\n  - slug: {SLUG}\n    chat: '@{job.chat}'\n    start: {job.first}\n")
-        from dagster import DagsterInstance
+    os.environ.update({key.upper(): str(value) for key, value in _settings(job, home).items()})
+    (home / "home").mkdir()
+    (home / "home" / "dagster.yaml").write_bytes((PROJECT_DIRECTORY / "dagster.yaml").read_bytes())
+    (home / "chats.yaml").write_text(f"chats:\n  - slug: {SLUG}\n    chat: '@{job.chat}'\n    start: {job.first}\n")
+    from dagster import DagsterInstance
 
-        from tg_pipeline.definitions import defs
-        from tg_pipeline.defs.names import job_name
+    from tg_pipeline.definitions import defs
+    from tg_pipeline.defs.names import job_name
 
-        with DagsterInstance.get() as instance:
-            run = defs.resolve_job_def(job_name(SLUG)).execute_in_process(
-                instance=instance,
-                run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
-                tags={"dagster/asset_partition_range_start": job.first, "dagster/asset_partition_range_end": job.last},
-            )
-            events = run.all_events
-        counts = {
-            event.partition: event.materialization.metadata["dagster/row_count"].value
-            for event in events
-            if event.is_step_materialization
-        }
-        return {"messages": sum(counts.values()), "events": len(events)}
+    with DagsterInstance.get() as instance:
+        run = defs.resolve_job_def(job_name(SLUG)).execute_in_process(
+            instance=instance,
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            tags={"dagster/asset_partition_range_start": job.first, "dagster/asset_partition_range_end": job.last},
+        )
+        events = run.all_events
+    counts = {
+        event.partition: event.materialization.metadata["dagster/row_count"].value
+        for event in events
+        if event.is_step_materialization
+    }
+    return {"messages": sum(counts.values()), "events": len(events)}
 
 
 def _settings(job: Job, home: Path) -> dict[str, Any]:
+    """Settings of a world of its own, whatever a person's `.env` says."""
     return {
         "telegram_api_id": job.api_id,
         "telegram_api_hash": job.api_hash,
         "telegram_session": job.session,
+        "telegram_sessions": "",
+        "telegram_proxy": "",
         "dagster_home": home / "home",
         "data_uri": str(home / "data"),
         "chats_file": home / "chats.yaml",
@@ -130,16 +130,17 @@ def _settings(job: Job, home: Path) -> dict[str, Any]:
     }
 
 
-MEASURED: dict[str, Callable[[Job], Found]] = {"bare": bare, "pipeline": pipeline, "dagster": dagster}
+MEASURED: dict[str, Callable[[Job, Path], Found]] = {"bare": bare, "pipeline": pipeline, "dagster": dagster}
 
 
 def main() -> None:
     """Run the job named by the first argument with the fields in the second."""
     measure, job = MEASURED[sys.argv[1]], Job(**orjson.loads(sys.argv[2]))
-    before = peak_megabytes()
-    began, cpu_began = time.perf_counter(), time.process_time()
-    found = measure(job)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+    with tempfile.TemporaryDirectory() as home:
+        before = peak_megabytes()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        found = measure(job, Path(home))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     found |= {
         "seconds": seconds,
         "cpu_seconds": cpu,
