@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Column, Table
 
-from tg_pipeline.cli.options import ChatCommand, count, print_table
+from tg_pipeline.cli.options import ChatCommand, count, print_columns
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -51,12 +50,10 @@ def list_chats() -> None:
     if not entries:
         click.echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
         return
-    table = Table(*(Column(name, overflow="fold") for name in ("slug", "chat", "id", "title", "since")))
-    for entry in entries:
-        table.add_row(
-            entry.slug, entry.chat, str(entry.id or "?"), entry.title or "", str(entry.start or settings.start_date)
-        )
-    print_table(table)
+    print_columns(
+        ("slug", "chat", "id", "since", "title"),
+        *((e.slug, e.chat, str(e.id or "?"), str(e.start or settings.start_date), e.title or "") for e in entries),
+    )
 
 
 @chats.command(cls=ChatCommand)

@@ -2,11 +2,13 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
@@ -69,6 +71,16 @@ def today_utc() -> date:
 def count(number: int, noun: str) -> str:
     """`1 day`, `1,000 days`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def print_columns(*rows: Sequence[str]) -> None:
+    """Plain columns, the first row being their heads.
+
+    Where a terminal is too narrow it wraps the line itself, so that whatever is in it can be copied whole.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_table(table: Table) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.cli.main import main
-from tg_pipeline.defs.webserver import write_webserver_url
+from tg_pipeline.defs import webserver
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world
 
@@ -40,8 +40,6 @@ class Terminal:
         self.set("DATA_URI", self.data)
         self.set("CHATS_FILE", self.chats_file)
         self.set("XDG_STATE_HOME", home / "state")
-        (home / "instance").mkdir()
-        write_webserver_url(home / "instance", NOBODY)
 
     def set(self, key: str, value: object) -> None:
         """Give a setting in the environment; nothing stands for unset."""
@@ -84,7 +82,8 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Nothing set but where things lie."""
+    """Nothing set but where things lie. No Dagster of anybody's hears of it."""
+    monkeypatch.setattr(webserver, "DEFAULT_URL", NOBODY)
     return Terminal(tmp_path, monkeypatch)
 
 

@@ -85,14 +85,12 @@ def test_a_chat_without_messages_says_so(demo: Terminal) -> None:
     assert "no messages yet" in demo.ok("chats", "add", "@demo_empty")
 
 
-def test_the_list_is_whole_where_no_terminal_limits_it(demo: Terminal) -> None:
+def test_nothing_in_the_list_is_cut(demo: Terminal) -> None:
     assert "No chats yet" in demo.ok("chats", "list")
     slug = "a-rather-long-name-that-a-person-chose-for-a-chat-of-theirs"
     demo.ok("chats", "add", "@demo_channel_chat", "--slug", slug)
     (line,) = (line for line in demo.ok("chats", "list").splitlines() if "-100" in line)
-    assert [slug, "@demo_channel_chat", "-1001700000005", "Demo channel chat", "2023-01-01"] == [
-        cell.strip() for cell in line.strip("│").split("│")
-    ]
+    assert line.split("  ") == [slug, "@demo_channel_chat", "-1001700000005", "2023-01-01", "Demo channel chat"]
 
 
 def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:

@@ -10,13 +10,13 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.chats import register
-from tg_pipeline.cli.options import count, today_utc
+from tg_pipeline.cli.options import count, print_columns, today_utc
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.cli.showcase.stage import DemoError, Stage, dagster, own_directory, running
@@ -45,12 +45,12 @@ def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | No
         _backfill(stage, ranges, console)
         console.print("Comparing every file with what the simulator holds ...")
         wrong = _compare(stage, chats, ranges)
-        _summary(stage, ranges, console)
+        _summary(stage, ranges)
         if wrong:
             raise DemoError("\n".join(["The files differ from what the simulator holds:", *wrong]))
         console.print("Every file was compared with what the simulator holds: all equal.")
         if not once:
-            _invite(stage, *next(iter(ranges.items())), console)
+            _invite(stage, *next(iter(ranges.items())))
             try:
                 signal.pause()
             finally:
@@ -131,22 +131,21 @@ def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRan
     ]
 
 
-def _summary(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
+def _summary(stage: Stage, ranges: dict[str, DayRange]) -> None:
     store = day_store(stage.settings)
-    table = Table(Column("chat", overflow="fold"), "days", "messages", Column("last file", overflow="fold"))
+    rows = [("chat", "days", "messages", "last file")]
     for slug, days in ranges.items():
         headers = [header for day in days if (header := store.header(slug, day))]
         messages = sum(header.message_count for header in headers)
-        table.add_row(
-            slug, str(len(headers)), f"{messages:,}", str(store.path(slug, days.last).relative_to(store.root))
-        )
-    console.print(table)
+        path = str(store.path(slug, days.last).relative_to(store.root))
+        rows.append((slug, str(len(headers)), f"{messages:,}", path))
+    print_columns(*rows)
 
 
-def _invite(stage: Stage, slug: str, days: DayRange, console: Console) -> None:
+def _invite(stage: Stage, slug: str, days: DayRange) -> None:
     env_file = stage.directory / "demo.env"
     env_file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in stage.keys.items()))
-    console.print(
+    click.echo(
         f"""
 Day files    {stage.keys["DATA_URI"]}
 Dagster      {stage.url}/asset-groups

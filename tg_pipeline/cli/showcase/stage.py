@@ -152,7 +152,8 @@ def child(
     try:
         yield process
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # all at once: Dagster would stop its processes one after another
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
         _end_group(process)
