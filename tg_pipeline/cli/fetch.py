@@ -108,7 +108,11 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     store = day_store(settings)
     # What the interrupted run changed is not known: those days are told anew.
     resumed = [replace(receipt(store, report.slug, day), changed=True) for day in report.resumed_days]
-    with Console(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
-        told = report_days(instance, report.slug, [*resumed, *report.days])
+    try:
+        with Console(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
+            told = report_days(instance, report.slug, [*resumed, *report.days])
+    except Exception as error:  # noqa: BLE001 - whatever ails Dagster, the day files are in place
+        click.echo(f"The files are in place, but Dagster could not be told: {error}", err=True)
+        return
     if told:
         click.echo(f"Dagster was told of {count(told, 'day')}.")

@@ -25,11 +25,15 @@ def up(port: int, host: str) -> None:
     from tg_pipeline.defs.webserver import write_webserver_url
 
     settings = load_settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"DAGSTER_HOME: {settings.home} cannot be a directory: {error.strerror}.") from error
     _be_the_only_one(settings.home)
     _refuse_taken_port(host, port)
     link = settings.home / "dagster.yaml"
     if not link.exists():
+        link.unlink(missing_ok=True)  # a link to a checkout that is gone
         link.symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
     with open_instance(settings) as instance:
         slots = set_pool_limits(instance, settings)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.contracts.errors import SessionMissing, SettingsError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.event_log import keep_event_logs_open, one_transaction
 from tg_pipeline.defs.metadata import day_metadata
@@ -16,10 +16,19 @@ DAYS_PER_TRANSACTION = 100
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance whose home the settings name; use as a context manager. Works whether Dagster is running or not."""
+    """The instance whose home the settings name; use as a context manager. Works whether Dagster is running or not.
+
+    Raises SettingsError where the home, its dagster.yaml or its databases are no good.
+    """
     keep_event_logs_open()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    return dg.DagsterInstance.from_config(str(settings.home))
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return dg.DagsterInstance.from_config(str(settings.home))
+    except Exception as error:  # Dagster, SQLAlchemy, YAML and the file system each have errors of their own
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise SettingsError(
+            f"Dagster's home {settings.home} cannot be used: {reason[0]} See dagster.yaml there."
+        ) from error
 
 
 def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> int:

@@ -1,6 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
 from tg_pipeline.defs.names import POOL
 from tg_pipeline.simulator import Simulator
@@ -62,3 +66,10 @@ def test_a_home_that_is_not_there_is_made(tmp_path: Path) -> None:
         settings = settings_for(simulator, tmp_path / "deep" / "er", sessions=[simulator.session])
         with open_instance(settings) as instance:
             assert instance.root_directory == str(settings.home)
+
+
+@pytest.mark.parametrize("text", ["{{{", "no_such_key: 1\n"])
+def test_a_dagster_yaml_that_is_wrong_is_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dagster.yaml").write_text(text)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        open_instance(Settings(dagster_home=tmp_path))
