@@ -43,7 +43,7 @@ class DayIndex:
         return both
 
     def thread_lines(self) -> Iterator[bytes]:
-        """One `contracts.day_file.Thread` per root, ascending by id, encoded one by one, a fifth of what they weigh as dicts."""
+        """One `contracts.day_file.Thread` per root, ascending by id, encoded one by one: a busy day has many."""
         pairs = ((key >> _ID_BITS, key & _ID_MASK) for key in sorted(self.replies))
         for root, group in groupby(pairs, key=itemgetter(0)):
             ids = [message_id for _, message_id in group]
