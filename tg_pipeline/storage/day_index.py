@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-import orjson
+from tg_pipeline.storage.layout import encode
 
 _ID_BITS = 32
 """Message ids are 32-bit on the wire."""
@@ -43,11 +43,11 @@ class DayIndex:
         return both
 
     def thread_lines(self) -> Iterator[bytes]:
-        """One `contracts.day_file.Thread` per root, ascending by id, encoded one by one: a busy day has many."""
+        """One `contracts.day_file.Thread` per root, ascending by id, as JSON."""
         pairs = ((key >> _ID_BITS, key & _ID_MASK) for key in sorted(self.replies))
         for root, group in groupby(pairs, key=itemgetter(0)):
             ids = [message_id for _, message_id in group]
-            yield orjson.dumps(
+            yield encode(
                 {
                     "id": root,
                     "topic": root in self.topics,

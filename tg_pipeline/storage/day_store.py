@@ -215,7 +215,8 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     index = spool.index.joined(merge.kept)
     people |= spool.participants()
     participants = [people[number] for number in sorted(people) if number in index.authors]
-    content_hash.add(index.thread_lines())
+    threads = list(index.thread_lines())
+    content_hash.add(threads)
     content_hash.add(participants)
     ids = [number for number in (spool.first_id, spool.last_id, *merge.kept_ids[:1], *merge.kept_ids[-1:]) if number]
     header = DayHeader(
@@ -236,7 +237,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         with archived(path) as reader, replace(path) as stream:
             again = Merge(draft.deleted_at)
             messages = again.lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
-            write_day(stream, header, (messages, index.thread_lines(), participants))
+            write_day(stream, header, (messages, threads, participants))
             size = stream.tell()
     else:
         size = path.stat().st_size

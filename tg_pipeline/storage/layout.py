@@ -27,11 +27,16 @@ _HEAD_LINES_MAX = 32
 
 
 def encode(record: dict[str, Any]) -> bytes:
-    """The record as one line without its newline. What JSON cannot hold is replaced, never refused."""
+    """The record as one line without its newline. What JSON cannot hold is replaced, never refused.
+
+    A copy, because what orjson gives occupies a page of memory or more for as long as it lives, however short it is:
+    a hundred of them in a list cost eight times the time, and those of a whole day its memory.
+    """
     try:
-        return orjson.dumps(record)
+        line = orjson.dumps(record)
     except TypeError:
-        return orjson.dumps(_cleaned(record))
+        line = orjson.dumps(_cleaned(record))
+    return bytes(memoryview(line))
 
 
 def _cleaned(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from telethon.tl import types as tl
@@ -106,7 +107,11 @@ class _Participants(Mapping[int, dict[str, Any]]):
     """Maps those who are asked for: of the hundred people a page describes, few are new to its day."""
 
     def __init__(self, entities: Iterable[Any]) -> None:
-        self._entities = {number: entity for entity in entities if (number := entity_id(entity)) is not None}
+        self._described = entities
+
+    @cached_property
+    def _entities(self) -> dict[int, Any]:
+        return {number: entity for entity in self._described if (number := entity_id(entity)) is not None}
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         return participant(self._entities[number])
