@@ -49,7 +49,8 @@ FULL = Sizes(
     },
     shapes_latency=20,
     memory={
-        "one day of 200,000": ChatSpec("crowd", 200_000, 1),
+        "a day of 200,000 by 400 people": ChatSpec("crowd", 200_000, 1),
+        "a day of 200,000 by 50,000 people": ChatSpec("city", 200_000, 1, people=50_000),
         "1,000,000 in 100 days": ChatSpec("million", 10_000, 100),
     },
     year=ChatSpec("year", 97, 365),

@@ -19,7 +19,7 @@ FIRST_DAY = date(2024, 1, 1)
 class ChatSpec:
     """A synthetic supergroup of `days` days from FIRST_DAY on, `per_day` messages each.
 
-    Of every `visible + missing` ids `missing` are absent. `talk`: what people say in groups, or else the plainest text.
+    Of every `visible + missing` ids `missing` are absent. They are written by `people` members.
     """
 
     username: str
@@ -27,7 +27,7 @@ class ChatSpec:
     days: int
     visible: int = 47
     missing: int = 3
-    talk: bool = True
+    people: int = 400
 
     @property
     def messages(self) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 
 import orjson
 from telethon.tl import types as tl
@@ -31,7 +32,7 @@ def _chat(spec: ChatSpec) -> Overlay:
         first_day=FIRST_DAY,
         last_day=spec.last_day,
         gaps=Gaps(spec.visible, spec.missing),
-        content=GroupContent if spec.talk else None,
+        content=partial(GroupContent, population=spec.people),
     )
 
 
