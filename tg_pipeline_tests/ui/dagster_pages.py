@@ -11,8 +11,17 @@ GREEN = "--color-accent-green"
 
 
 def open_lineage(browser: Browser, url: str) -> None:
-    """The graph of all assets, each chat folded into its group."""
+    """The graph of all assets, each chat folded into its group.
+
+    Asked for while Dagster still starts it may stay empty: then the page is loaded once more, as a person would.
+    """
+    folded = "//*[local-name()='foreignObject']//*[@aria-label='unfold_more']"
     browser.open(f"{url}/asset-groups")
+    try:
+        browser.see(folded)
+    except TimeoutError:
+        browser.open(f"{url}/asset-groups")
+        browser.see(folded)
 
 
 def unfold(browser: Browser, group: str) -> None:
