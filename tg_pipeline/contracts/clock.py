@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time and waiting."""
+    """Wall time, time that is never stepped, and waiting."""
 
     def now(self) -> float:
-        """POSIX seconds."""
+        """POSIX seconds. Jumps when somebody sets the machine's clock."""
+
+    def steady(self) -> float:
+        """Seconds since the machine was started: the same for all its processes, and never set back or forward."""
 
     async def sleep(self, seconds: float) -> None:
         """Give way for `seconds`."""
@@ -21,6 +24,10 @@ class SystemClock:
     def now(self) -> float:
         """POSIX seconds of the machine."""
         return time.time()
+
+    def steady(self) -> float:
+        """Seconds since the machine was started, those in which it was suspended included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         """Really wait."""

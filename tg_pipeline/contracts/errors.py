@@ -7,7 +7,9 @@ TgPipelineError
 │   ├── ServerError           Telegram answered with a 500-class error
 │   └── PageIntegrityError    a page repeated or reordered ids and stayed so when read again
 ├── FloodWaitError            wait the given seconds, then the same call may be made
+├── CircuitOpen               too many failures lately: nothing is called before the given time
 ├── LeaseUnavailable          another process holds the session or the chat; try later
+├── StateUnavailable          the store that processes share cannot be reached or written; try later
 ├── ChatError                 skip this chat; others are unaffected
 │   ├── ChatNotFound          nobody of that name, or the account cannot see it
 │   ├── ChatPrivate           the account is not (or no longer) a member
@@ -62,8 +64,21 @@ class FloodWaitError(TgPipelineError):
         self.reason = reason
 
 
+class CircuitOpen(TgPipelineError):
+    """The breaker of `component` lets nothing through for another `seconds`; nothing was called."""
+
+    def __init__(self, component: str, seconds: float) -> None:
+        super().__init__(f"Too many calls to {component} failed lately; the next one may be made in {seconds:.0f} s.")
+        self.component = component
+        self.seconds = seconds
+
+
 class LeaseUnavailable(TgPipelineError):
     """Another process holds the lease and did not free it in the time allowed."""
+
+
+class StateUnavailable(TgPipelineError):
+    """The store that processes share cannot be reached, or not be written."""
 
 
 class ChatError(TgPipelineError):

@@ -1,6 +1,7 @@
 """Policies: small frozen values that say how hard to try. Units are in the names."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,33 @@ class FetchPolicy:
 
     pages_in_flight: int = 2
     page_rereads: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RatePolicy:
+    """How often one account may call one method: a token bucket, of calls a second and calls at once.
+
+    "fixed" keeps to `start_per_second` and `burst`. "adaptive" begins there and learns the rate, between
+    `floor_per_second` and `ceiling_per_second`; the burst is learned downwards only.
+    """
+
+    strategy: Literal["adaptive", "fixed"] = "adaptive"
+    start_per_second: float = 1.0
+    floor_per_second: float = 0.05
+    ceiling_per_second: float = 30.0
+    burst: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When to stop calling something that fails.
+
+    `failures` in a row within `window_seconds` open the breaker for `open_seconds`; then up to `probes` calls at once
+    may try, among all processes. A probe whose process died is forgotten after `probe_seconds`.
+    """
+
+    failures: int = 5
+    window_seconds: float = 30.0
+    open_seconds: float = 60.0
+    probes: int = 1
+    probe_seconds: float = 60.0

@@ -38,6 +38,8 @@ class Clock:
     def now(self) -> float:
         return self.time
 
+    steady = now
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.time += seconds

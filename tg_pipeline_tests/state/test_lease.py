@@ -61,6 +61,8 @@ class Clock:
     def now(self) -> float:
         return self.time
 
+    steady = now
+
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
         if self.time >= self.after and callable(self.then):
