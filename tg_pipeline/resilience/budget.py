@@ -72,7 +72,7 @@ def parse(value: bytes | None, policy: RatePolicy, now: float) -> Budget:
     if value is None:
         return new
     try:
-        found = _BUDGET.validate_json(value)
+        found = _BUDGET.validate_json(value, strict=True)
     except ValidationError:
         return new
     back = found.as_of - now

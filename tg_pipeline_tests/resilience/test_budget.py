@@ -1,0 +1,143 @@
+"""The budget of one account and method: what it may never do, whatever comes in, and what it learns."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tg_pipeline.contracts.policy import RatePolicy
+from tg_pipeline.resilience.budget import STALE_SECONDS, Budget, Wait, admit, dump, flooded, parse
+
+ADAPTIVE = RatePolicy()
+FIXED = RatePolicy(strategy="fixed", start_per_second=2.0, burst=5)
+
+Step = tuple[float, int]
+steps = st.lists(st.tuples(st.floats(0, 20), st.sampled_from([0, 0, 0, 0, 0, 0, 3, 30])), max_size=150)
+"""Pauses, and the flood wait that is answered to the call after each; 0 for none."""
+
+
+def play(steps: Sequence[Step], policy: RatePolicy, now: float = 1_000.0) -> tuple[Budget, list[float]]:
+    """The budget after `steps`, kept as bytes between them, and when calls were admitted."""
+    budget, admitted = parse(None, policy, now), []
+    for pause, wait in steps:
+        now += pause
+        budget = parse(dump(budget), policy, now)
+        budget, refused = admit(budget, policy, now)
+        if refused is None:
+            admitted.append(now)
+            if wait:
+                budget = flooded(budget, policy, now, seconds=wait, reason="flood")
+    return budget, admitted
+
+
+@given(steps)
+def test_a_fixed_budget_never_admits_more_than_its_burst_and_its_rate_over_any_time(steps: Sequence[Step]) -> None:
+    _, admitted = play(steps, FIXED)
+    for first, begin in enumerate(admitted):
+        for last in range(first, len(admitted)):
+            assert last - first + 1 <= FIXED.burst + FIXED.start_per_second * (admitted[last] - begin) + 1e-6
+
+
+@given(steps, st.floats(0, 100))
+def test_nobody_is_admitted_while_telegram_asks_to_wait(steps: Sequence[Step], seconds: float) -> None:
+    budget, _ = play(steps, ADAPTIVE)
+    told = budget.as_of
+    budget = flooded(budget, ADAPTIVE, told, seconds=seconds, reason="premium")
+    until = budget.blocked_until
+    assert until is not None
+    assert until >= told + seconds
+    for now in (told - 5, told, told + seconds * 0.9, until - 0.001):
+        if now < until:
+            same, wait = admit(parse(dump(budget), ADAPTIVE, max(now, told)), ADAPTIVE, now)
+            assert wait == Wait(until - now, "premium")
+            assert same == budget
+
+
+@given(steps)
+def test_who_sleeps_as_long_as_told_is_admitted(steps: Sequence[Step]) -> None:
+    budget, _ = play(steps, ADAPTIVE)
+    now = budget.as_of
+    for _ in range(4):
+        budget, wait = admit(budget, ADAPTIVE, now)
+        if wait is None:
+            return
+        assert wait.seconds > 0
+        now += wait.seconds
+    pytest.fail(f"Still waiting: {budget}")
+
+
+@given(steps)
+def test_what_is_kept_is_what_was_there(steps: Sequence[Step]) -> None:
+    budget, _ = play(steps, ADAPTIVE)
+    assert parse(dump(budget), ADAPTIVE, budget.as_of) == budget
+
+
+@given(steps, st.floats(0.01, 100), st.floats(0.01, 100), st.integers(1, 20))
+def test_the_policy_of_today_bounds_what_was_learned_under_another(
+    steps: Sequence[Step], one: float, other: float, burst: int
+) -> None:
+    floor, ceiling = sorted((one, other))
+    policy = RatePolicy(start_per_second=floor, floor_per_second=floor, ceiling_per_second=ceiling, burst=burst)
+    budget, _ = play(steps, ADAPTIVE)
+    for found in (parse(dump(budget), policy, budget.as_of), play(steps, policy)[0]):
+        assert floor <= found.rate <= ceiling
+        assert 1 <= found.burst <= burst
+        assert found.tokens <= found.burst
+
+
+fresh = parse(None, ADAPTIVE, 7.0)
+odd_values = st.one_of(st.none(), st.text(max_size=3), st.lists(st.booleans(), max_size=1), st.just(-1), st.just(1e400))
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_budget_give_a_new_one(value: bytes) -> None:
+    assert parse(value, ADAPTIVE, 7.0) == fresh
+
+
+@given(st.sampled_from(["rate", "burst", "tokens", "calls"]), odd_values)
+def test_a_budget_with_a_nonsense_field_gives_a_new_one(field: str, value: object) -> None:
+    assert parse(orjson.dumps(dataclasses.asdict(fresh) | {field: value}), ADAPTIVE, 7.0) == fresh
+
+
+def test_a_fixed_budget_keeps_rate_and_burst_through_floods_and_success() -> None:
+    budget, admitted = play([(1.0, 0)] * 500 + [(0.0, 3), (4.0, 0)] * 20, FIXED)
+    assert len(admitted) > 500
+    assert (budget.rate, budget.burst) == (FIXED.start_per_second, FIXED.burst)
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
+    budget = flooded(fresh, ADAPTIVE, 7.0, seconds=30, reason="flood")
+    budget = flooded(budget, ADAPTIVE, 8.0, seconds=3, reason="flood")
+    assert budget.blocked_until == 37.0
+
+
+def test_answers_to_calls_under_way_teach_what_the_first_of_them_taught() -> None:
+    one = flooded(fresh, ADAPTIVE, 7.0, seconds=3, reason="flood")
+    two = flooded(one, ADAPTIVE, 7.1, seconds=6, reason="flood")
+    assert two.rate == one.rate
+    assert two.blocked_until == pytest.approx(13.1)
+
+
+def test_a_rate_that_nobody_needs_does_not_grow() -> None:
+    budget, admitted = play([(5.0, 0)] * 1_000, ADAPTIVE)
+    assert len(admitted) == 1_000
+    assert budget.rate == ADAPTIVE.start_per_second
+
+
+def test_a_fast_rate_is_forgotten_after_a_day_and_a_slow_one_is_not() -> None:
+    fast = dataclasses.replace(fresh, rate=20.0)
+    slow = dataclasses.replace(fresh, rate=0.3)
+    later = 7.0 + STALE_SECONDS
+    assert parse(dump(fast), ADAPTIVE, later).rate == 20.0
+    assert parse(dump(fast), ADAPTIVE, later + 1).rate == ADAPTIVE.start_per_second
+    assert parse(dump(slow), ADAPTIVE, later + 1).rate == 0.3
+
+
+def test_a_clock_that_is_set_back_leaves_the_wait_as_long_as_it_was() -> None:
+    budget = flooded(fresh, ADAPTIVE, 1_000_000.0, seconds=30, reason="flood")
+    for now in (999_000.0, 0.0):
+        budget = parse(dump(budget), ADAPTIVE, now)
+        assert admit(budget, ADAPTIVE, now)[1] == Wait(30.0, "flood")
