@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tg_pipeline_tests.unpaced import UNPACED
+
 PROGRAM = Path(sys.executable).with_name("tg-pipeline")
 
 
@@ -48,6 +50,7 @@ class LiveSimulator:
             "DATA_URI": str(home / "data"),
             "CHATS_FILE": str(home / "chats.yaml"),
             "XDG_STATE_HOME": str(home / "state"),
+            **{key.upper(): str(value) for key, value in UNPACED.items()},
         }
 
 

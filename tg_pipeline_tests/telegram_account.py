@@ -19,6 +19,7 @@ from tg_pipeline.contracts.fetch import FetchReport, OnProgress
 from tg_pipeline.simulator import Simulator, World
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline_tests.unpaced import UNPACED
 
 ME = tl.User(id=500_000_001, is_self=True, first_name="Me", access_hash=1, phone="9996621234")
 FIRST_DAY = date(2024, 1, 1)
@@ -76,6 +77,7 @@ def settings_for(simulator: Simulator, home: Path, *, sessions: Sequence[str], *
         "xdg_state_home": home / "state",
         "backoff_base_seconds": 0.001,
         "backoff_max_seconds": 0.01,
+        **UNPACED,
     }
     return Settings(_env_file=None, **(values | overrides))
 

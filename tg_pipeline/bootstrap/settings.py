@@ -15,7 +15,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError
-from tg_pipeline.contracts.policy import CallPolicy, FetchPolicy
+from tg_pipeline.contracts.policy import BreakerPolicy, CallPolicy, FetchPolicy, RatePolicy
 
 PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
 """The checkout; relative paths in settings are relative to it, not to wherever a command was typed."""
@@ -29,6 +29,7 @@ FILE_SYSTEMS = {
 API_HASH_LENGTH = 32
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+CallsPerSecond = Annotated[float, Field(gt=0, le=100_000)]
 
 
 class Settings(BaseSettings):
@@ -65,9 +66,20 @@ class Settings(BaseSettings):
     call_deadline_seconds: Seconds = 30
     retry_max_attempts: int = Field(default=5, ge=1, le=100)
     retry_max_elapsed_seconds: Seconds = 120
+    backoff_strategy: Literal["full", "decorrelated"] = "full"
     backoff_base_seconds: Seconds = 0.5
     backoff_max_seconds: Seconds = 10
     flood_wait_max_seconds: int = Field(default=300, ge=0, le=86_400)
+    circuit_breaker_failure_threshold: int = Field(default=5, ge=1, le=1_000)
+    circuit_breaker_window_seconds: Seconds = 30
+    circuit_breaker_open_timeout_seconds: Seconds = 60
+    rate_limit_strategy: Literal["adaptive", "fixed"] = "adaptive"
+    rate_limit_per_second: CallsPerSecond = 1
+    rate_limit_floor_per_second: CallsPerSecond = 0.05
+    rate_limit_ceiling_per_second: CallsPerSecond = 30
+    rate_limit_burst: int = Field(default=10, ge=1, le=10_000)
+    rate_limit_strict_per_second: CallsPerSecond = 0.1
+    rate_limit_strict_burst: int = Field(default=10, ge=1, le=10_000)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
@@ -104,6 +116,13 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_url_of_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be redis://[user:password@]host:port/0, rediss://... (TLS) or unix://path")
+        return value
+
     @field_validator("telegram_api_hash")
     @classmethod
     def _is_hash(cls, value: SecretStr | None) -> SecretStr | None:
@@ -119,6 +138,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"BACKOFF_BASE_SECONDS ({self.backoff_base_seconds:g}) must not exceed "
                 f"BACKOFF_MAX_SECONDS ({self.backoff_max_seconds:g})"
+            )
+        floor, start, ceiling = (
+            self.rate_limit_floor_per_second,
+            self.rate_limit_per_second,
+            self.rate_limit_ceiling_per_second,
+        )
+        if self.rate_limit_strategy == "adaptive" and not floor <= start <= ceiling:
+            raise ValueError(
+                f"RATE_LIMIT_PER_SECOND ({start:g}) must lie between RATE_LIMIT_FLOOR_PER_SECOND ({floor:g}) and "
+                f"RATE_LIMIT_CEILING_PER_SECOND ({ceiling:g}) for RATE_LIMIT_STRATEGY=adaptive"
             )
         return self
 
@@ -176,14 +205,32 @@ class Settings(BaseSettings):
 
     @property
     def call_policy(self) -> CallPolicy:
-        """Retries, waits and deadlines of one call."""
+        """Retries, waits, deadlines, breaker and budgets of a call."""
         return CallPolicy(
             deadline_seconds=self.call_deadline_seconds,
             max_attempts=self.retry_max_attempts,
             max_elapsed_seconds=self.retry_max_elapsed_seconds,
+            backoff=self.backoff_strategy,
             backoff_base_seconds=self.backoff_base_seconds,
             backoff_max_seconds=self.backoff_max_seconds,
             flood_wait_max_seconds=self.flood_wait_max_seconds,
+            breaker=BreakerPolicy(
+                failures=self.circuit_breaker_failure_threshold,
+                window_seconds=self.circuit_breaker_window_seconds,
+                open_seconds=self.circuit_breaker_open_timeout_seconds,
+                # A probe's connecting, and its answer: what takes longer is dead.
+                probe_seconds=2 * self.call_deadline_seconds,
+            ),
+            rate=RatePolicy(
+                self.rate_limit_strategy,
+                start_per_second=self.rate_limit_per_second,
+                floor_per_second=self.rate_limit_floor_per_second,
+                ceiling_per_second=self.rate_limit_ceiling_per_second,
+                burst=self.rate_limit_burst,
+            ),
+            strict_rate=RatePolicy(
+                "fixed", start_per_second=self.rate_limit_strict_per_second, burst=self.rate_limit_strict_burst
+            ),
         )
 
     @property

@@ -1,11 +1,12 @@
 """From settings to a leased, connected login."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from tg_pipeline.bootstrap.archive import peer_cache
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.state.lease import lease
@@ -47,15 +48,27 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
     api = telegram_api(settings)
     sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
     what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"
-    async with (
-        lease(
-            settings.session_leases, list(sessions), what=what, wait_seconds=settings.lease_wait_seconds, clock=clock
-        ) as fingerprint,
-        connected(sessions[fingerprint].secret, api, settings.call_policy, clock) as connection,
-    ):
-        cache = peer_cache(settings)
-        account = cache.account_of(fingerprint)
-        if account is None:
-            account = str(await connection.own_id())
-            cache.remember_account(fingerprint, account)
-        yield Login(connection, Resolver(connection, cache, account))
+    cache = peer_cache(settings)
+    with closing(state_store(settings, clock)) as store:
+        async with (
+            lease(
+                settings.session_leases,
+                list(sessions),
+                what=what,
+                wait_seconds=settings.lease_wait_seconds,
+                clock=clock,
+            ) as fingerprint,
+            connected(
+                sessions[fingerprint].secret,
+                api,
+                settings.call_policy,
+                store,
+                cache.account_of(fingerprint) or fingerprint,
+                clock,
+            ) as connection,
+        ):
+            account = cache.account_of(fingerprint)
+            if account is None:
+                account = connection.gate.account = str(await connection.own_id())
+                cache.remember_account(fingerprint, account)
+            yield Login(connection, Resolver(connection, cache, account))

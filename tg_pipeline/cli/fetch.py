@@ -92,8 +92,10 @@ def _summarise(report: "FetchReport") -> None:
         parts.insert(1, f"{count(len(report.resumed_days), 'day')} kept from the interrupted run")
     if report.meter.total_retries:
         parts.append(f"retried {count(report.meter.total_retries, 'time')}")
-    if report.meter.waited_seconds:
-        parts.append(f"waited {report.meter.waited_seconds:.0f} s as Telegram asked")
+    if paced := report.meter.waits["rate"]:
+        parts.append(f"paced {paced:.0f} s by the rate limit")
+    if asked := report.meter.waited_seconds - paced:
+        parts.append(f"waited {asked:.0f} s as Telegram asked")
     click.echo("; ".join(parts) + ".")
 
 

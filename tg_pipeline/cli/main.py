@@ -11,9 +11,16 @@ import click
 
 from tg_pipeline.cli import chats, demo, fetch, login, simulate, up, verify
 from tg_pipeline.cli.running import Terminated
-from tg_pipeline.contracts.errors import FloodWaitError, LeaseUnavailable, RetryableError, TgPipelineError
+from tg_pipeline.contracts.errors import (
+    CircuitOpen,
+    FloodWaitError,
+    LeaseUnavailable,
+    RetryableError,
+    StateUnavailable,
+    TgPipelineError,
+)
 
-TRY_LATER = (RetryableError, FloodWaitError, LeaseUnavailable)
+TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -47,6 +47,12 @@ class StateStore(Protocol):
     Keys and names are text of up to 200 characters, fields as well; values are bytes.
     """
 
+    degraded: bool
+    """Whether others who should share the store may not see it now, so that everybody had better be careful."""
+
+    def now(self) -> float:
+        """The clock that everybody who shares the store goes by: POSIX seconds that are never stepped."""
+
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
         """The values, all of one moment; every key asked for is in the answer."""
 

@@ -1,13 +1,24 @@
 """Our error tree as Dagster's: which step is tried again, when, and the sentence that a person reads."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import dagster as dg
 
-from tg_pipeline.contracts.errors import FloodWaitError, LeaseUnavailable, RetryableError, TgPipelineError
+from tg_pipeline.contracts.errors import (
+    CircuitOpen,
+    FloodWaitError,
+    LeaseUnavailable,
+    RetryableError,
+    StateUnavailable,
+    TgPipelineError,
+)
 
 STEP_RETRIES = 2
+OUTAGE_RETRIES = 20
+"""How often a step that met an open circuit breaker comes back: with pauses of a minute, an outage of a third of an
+hour is sat out. Each time costs the network one call at most."""
 PAUSE_SECONDS = 60
 """Before a step is tried again, where Telegram did not say how long. The calls' own retries are behind it by then."""
 LONGEST_PAUSE_SECONDS = 3_600
@@ -19,7 +30,9 @@ def pause_before_retry(error: TgPipelineError) -> int | None:
     match error:
         case FloodWaitError():
             return error.seconds
-        case RetryableError() | LeaseUnavailable():
+        case CircuitOpen():
+            return math.ceil(error.seconds)
+        case RetryableError() | LeaseUnavailable() | StateUnavailable():
             return PAUSE_SECONDS
         case _:
             return None
@@ -31,8 +44,9 @@ def raise_to_dagster(error: TgPipelineError, slug: str, *, retry_number: int, no
     A repeated step goes on where it stopped: days that were committed are not read again.
     """
     pause = pause_before_retry(error)
-    if pause is not None and pause <= LONGEST_PAUSE_SECONDS and retry_number < STEP_RETRIES:
-        raise dg.RetryRequested(max_retries=STEP_RETRIES, seconds_to_wait=pause) from error
+    retries = OUTAGE_RETRIES if isinstance(error, CircuitOpen) else STEP_RETRIES
+    if pause is not None and pause <= LONGEST_PAUSE_SECONDS and retry_number < retries:
+        raise dg.RetryRequested(max_retries=retries, seconds_to_wait=pause) from error
     metadata = {"error": dg.MetadataValue.text(type(error).__name__)}
     if pause is not None:
         again = datetime.fromtimestamp(now, UTC) + timedelta(seconds=pause)

@@ -5,17 +5,14 @@ home; losing the file costs a few calls, never data, so a damaged one is set asi
 """
 
 import contextlib
-import logging
 import sqlite3
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar, cast
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import StorageError
-
-log = logging.getLogger(__name__)
+from tg_pipeline.state.sqlite_files import BUSY_SECONDS, enter_wal, is_damage, set_aside
 
 T = TypeVar("T")
 
@@ -26,16 +23,6 @@ CREATE TABLE IF NOT EXISTS peers (
 CREATE INDEX IF NOT EXISTS peers_by_username ON peers (account, username COLLATE NOCASE);
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, account TEXT);
 """
-_BUSY_SECONDS = 10.0
-_PRIMARY_CODE = 0xFF
-_DAMAGE = {
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_NOTADB,
-}
-"""Result codes (sqlite.org/rescode.html) that a database of ours never gives; SQLITE_ERROR is a missing column."""
 _COLUMNS = "kind, id, access_hash, username, title"
 
 
@@ -98,40 +85,22 @@ class PeerCache:
             try:
                 return self._transaction(work)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise
-                self._set_aside(error)
+                set_aside(self._path, "The cache of chats", error)
             self._transaction(_prepare)
             return self._transaction(work)
         except (OSError, sqlite3.OperationalError) as error:
             raise StorageError(f"The cache of chats {self._path} cannot be opened: {error}.") from error
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as db, db:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as db, db:
             return work(db)
-
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        """With its write-ahead log, which would be taken for the new database's."""
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        log.warning(
-            "The cache of chats %s was damaged (%s); set aside as %s and begun anew.", self._path, error, aside.name
-        )
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
+    enter_wal(db)
     db.executescript(_SCHEMA)
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file's content is at fault, a foreign schema included, not a full disk or a lock or the caller."""
-    if isinstance(error, sqlite3.ProgrammingError):
-        return False
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return code & _PRIMARY_CODE in _DAMAGE
 
 
 def _peer(row: tuple[str, int, int, str | None, str | None]) -> Peer:

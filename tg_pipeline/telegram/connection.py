@@ -12,6 +12,8 @@ from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import SessionRevoked
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.contracts.policy import CallPolicy
+from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.resilience.stack import resilient
 from tg_pipeline.telegram.errors import LOGIN_HINT
 from tg_pipeline.telegram.wire import Api, Wire
@@ -20,13 +22,19 @@ T = TypeVar("T")
 
 
 class Connection:
-    """Calls on one session. The caller holds the session's lease for as long as this object lives."""
+    """Calls on one session. The caller holds the session's lease for as long as this object lives.
 
-    def __init__(self, session: str, api: Api, policy: CallPolicy, clock: Clock | None = None) -> None:
+    `account` names whose budgets the calls are paid from, in the state that its processes share.
+    """
+
+    def __init__(
+        self, session: str, api: Api, policy: CallPolicy, store: StateStore, account: str, clock: Clock | None = None
+    ) -> None:
         self._clock = clock or SystemClock()
         self._wire = Wire(session, api, self._clock)
         self._policy = policy
         self.meter = CallMeter()
+        self.gate = Gate(store, account, policy=policy, clock=self._clock, meter=self.meter)
 
     async def call(self, request: TLRequest) -> Any:
         """Make the request through the stack and give Telegram's answer. Raises what `contracts.errors` lists."""
@@ -54,7 +62,9 @@ class Connection:
         return int(users[0].id)
 
     async def _stacked(self, attempt: Callable[[], Awaitable[T]], method: str) -> T:
-        return await resilient(attempt, method=method, policy=self._policy, clock=self._clock, meter=self.meter)
+        return await resilient(
+            attempt, method=method, policy=self._policy, gate=self.gate, clock=self._clock, meter=self.meter
+        )
 
     async def close(self) -> None:
         """Disconnect; the object can be used again and will then connect anew."""
@@ -63,10 +73,10 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    session: str, api: Api, policy: CallPolicy, clock: Clock | None = None
+    session: str, api: Api, policy: CallPolicy, store: StateStore, account: str, clock: Clock | None = None
 ) -> AsyncIterator[Connection]:
     """A connection that is closed however the block ends. Connects when the first call is made."""
-    connection = Connection(session, api, policy, clock)
+    connection = Connection(session, api, policy, store, account, clock)
     try:
         yield connection
     finally:

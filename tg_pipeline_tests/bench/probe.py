@@ -23,6 +23,7 @@ from tg_pipeline.bootstrap.fetching import fetch
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline_tests.unpaced import UNPACED
 
 HISTORY = "messages.getHistory"
 SLUG = "bench"
@@ -127,6 +128,7 @@ def _settings(job: Job, home: Path) -> dict[str, Any]:
         "chats_file": home / "chats.yaml",
         "xdg_state_home": home / "state",
         "parallelism_max": job.pages_in_flight,
+        **UNPACED,
     }
 
 

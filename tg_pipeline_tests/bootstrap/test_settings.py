@@ -95,13 +95,48 @@ def test_bounds_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = dict.fromkeys(
-        ("telegram_phone", "telegram_session", "telegram_sessions", "telegram_proxy", "redis_url", "redis_password"),
-        "hunter2",
+        ("telegram_phone", "telegram_session", "telegram_sessions", "telegram_proxy", "redis_password"), "hunter2"
     )
-    settings = given(monkeypatch, telegram_api_hash=HASH, **secrets)
+    settings = given(monkeypatch, telegram_api_hash=HASH, redis_url="redis://:hunter2@localhost", **secrets)
     assert "hunter2" not in repr(settings)
     assert HASH not in repr(settings)
     assert "hunter2" not in settings.model_dump_json()
+
+
+def test_a_rate_must_lie_within_what_may_be_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"RATE_LIMIT_PER_SECOND \(40\) must lie between .*\(0\.05\) and .*\(30\)"):
+        given(monkeypatch, rate_limit_per_second="40")
+    assert given(monkeypatch, rate_limit_per_second="40", rate_limit_strategy="fixed").call_policy.rate.burst == 10
+
+
+def test_a_redis_url_of_another_kind_is_refused_without_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"REDIS_URL: must be redis://") as caught:
+        given(monkeypatch, redis_url="http://:hunter2@localhost")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("circuit_breaker_failure_threshold", ["0", "-1", "many", "1.5"]),
+        ("circuit_breaker_window_seconds", ["0", "-1", "long", "nan"]),
+        ("circuit_breaker_open_timeout_seconds", ["0", "-1", "inf"]),
+        ("rate_limit_strategy", ["learned", "1"]),
+        ("rate_limit_per_second", ["0", "-1", "fast", "nan"]),
+        ("rate_limit_floor_per_second", ["0", "-1"]),
+        ("rate_limit_ceiling_per_second", ["0", "-1"]),
+        ("rate_limit_burst", ["0", "-1", "1.5"]),
+        ("rate_limit_strict_per_second", ["0", "-1"]),
+        ("rate_limit_strict_burst", ["0", "-1"]),
+        ("backoff_strategy", ["none"]),
+    ],
+)
+def test_nonsense_is_refused_with_key_value_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, key: str, values: list[str]
+) -> None:
+    for value in values:
+        with pytest.raises(SettingsError, match=rf"{key.upper()}: must be .*Found '{value}'"):
+            given(monkeypatch, **{key: value})
 
 
 def test_a_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:

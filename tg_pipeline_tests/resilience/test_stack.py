@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from tg_pipeline.contracts.errors import (
     TgPipelineError,
 )
 from tg_pipeline.contracts.meter import CallMeter
-from tg_pipeline.contracts.policy import CallPolicy
-from tg_pipeline.resilience.stack import FLOOD_JITTER_SECONDS, resilient
+from tg_pipeline.contracts.policy import BreakerPolicy, CallPolicy, RatePolicy
+from tg_pipeline.resilience.gate import FLOOD_JITTER_SECONDS, Gate
+from tg_pipeline.resilience.stack import resilient
+from tg_pipeline.state.sqlite_store import SqliteStore
 
 POLICY = CallPolicy(
     deadline_seconds=30,
@@ -25,7 +29,10 @@ POLICY = CallPolicy(
     backoff_base_seconds=0.5,
     backoff_max_seconds=10,
     flood_wait_max_seconds=300,
+    breaker=BreakerPolicy(failures=1_000),
+    rate=RatePolicy("fixed", start_per_second=1_000, burst=1_000),
 )
+HISTORY = "messages.getHistory"
 
 
 class Clock:
@@ -72,15 +79,18 @@ def meter() -> CallMeter:
     return CallMeter()
 
 
+Run = Callable[..., Awaitable[Any]]
+
+
 @pytest.fixture
-def run(clock: Clock, meter: CallMeter) -> Callable[..., Awaitable[Any]]:
-    async def run(call: Callable[[], Awaitable[Any]], policy: CallPolicy = POLICY) -> Any:
-        return await resilient(call, method="messages.getHistory", policy=policy, clock=clock, meter=meter)
+def run(clock: Clock, meter: CallMeter, tmp_path: Path) -> Run:
+    store = SqliteStore(tmp_path / "state.sqlite", clock.now)
+
+    async def run(call: Callable[[], Awaitable[Any]], policy: CallPolicy = POLICY, on: Clock = clock) -> Any:
+        gate = Gate(store, "1", policy=policy, clock=on, meter=meter)
+        return await resilient(call, method=HISTORY, policy=policy, gate=gate, clock=on, meter=meter)
 
     return run
-
-
-Run = Callable[..., Awaitable[Any]]
 
 
 async def test_what_succeeds_is_made_once(run: Run, clock: Clock, meter: CallMeter) -> None:
@@ -98,7 +108,7 @@ async def test_retryable_failures_are_made_up_for_and_counted(run: Run, clock: C
 
 async def test_pauses_grow_with_full_jitter_up_to_their_bound(run: Run, clock: Clock) -> None:
     for _ in range(200):
-        await run(Call(clock, *[NetworkError("x")] * 8), CallPolicy(max_attempts=9, max_elapsed_seconds=9_999))
+        await run(Call(clock, *[NetworkError("x")] * 8), replace(POLICY, max_attempts=9, max_elapsed_seconds=9_999))
     for attempt in range(8):
         pauses = clock.slept[attempt::8]
         bound = min(10, 0.5 * 2**attempt)
@@ -139,7 +149,8 @@ async def test_a_flood_is_slept_with_a_countdown_and_some_jitter(
     assert meter.waited_seconds == pytest.approx(sum(clock.slept))
     assert meter.total_retries == 0
     assert len(caplog.records) == 3
-    assert "Telegram asks to wait 70 s before the next messages.getHistory" in caplog.text
+    assert "Telegram asks to wait before the next messages.getHistory (flood wait)" in caplog.text
+    assert meter.floods == {HISTORY: 1}
 
 
 async def test_floods_use_up_neither_attempts_nor_time(run: Run, clock: Clock) -> None:
@@ -161,11 +172,11 @@ async def test_a_call_that_gives_no_answer_meets_its_deadline(run: Run, meter: C
         await asyncio.Event().wait()
 
     with pytest.raises(DeadlineExceeded, match=r"No answer to messages\.getHistory within 0\.01 s"):
-        await run(silence, CallPolicy(deadline_seconds=0.01, max_attempts=2))
+        await run(silence, replace(POLICY, deadline_seconds=0.01, max_attempts=2))
     assert meter.retries == {"DeadlineExceeded": 1}
 
 
-async def test_a_cancellation_ends_it_in_a_call_and_in_a_pause(clock: Clock, meter: CallMeter) -> None:
+async def test_a_cancellation_ends_it_in_a_call_and_in_a_pause(run: Run, clock: Clock) -> None:
     async def silence() -> None:
         await asyncio.Event().wait()
 
@@ -174,7 +185,7 @@ async def test_a_cancellation_ends_it_in_a_call_and_in_a_pause(clock: Clock, met
             await asyncio.Event().wait()
 
     for call in (silence, Call(clock, NetworkError("x"), FloodWaitError(9, "m"))):
-        task = asyncio.create_task(resilient(call, method="m", policy=POLICY, clock=Forever(), meter=meter))
+        task = asyncio.ensure_future(run(call, POLICY, Forever()))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()

@@ -2,19 +2,31 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tg_pipeline.contracts.policy import CallPolicy
+from tg_pipeline.contracts.policy import BreakerPolicy, CallPolicy, RatePolicy
 from tg_pipeline.simulator import Simulator
+from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline.telegram.connection import Connection
 from tg_pipeline.telegram.wire import Api
 from tg_pipeline_tests.telegram_account import plain_world
 
-POLICY = CallPolicy(deadline_seconds=20, max_attempts=3, backoff_base_seconds=0.001, backoff_max_seconds=0.01)
+UNPACED = RatePolicy("fixed", start_per_second=100_000, burst=10_000)
+POLICY = CallPolicy(
+    deadline_seconds=20,
+    max_attempts=3,
+    backoff_base_seconds=0.001,
+    backoff_max_seconds=0.01,
+    breaker=BreakerPolicy(failures=1_000),
+    rate=UNPACED,
+    strict_rate=UNPACED,
+)
 Connect = Callable[..., Connection]
 
 
@@ -31,13 +43,16 @@ def api(sim: Simulator) -> Api:
 
 
 @pytest.fixture
-async def connect(sim: Simulator, api: Api) -> AsyncIterator[Connect]:
+async def connect(sim: Simulator, api: Api, tmp_path: Path) -> AsyncIterator[Connect]:
     """Connections, each with a new session; all are closed afterwards, and none may leave a task or a socket."""
     before = asyncio.all_tasks()
+    store = SqliteStore(tmp_path / "state.sqlite", time.time)
     async with AsyncExitStack() as closing:
 
         def make(session: str | None = None, policy: CallPolicy = POLICY, **options: Any) -> Connection:
-            connection = Connection(session or sim.new_session(), options.pop("api", api), policy, **options)
+            connection = Connection(
+                session or sim.new_session(), options.pop("api", api), policy, store, "1", **options
+            )
             closing.push_async_callback(connection.close)
             return connection
 

@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from telethon.tl import types as tl
@@ -19,7 +20,6 @@ from tg_pipeline.contracts.errors import (
     SessionRevoked,
     SettingsError,
 )
-from tg_pipeline.contracts.policy import CallPolicy
 from tg_pipeline.simulator import CorruptFrame, Drop, Error, Latency, LostAnswer, Simulator, TransportError
 from tg_pipeline.simulator.faults import AnyRule
 from tg_pipeline.telegram.connection import method_name
@@ -28,8 +28,8 @@ from tg_pipeline.telegram.wire import Api, Wire, session_from, trust_server_key
 from tg_pipeline_tests.telegram.conftest import POLICY, Connect
 from tg_pipeline_tests.telegram.socks_proxy import socks_proxy
 
-ONCE = CallPolicy(deadline_seconds=1, max_attempts=1)
-QUICK = CallPolicy(deadline_seconds=1, max_attempts=3, backoff_base_seconds=0.001, backoff_max_seconds=0.01)
+ONCE = replace(POLICY, deadline_seconds=1, max_attempts=1)
+QUICK = replace(POLICY, deadline_seconds=1)
 WHO = "users.getUsers"
 
 
@@ -97,7 +97,7 @@ async def test_all_calls_under_way_learn_of_a_dropped_connection_at_once(
     sim: Simulator, connect: Connect, how: str
 ) -> None:
     sim.faults.add(Drop(method=WHO, how=how, count=4, probability=0.4))  # type: ignore[arg-type] # one of three words
-    patient = CallPolicy(deadline_seconds=20, max_attempts=9, backoff_base_seconds=0.001, backoff_max_seconds=0.01)
+    patient = replace(POLICY, max_attempts=9)
     connection = connect(policy=patient)
     began = time.monotonic()
     for _ in range(5):
@@ -119,7 +119,7 @@ async def test_a_slow_answer_meets_the_deadline_and_others_do_not_wait_for_it(si
 
 async def test_a_cancellation_from_outside_is_a_cancellation(sim: Simulator, connect: Connect) -> None:
     sim.faults.add(LostAnswer(method=WHO, count=1))
-    connection = connect(policy=CallPolicy(deadline_seconds=20))
+    connection = connect(policy=replace(POLICY, max_attempts=5))
     task = asyncio.create_task(connection.own_id())
     while WHO not in methods(sim):  # noqa: ASYNC110 - it is another thread that writes the journal
         await asyncio.sleep(0.005)

@@ -119,6 +119,10 @@ def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str) -> dict[str
         "CHATS_FILE": str(directory / "chats.yaml"),
         "XDG_STATE_HOME": str(directory / "state"),
         "REDIS_URL": redis_url,
+        # The local server limits nothing.
+        "RATE_LIMIT_STRATEGY": "fixed",
+        "RATE_LIMIT_PER_SECOND": "1000",
+        "RATE_LIMIT_STRICT_PER_SECOND": "1000",
     }
     return blank | own
 

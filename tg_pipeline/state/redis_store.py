@@ -1,0 +1,174 @@
+"""The state store of several machines: a Redis. Every operation is one command or one Lua script, all or nothing.
+
+Values expire by the server's clock. A token of a lease is never below the milliseconds of the shared clock, so that a
+Redis that lost its data does not give out a token twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
+from tg_pipeline.contracts.state import Change, Lease, Outcome
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 1.0
+TOKEN_TTL_MILLISECONDS = 90 * 86_400_000
+
+_COMPARE_AND_SET = """
+local held, done = {}, 1
+for i = 1, #KEYS do
+    held[i] = redis.call('GET', KEYS[i])
+    local wanted = ARGV[5 * i - 4] == '1' and ARGV[5 * i - 3]
+    if held[i] ~= wanted then done = 0 end
+end
+if done == 1 then
+    for i = 1, #KEYS do
+        local has, value, ttl = ARGV[5 * i - 2] == '1', ARGV[5 * i - 1], ARGV[5 * i]
+        if has and held[i] ~= value then
+            if ttl == '' then redis.call('SET', KEYS[i], value) else redis.call('SET', KEYS[i], value, 'PX', ttl) end
+        elseif not has then
+            redis.call('DEL', KEYS[i])
+        end
+    end
+end
+return {done, held}
+"""
+_ADD = """
+local new = redis.call('EXISTS', KEYS[1]) == 0
+local total = redis.call('INCRBY', KEYS[1], ARGV[1])
+if new and ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return total
+"""
+_HASH_SET = """
+for i = 1, #ARGV, 3 do
+    if ARGV[i + 1] == '1' then
+        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+    else
+        redis.call('HDEL', KEYS[1], ARGV[i])
+    end
+end
+"""
+_ACQUIRE = """
+local held = redis.call('HMGET', KEYS[1], 'holder', 'token')
+if held[1] and held[1] ~= ARGV[1] then return false end
+local token = held[2]
+if not held[1] then
+    local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+    token = string.format('%.0f', math.max(last + 1, tonumber(ARGV[3])))
+    redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
+    redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'token', token)
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return token
+"""
+_IF_HELD = """
+local held = redis.call('HMGET', KEYS[1], 'holder', 'token')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1
+"""
+
+
+class RedisStore:
+    """The port `contracts.state.StateStore` over the Redis at `url` (`redis://`, `rediss://` or `unix://`).
+
+    All keys begin with `namespace`. `now` is the clock of all who share the store. Connects when first used; an
+    operation whose answer was lost is not made again, since it may have been done: it is StateUnavailable.
+    """
+
+    degraded = False
+
+    def __init__(self, url: str, now: Callable[[], float], *, namespace: str = "tg_pipeline") -> None:
+        try:
+            self._redis: Any = redis.Redis.from_url(
+                url,
+                socket_timeout=TIMEOUT_SECONDS,
+                socket_connect_timeout=TIMEOUT_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError:
+            raise SettingsError(
+                "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
+            ) from None
+        self.now = now
+        self._prefix = f"{namespace}:{{state}}:"
+        self._scripts = {
+            text: self._redis.register_script(text) for text in (_COMPARE_AND_SET, _ADD, _HASH_SET, _ACQUIRE, _IF_HELD)
+        }
+
+    def read(self, *keys: str) -> Mapping[str, bytes | None]:
+        """The values, all of one moment."""
+        values = self._run(lambda: self._redis.mget([self._prefix + key for key in keys])) if keys else []
+        return dict(zip(keys, values, strict=True))
+
+    def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
+        """Write all the changes if every key holds what is expected of it; otherwise none."""
+        arguments: list[bytes | int | str] = []
+        for change in changes.values():
+            arguments += (*_optional(change.expected), *_optional(change.value), _milliseconds(change.ttl_seconds))
+        done, held = self._script(_COMPARE_AND_SET, changes, arguments)
+        if done:
+            return Outcome(done=True, values={key: change.value for key, change in changes.items()})
+        return Outcome(done=False, values=dict(zip(changes, held, strict=True)))
+
+    def add(self, key: str, amount: int = 1, *, ttl_seconds: float | None = None) -> int:
+        """Add to a counter and give the sum."""
+        return int(self._script(_ADD, [key], [amount, _milliseconds(ttl_seconds)]))
+
+    def hash_set(self, key: str, fields: Mapping[str, bytes | None]) -> None:
+        """Set fields of a hash; None removes one."""
+        self._script(_HASH_SET, [key], [word for field, value in fields.items() for word in (field, *_optional(value))])
+
+    def hash_get(self, key: str) -> Mapping[str, bytes]:
+        """All fields of a hash."""
+        found = self._run(lambda: self._redis.hgetall(self._prefix + key))
+        return {field.decode(): value for field, value in found.items()}
+
+    def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
+        """Take the lease if it is free, expired or the holder's own."""
+        arguments = [holder, _milliseconds(ttl_seconds), int(self.now() * 1_000), TOKEN_TTL_MILLISECONDS]
+        token = self._script(_ACQUIRE, [f"lease:{name}", f"token:{name}"], arguments)
+        return None if token is None else Lease(name, holder, int(token))
+
+    def renew(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        """Hold it for `ttl_seconds` from now; False if it is no longer this lease."""
+        return self._if_held(lease, _milliseconds(ttl_seconds))
+
+    def release(self, lease: Lease) -> bool:
+        """Free it; False if it was no longer this lease."""
+        return self._if_held(lease, "")
+
+    def close(self) -> None:
+        """Let go of the connections; they are made anew when needed."""
+        self._redis.close()
+
+    def _if_held(self, lease: Lease, ttl: int | str) -> bool:
+        return bool(self._script(_IF_HELD, [f"lease:{lease.name}"], [lease.holder, lease.token, ttl]))
+
+    def _script(self, text: str, keys: Iterable[str], arguments: Iterable[bytes | int | str]) -> Any:
+        names = [self._prefix + key for key in keys]
+        return self._run(lambda: self._scripts[text](keys=names, args=list(arguments)))
+
+    def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (redis.RedisError, OSError) as error:
+            reason = "it refuses the password" if isinstance(error, redis.AuthenticationError) else type(error).__name__
+            raise StateUnavailable(f"Redis at {self._where()} cannot be used ({reason}).") from error
+
+    def _where(self) -> str:
+        options = self._redis.connection_pool.connection_kwargs
+        return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
+
+
+def _optional(value: bytes | None) -> tuple[int, bytes]:
+    return (0, b"") if value is None else (1, value)
+
+
+def _milliseconds(seconds: float | None) -> int | str:
+    return "" if seconds is None else max(1, round(seconds * 1_000))
