@@ -12,6 +12,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.fetch import FetchReport, OnProgress
+from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.request import PendingRequest
@@ -22,16 +23,19 @@ async def fetch(
     settings: Settings,
     chat: RegisteredChat,
     days: DayRange,
+    stop: Stop | None = None,
     *,
     on_progress: OnProgress | None = None,
     clock: Clock | None = None,
 ) -> FetchReport:
     """Read the range to its end and commit every day of it.
 
-    Interrupted, the next call with the same chat and range goes on where this one stopped. Raises InputError for a
-    day in the future, LeaseUnavailable, and what `contracts.errors` lists; days committed before stay committed.
+    Interrupted, the next call with the same chat and range goes on where this one stopped. Once a `stop` is asked for,
+    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, LeaseUnavailable, and
+    what `contracts.errors` lists; days committed before stay committed.
     """
-    clock = clock or SystemClock()
+    stop = stop or Stop()
+    clock = StoppableClock(clock or SystemClock(), stop)
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
@@ -53,6 +57,7 @@ async def fetch(
                         report,
                         policy=settings.fetch_policy,
                         clock=clock,
+                        stop=stop,
                         on_progress=on_progress,
                     ).run()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,7 @@ from rich.progress import (
 )
 
 from tg_pipeline.cli.options import ChatCommand, Day, count
-from tg_pipeline.cli.running import Terminated, run
+from tg_pipeline.cli.running import Terminated, run_stoppably
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -47,7 +48,7 @@ def fetch(chat: str, first: date, last: date) -> None:
     days = DayRange(first, last)
     with _progress_bar(found.slug, len(days)) as on_progress:
         try:
-            report = run(fetch_days(settings, found, days, on_progress=on_progress))
+            report = run_stoppably(partial(fetch_days, settings, found, days, on_progress=on_progress))
         except (KeyboardInterrupt, Terminated):
             click.echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise

@@ -2,8 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from tg_pipeline.bootstrap.stopping import Interrupted, obeying_signals
+from tg_pipeline.contracts.stopping import Stop
 
 T = TypeVar("T")
 
@@ -33,3 +36,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             raise
 
     return asyncio.run(guarded())
+
+
+def run_stoppably(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end. A signal lets the work finish what is in hand; then KeyboardInterrupt or Terminated is raised."""
+    try:
+        return asyncio.run(obeying_signals(work))
+    except Interrupted as interrupted:
+        raise (KeyboardInterrupt if interrupted.number is signal.SIGINT else Terminated) from None

@@ -10,6 +10,7 @@ TgPipelineError
 ├── CircuitOpen               too many failures lately: nothing is called before the given time
 ├── LeaseUnavailable          another process holds the session or the chat; try later
 ├── StateUnavailable          the store that processes share cannot be reached or written; try later
+├── Stopped                   somebody asked to stop; what is done is kept
 ├── ChatError                 skip this chat; others are unaffected
 │   ├── ChatNotFound          nobody of that name, or the account cannot see it
 │   ├── ChatPrivate           the account is not (or no longer) a member
@@ -79,6 +80,10 @@ class LeaseUnavailable(TgPipelineError):
 
 class StateUnavailable(TgPipelineError):
     """The store that processes share cannot be reached, or not be written."""
+
+
+class Stopped(TgPipelineError):
+    """The work was ended in order because somebody asked for it; the next call goes on from there."""
 
 
 class ChatError(TgPipelineError):

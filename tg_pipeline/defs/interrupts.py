@@ -7,40 +7,30 @@ loop that may be a task nobody waits for, and the interrupt is lost.
 import asyncio
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from tg_pipeline.bootstrap.stopping import SIGNALS, Interrupted, obeying_signals
+from tg_pipeline.contracts.stopping import Stop
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+def run_interruptibly(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end. At a signal the work ends in order, and then Dagster's own handler is called."""
 
-def run_interruptibly(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end. At a signal the work is cancelled, cleans up, and then Dagster's own handler is called."""
+    async def unheeding() -> T:
+        return await work(Stop())
+
     if threading.current_thread() is not threading.main_thread():
-        return asyncio.run(work)  # signals never come here
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    received: list[signal.Signals] = []
-
-    async def cancelled_by_signals() -> T:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
-
-        def cancel(number: signal.Signals) -> None:
-            received.append(number)
-            task.cancel()
-
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, cancel, number)
-        return await task
-
+        return asyncio.run(unheeding())  # signals never come here
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        return asyncio.run(cancelled_by_signals())
-    except asyncio.CancelledError:
-        if not received or not callable(handler := handlers[received[0]]):
-            raise
-        handler(received[0], None)
-        raise
+        return asyncio.run(obeying_signals(work))
+    except Interrupted as interrupted:
+        if callable(handler := handlers[interrupted.number]):
+            handler(interrupted.number, None)
+        raise asyncio.CancelledError from None
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,5 +1,7 @@
 """Telegram as a resource of assets."""
 
+from functools import partial
+
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
@@ -20,4 +22,4 @@ class TelegramResource:
         """As `bootstrap.fetching.fetch`, from a thread that runs no event loop."""
         from tg_pipeline.bootstrap.fetching import fetch  # noqa: PLC0415 - brings Telethon, which only fetching needs
 
-        return run_interruptibly(fetch(self._settings, chat, days, on_progress=on_progress))
+        return run_interruptibly(partial(fetch, self._settings, chat, days, on_progress=on_progress))

@@ -15,10 +15,11 @@ from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
-from tg_pipeline.contracts.errors import RetryableError
+from tg_pipeline.contracts.errors import RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
+from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.ingest.background import abandoned, to_its_end
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
@@ -45,6 +46,7 @@ class Fetch:
         *,
         policy: FetchPolicy,
         clock: Clock,
+        stop: Stop | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._history = history
@@ -54,6 +56,7 @@ class Fetch:
         self._report = report
         self._policy = policy
         self._clock = clock
+        self._stop = stop or Stop()
         self._on_progress = on_progress
         self._until = 0
         self._pages = PageReader(history, report, rereads=policy.page_rereads)
@@ -68,7 +71,8 @@ class Fetch:
     async def run(self) -> FetchReport:
         """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there.
 
-        The server's clock decides which days are over. An InputError where the range ends after the server's today.
+        Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The server's
+        clock decides which days are over. An InputError where the range ends after the server's today.
         """
         began = self._clock.now()
         try:
@@ -82,6 +86,8 @@ class Fetch:
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
             )
             await self._read_all()
+            if self._open_days:
+                raise Stopped(self._how_far())
         finally:
             self._report.duration_seconds = self._clock.now() - began
         self._pending.finish()
@@ -108,7 +114,7 @@ class Fetch:
         more = asyncio.Event()
 
         async def reader() -> None:
-            while True:
+            while not self._stop.asked:
                 segment = waiting.pop() if waiting else self._stolen()
                 if segment is not None:
                     self._busy.append(segment)
@@ -130,6 +136,16 @@ class Fetch:
         except BaseExceptionGroup as group:
             raise _worst(group) from None
 
+    def _how_far(self) -> str:
+        report = self._report
+        done = len(report.days) + len(report.resumed_days)
+        read = [(day, last) for day, parts in self._pending.last_ids().items() for last in parts.values() if last]
+        return (
+            f"{report.slug}: stopped as asked after {done} of {len(report.range)} days, {report.messages} messages read"
+            + (", the last of them {1} of {0}".format(*max(read)) if read else "")
+            + f". Waited {report.meter.waited_seconds:.0f} s. The same request goes on from here."
+        )
+
     def _stolen(self) -> Segment | None:
         """The later half of a busy segment."""
         later = split(self._busy, until=self._until, pages=self._report.pages, splits=self._report.splits)
@@ -140,19 +156,26 @@ class Fetch:
         return later
 
     async def _read(self, segment: Segment, more: asyncio.Event) -> None:
-        """Read one segment to its end. The next page is under way while the last is mapped and written."""
-        ended = False
+        """Read one segment to its end. The next page is under way while the last is mapped and written.
+
+        A page that is under way when a stop is asked for is the last; one that still waits to be asked for is none.
+        """
+        ended = stopping = False
         page_under_way = self._ask(segment)
         try:
-            while not ended:
-                page = await page_under_way
+            while not (ended or stopping):
+                try:
+                    page = await page_under_way
+                except Stopped:
+                    return
                 ended = segment.receive(page, self._until)
                 async with self._writing:
-                    if not ended:
+                    stopping = self._stop.asked
+                    if not (ended or stopping):
                         page_under_way = self._ask(segment)
                         await _until_sent()
                     await self._take(segment, page, ended=ended)
-                    await self._save_pointer()
+                    await self._save_pointer(at_once=stopping)
                 more.set()
                 self._tell()
         finally:
@@ -195,10 +218,10 @@ class Fetch:
             self._pointer = (day, news[-1].id)
         return len(news)
 
-    async def _save_pointer(self) -> None:
+    async def _save_pointer(self, *, at_once: bool) -> None:
         """Tell `progress.json` how far the day in flight has come, once in PROGRESS_SECONDS."""
         now = self._clock.now()
-        if self._pointer is None or now - self._pointer_saved < PROGRESS_SECONDS:
+        if self._pointer is None or not (at_once or now - self._pointer_saved >= PROGRESS_SECONDS):
             return
         (day, last_id), self._pointer, self._pointer_saved = self._pointer, None, now
         if day not in self._pending.committed:

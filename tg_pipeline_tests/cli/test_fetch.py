@@ -1,8 +1,10 @@
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,6 +148,8 @@ def test_an_interrupted_fetch_says_so_and_goes_on_when_called_again(
     with subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True) as process:
         assert wait_until(lambda: len(history_calls(simulator)) > 2, 30)
         process.send_signal(signal_number)
+        time.sleep(0.3)
+        process.send_signal(signal_number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == code, said
     assert said.strip().endswith("Interrupted. What was read is kept: run the same command to go on.")
@@ -153,6 +157,40 @@ def test_an_interrupted_fetch_says_so_and_goes_on_when_called_again(
     assert len(files(tg)) < 10
     assert "kept from the interrupted run" in tg.ok(*TEN_DAYS)
     assert len(files(tg)) == 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fetch_that_is_asked_to_stop_keeps_the_page_in_hand(tg: Terminal, simulator: Simulator, number: int) -> None:
+    simulator.faults.add(Latency(method="messages.getHistory", ms=1_000, skip=1))
+    command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
+    with subprocess.Popen(
+        command, env=os.environ | {"PARALLELISM_MAX": "1"}, stderr=subprocess.PIPE, text=True
+    ) as fetch:
+        assert wait_until(lambda: len(history_calls(simulator)) == 2, 30)
+        fetch.send_signal(number)
+        _, said = fetch.communicate(timeout=30)
+    assert fetch.returncode == 128 + number, said
+    assert len(history_calls(simulator)) == 2
+    print(said)
+    assert "busy: stopped as asked after 6 of 10 days, 200 messages read, the last of them 200 of 2024-01-07." in said
+    progress = json.loads((tg.data / "progress.json").read_text())
+    assert "200" in json.dumps(progress)
+    simulator.faults.clear()
+    assert "6 days kept from the interrupted run" in tg.ok(*TEN_DAYS)
+    assert len(history_calls(simulator)) == 4, "the page in hand was asked for again"
+    assert len(files(tg)) == 10
+
+
+def test_a_flood_wait_ends_at_once_when_asked_to_stop(tg: Terminal, simulator: Simulator) -> None:
+    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_100", skip=1))
+    command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
+    with subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True) as fetch:
+        assert wait_until(lambda: len(history_calls(simulator)) >= 2, 30)
+        time.sleep(0.3)
+        fetch.send_signal(signal.SIGTERM)
+        _, said = fetch.communicate(timeout=5)
+    assert fetch.returncode == 143, said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(

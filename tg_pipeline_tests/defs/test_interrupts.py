@@ -3,9 +3,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from tg_pipeline.bootstrap import stopping
+from tg_pipeline.contracts.errors import Stopped
+from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.defs.interrupts import run_interruptibly
 
 
@@ -26,7 +30,9 @@ def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     signal.signal(found, before)
 
 
-async def interrupted(number: signal.Signals, log: list[str]) -> None:
+async def unheeding(number: signal.Signals, log: list[str], stop: Stop) -> None:
+    """Work that is signalled twice and does not care to stop."""
+
     async def other() -> None:
         try:
             await asyncio.Event().wait()
@@ -37,26 +43,55 @@ async def interrupted(number: signal.Signals, log: list[str]) -> None:
     await asyncio.sleep(0)
     try:
         os.kill(os.getpid(), number)
+        await stop.wait()
+        os.kill(os.getpid(), number)
         await asyncio.Event().wait()
     finally:
         log.append("cleaned up")
         task.cancel()
 
 
-def test_a_signal_cancels_the_work_lets_it_clean_up_and_then_reaches_dagsters_handler(number: signal.Signals) -> None:
+def test_a_signal_lets_the_work_stop_and_then_reaches_dagsters_handler(number: signal.Signals) -> None:
+    log: list[str] = []
+
+    async def work(stop: Stop) -> None:
+        os.kill(os.getpid(), number)
+        await stop.wait()
+        log.append("finished what was in hand")
+        raise Stopped("x")
+
+    with pytest.raises(InterruptedByTestError):
+        run_interruptibly(work)
+    assert log == ["finished what was in hand"]
+
+
+def test_a_second_signal_cancels_the_work_and_lets_it_clean_up(number: signal.Signals) -> None:
     log: list[str] = []
     with pytest.raises(InterruptedByTestError):
-        run_interruptibly(interrupted(number, log))
+        run_interruptibly(partial(unheeding, number, log))
     assert sorted(log) == ["cleaned up", "other task cleaned up"]
+
+
+def test_work_that_does_not_stop_is_cancelled_after_a_while(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "GRACE_SECONDS", 0.05)
+
+    async def work(_: Stop) -> None:
+        os.kill(os.getpid(), number)
+        await asyncio.Event().wait()
+
+    with pytest.raises(InterruptedByTestError):
+        run_interruptibly(work)
 
 
 def test_afterwards_the_handlers_are_those_of_before(number: signal.Signals) -> None:
     before = signal.getsignal(number)
 
-    async def work() -> int:
+    async def work(_: Stop) -> int:
         return 7
 
-    assert run_interruptibly(work()) == 7
+    assert run_interruptibly(work) == 7
     assert signal.getsignal(number) is before
 
 
@@ -64,27 +99,27 @@ def test_an_ignored_signal_cancels_all_the_same() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with pytest.raises(asyncio.CancelledError):
-            run_interruptibly(interrupted(signal.SIGTERM, []))
+            run_interruptibly(partial(unheeding, signal.SIGTERM, []))
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_a_cancellation_of_the_works_own_is_passed_on() -> None:
-    async def work() -> None:
+    async def work(_: Stop) -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        run_interruptibly(work())
+        run_interruptibly(work)
 
 
 def test_in_a_thread_where_no_signal_comes_it_just_runs() -> None:
     results: list[int] = []
 
-    async def work() -> int:
+    async def work(_: Stop) -> int:
         return 7
 
-    thread = threading.Thread(target=lambda: results.append(run_interruptibly(work())))
+    thread = threading.Thread(target=lambda: results.append(run_interruptibly(work)))
     thread.start()
     thread.join()
     assert results == [7]
