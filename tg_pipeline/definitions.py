@@ -15,6 +15,7 @@ from tg_pipeline.defs.jobs import chat_job
 from tg_pipeline.defs.names import refuse_ambiguous
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.schedules import daily_schedule
+from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
 from tg_pipeline.storage.registry import load_registry
 
 
@@ -25,6 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     store = day_store(settings)
     start = settings.start_date
     days_per_run = settings.backfill_days_per_run
+    runs = settings.home / "runs"
     with warnings.catch_warnings():
         # Backfill policies and partitioned checks, once a chat: we build on them, and Dagster's version is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -35,7 +37,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             jobs=[chat_job(chat) for chat in chats],
             schedules=[daily_schedule(chats, start=start)] if chats else [],
             resources={"telegram": TelegramResource(settings), "io_manager": DayFileIOManager(store)},
-            executor=dg.in_process_executor,
+            sensors=[watchdog_sensor(runs)],
+            executor=watched_executor(runs),
         )
 
 

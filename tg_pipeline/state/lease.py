@@ -9,16 +9,19 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
 
 POLL_SECONDS = 0.2
+
+_LOOKING_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,41 @@ async def lease(
             await clock.sleep(POLL_SECONDS)
         opened[held].sign()
         yield held
+
+
+def hold_until_exit(directory: Path, name: str, *, what: str, wait_seconds: float = 5.0) -> None:
+    """Hold a lease until this process is no more; a second call does nothing.
+
+    Raises LeaseUnavailable where another process holds it for longer than `wait_seconds`, StorageError where the
+    directory cannot be written.
+    """
+    if (directory, name) in _held_until_exit:
+        return
+    file = _LeaseFile(directory, name)
+    give_up = time.monotonic() + wait_seconds
+    while not file.try_lock():  # somebody may just be looking at it
+        if time.monotonic() >= give_up:
+            with file:
+                raise LeaseUnavailable(f"{what} is in use by {file.holder()}.")
+        time.sleep(_LOOKING_SECONDS)
+    file.sign()
+    _held_until_exit[directory, name] = file
+
+
+def look(directory: Path, name: str) -> Literal["held", "left", "never held"]:
+    """How the lease stands: "left" is signed by a holder that let it go or died. "never held" may be about to be."""
+    if not (directory / f"{name}.lock").exists():
+        return "never held"
+    with _LeaseFile(directory, name) as file:
+        if not file.try_lock():
+            return "held"
+        return "left" if file.is_signed() else "never held"
+
+
+def discard(directory: Path, name: str) -> bool:
+    """Remove the file of a lease unless somebody holds it; whether that was done."""
+    with _LeaseFile(directory, name) as file:
+        return file.try_lock() and file.remove()
 
 
 def lease_name(*parts: str) -> str:
@@ -89,6 +127,19 @@ class _LeaseFile:
         except OSError as error:
             log.warning("The lease file %s could not be signed: %s.", self._path, error.strerror)
 
+    def is_signed(self) -> bool:
+        """Whether anybody ever held it, as far as can be told."""
+        return os.fstat(self._descriptor).st_size > 0
+
+    def remove(self) -> bool:
+        """Remove the file, which must be locked; whether that could be done."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("The lease file %s could not be removed: %s.", self._path, error.strerror)
+            return False
+        return True
+
     def holder(self) -> str:
         """Who holds it, as far as can be told."""
         try:
@@ -109,3 +160,7 @@ class _LeaseFile:
             return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
         except FileNotFoundError:
             return False
+
+
+_held_until_exit: dict[tuple[Path, str], _LeaseFile] = {}
+"""Never closed: the kernel does that."""

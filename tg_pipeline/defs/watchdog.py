@@ -1,0 +1,126 @@
+"""Runs that died without a word are failed, so that they give back their slot of the pool.
+
+Dagster's default launcher cannot tell: it learns of a dead run from the code server, and that may have died with it.
+So each run holds a lease while its process lives, and a sensor looks for runs under way whose lease nobody holds.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.execution.step_dependency_config import StepDependencyConfig
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from tg_pipeline.state.lease import discard, hold_until_exit, look
+
+LOOK_EVERY_SECONDS = 30
+GRACE_SECONDS = 600.0
+"""How long ago a launched run must have started to count as dead if it never held a lease: it died at once."""
+
+UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+"""Runs that are only starting are failed by Dagster's own run monitoring, after three minutes."""
+
+
+def watched_executor(directory: Path) -> dg.ExecutorDefinition:
+    """Dagster's in-process executor, whose runs each hold a lease in `directory` for the life of their process.
+
+    Of the process rather than of a step: a run that waits for the retry of a step is alive.
+    """
+
+    plain = dg.in_process_executor
+
+    def create(context: dg.InitExecutorContext) -> dg.Executor:
+        assert plain.executor_creation_fn is not None  # noqa: S101 - for the type checker
+        return _Watched(plain.executor_creation_fn(context), directory)
+
+    return dg.ExecutorDefinition(plain.name, config_schema=plain.config_schema.as_field(), executor_creation_fn=create)
+
+
+class _Watched(dg.Executor):
+    def __init__(self, executor: dg.Executor, directory: Path) -> None:
+        self._executor = executor
+        self._directory = directory
+
+    @property
+    def retries(self) -> RetryMode:
+        return self._executor.retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        return self._executor.step_dependency_config
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        if _is_watched(plan_context.instance):
+            hold_until_exit(self._directory, plan_context.run_id, what=f"Run {plan_context.run_id}")
+        return self._executor.execute(plan_context, execution_plan)
+
+
+def watchdog_sensor(directory: Path) -> dg.SensorDefinition:
+    """Looks at the runs under way every half minute. Runs as soon as Dagster does."""
+
+    @dg.sensor(
+        name="watchdog",
+        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails runs whose process died together with the code server, so that they free their slot.",
+    )
+    def watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        ended = end_dead_runs(context.instance, directory, now=time.time())
+        return dg.SkipReason(f"Dead runs ended: {', '.join(ended)}." if ended else "No run under way is dead.")
+
+    return watchdog
+
+
+def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, now: float) -> list[str]:
+    """Fail the runs whose process is no more, or cancel them where somebody asked for that; the ids of those.
+
+    Removes the lease files of runs that ended. Leaves everything to launchers that watch their runs themselves.
+    """
+    if not _is_watched(instance):
+        return []
+    records = instance.get_run_records(dg.RunsFilter(statuses=list(UNDER_WAY)))
+    ended = [
+        record.dagster_run.run_id for record in records if _is_dead(record, directory, now) and _end(instance, record)
+    ]
+    for file in directory.glob("*.lock"):
+        run = instance.get_run_by_id(file.stem)
+        if run is None or run.is_finished:
+            discard(directory, file.stem)
+    return ended
+
+
+def _is_watched(instance: dg.DagsterInstance) -> bool:
+    return isinstance(instance.run_launcher, dg.DefaultRunLauncher)
+
+
+def _is_dead(record: dg.RunRecord, directory: Path, now: float) -> bool:
+    run = record.dagster_run
+    match look(directory, run.run_id):
+        case "held":
+            return False
+        case "left":
+            return True
+        case "never held":
+            # Runs that a program executes in its own process have no launcher's tag, and perhaps another executor.
+            return GRPC_INFO_TAG in run.tags and now - (record.start_time or now) > GRACE_SECONDS
+
+
+def _end(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    # Anew: a run that ended properly says so before it lets go of its lease.
+    run = instance.get_run_by_id(record.dagster_run.run_id)
+    if run is None or run.status not in UNDER_WAY:
+        return False
+    why = "The run's process is no more, and it could not say why: it was killed, or the machine went down."
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, why)
+    else:
+        instance.report_run_failed(run, f"{why} Start the run again: what it had fetched is kept.")
+    if instance.event_log_storage.supports_global_concurrency_limits:  # where pools count steps, not runs
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return True

@@ -1,0 +1,164 @@
+"""A run whose process died without a word is ended; one whose process lives never is."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tg_pipeline.defs.watchdog import GRACE_SECONDS, end_dead_runs, watchdog_sensor
+from tg_pipeline.state.lease import look
+from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
+
+POOL = "telegram"
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tg_pipeline.state.lease import hold_until_exit
+
+for _ in range(2):
+    hold_until_exit(Path(sys.argv[1]), sys.argv[2], what="It")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    (tmp_path / "dagster.yaml").write_text(INSTANCE_FILE)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as found:
+        found.event_log_storage.set_concurrency_slots(POOL, 1)
+        yield found
+
+
+@pytest.fixture
+def leases(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@dg.job
+def nothing() -> None:
+    pass
+
+
+def under_way(instance: dg.DagsterInstance, *, launched: bool = False) -> str:
+    """A run that has started and holds the pool's slot."""
+    run = instance.create_run_for_job(nothing, tags={".dagster/grpc_info": "{}"} if launched else {})
+    started = dg.DagsterEvent("PIPELINE_START", nothing.name)
+    instance.report_dagster_event(started, run.run_id)
+    instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "step")
+    return run.run_id
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def slots_taken(instance: dg.DagsterInstance) -> int:
+    return instance.event_log_storage.get_concurrency_info(POOL).active_slot_count
+
+
+@contextmanager
+def process_of(run_id: str, leases: Path) -> "Iterator[subprocess.Popen[str]]":
+    """A process that holds the run's lease; killed in the end."""
+    command = [sys.executable, "-c", HOLDER, str(leases), run_id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_run_whose_process_was_killed_fails_and_frees_its_slot(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance)
+    assert slots_taken(instance) == 1
+    with process_of(run_id, leases):
+        assert end_dead_runs(instance, leases, now=time.time()) == []
+        assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
+    assert end_dead_runs(instance, leases, now=time.time()) == [run_id]
+    assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+    assert slots_taken(instance) == 0
+    assert not list(leases.iterdir())
+    (event,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert "process is no more" in str(event.dagster_event and event.dagster_event.message)
+
+
+def test_a_live_run_is_left_alone_however_old(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance, launched=True)
+    with process_of(run_id, leases):
+        assert end_dead_runs(instance, leases, now=time.time() + 1e6) == []
+        assert look(leases, run_id) == "held"
+    assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_dead_run_that_somebody_was_cancelling_is_cancelled(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance)
+    with process_of(run_id, leases):
+        pass
+    instance.report_run_canceling(instance.get_run_by_id(run_id))  # type: ignore[arg-type]
+    assert end_dead_runs(instance, leases, now=time.time()) == [run_id]
+    assert status(instance, run_id) is dg.DagsterRunStatus.CANCELED
+    assert slots_taken(instance) == 0
+
+
+def test_a_launched_run_that_never_held_its_lease_has_ten_minutes(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance, launched=True)
+    assert end_dead_runs(instance, leases, now=time.time() + GRACE_SECONDS - 10) == []
+    assert end_dead_runs(instance, leases, now=time.time() + GRACE_SECONDS + 10) == [run_id]
+    assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_lease_that_is_just_being_taken_does_not_count_as_left(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance, launched=True)
+    leases.mkdir()
+    (leases / f"{run_id}.lock").touch()
+    assert end_dead_runs(instance, leases, now=time.time()) == []
+
+
+def test_a_run_that_no_launcher_started_and_no_lease_stands_for_is_left_alone(
+    instance: dg.DagsterInstance, leases: Path
+) -> None:
+    run_id = under_way(instance)
+    waiting = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.NOT_STARTED).run_id
+    assert end_dead_runs(instance, leases, now=time.time() + 1e6) == []
+    assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
+    assert status(instance, waiting) is dg.DagsterRunStatus.NOT_STARTED
+
+
+def test_files_of_runs_that_ended_go_once_their_process_has(instance: dg.DagsterInstance, leases: Path) -> None:
+    run_id = under_way(instance)
+    with process_of(run_id, leases):
+        instance.report_run_failed(instance.get_run_by_id(run_id))  # type: ignore[arg-type]
+        assert end_dead_runs(instance, leases, now=time.time()) == []
+        assert [file.stem for file in leases.iterdir()] == [run_id]
+    assert end_dead_runs(instance, leases, now=time.time()) == []
+    assert not list(leases.iterdir())
+
+
+def test_launchers_that_watch_their_runs_themselves_are_left_to_it(tmp_path: Path, leases: Path) -> None:
+    launcher = "run_launcher: {module: dagster._core.test_utils, class: MockedRunLauncher}\n"
+    (tmp_path / "dagster.yaml").write_text(INSTANCE_FILE + launcher)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as other:
+        run_id = under_way(other)
+        with process_of(run_id, leases):
+            pass
+        assert end_dead_runs(other, leases, now=time.time()) == []
+
+
+def test_the_sensor_runs_by_default_and_says_which_run_it_ended(instance: dg.DagsterInstance, leases: Path) -> None:
+    sensor = watchdog_sensor(leases)
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    run_id = under_way(instance)
+    with process_of(run_id, leases):
+        pass
+    said = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(said, dg.SkipReason)
+    assert run_id in str(said.skip_message)
