@@ -30,7 +30,6 @@ def watched_executor(directory: Path) -> dg.ExecutorDefinition:
 
     Of the process rather than of a step: a run that waits for the retry of a step is alive.
     """
-
     plain = dg.in_process_executor
 
     def create(context: dg.InitExecutorContext) -> dg.Executor:

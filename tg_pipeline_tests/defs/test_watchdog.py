@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.watchdog import GRACE_SECONDS, end_dead_runs, watchdog_sensor
+from tg_pipeline.defs.watchdog import GRACE_SECONDS, end_dead_runs, watchdog_sensor, watched_executor
 from tg_pipeline.state.lease import look
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
 
@@ -75,6 +75,30 @@ def process_of(run_id: str, leases: Path) -> "Iterator[subprocess.Popen[str]]":
             yield process
         finally:
             process.kill()
+
+
+def leases_of(instance: dg.DagsterInstance) -> Path:
+    return Path(instance.root_directory) / "runs"
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+def fails_once(context: dg.OpExecutionContext) -> None:
+    assert look(leases_of(context.instance), context.run_id) == "held"
+    if context.retry_number == 0:
+        raise dg.Failure
+
+
+def retrying(leases: str) -> dg.JobDefinition:
+    return dg.GraphDefinition("retrying", node_defs=[fails_once]).to_job(executor_def=watched_executor(Path(leases)))
+
+
+def test_a_run_is_alive_from_its_first_step_to_the_end_of_its_process(
+    instance: dg.DagsterInstance, leases: Path
+) -> None:
+    job = dg.build_reconstructable_job(__name__, "retrying", (str(leases),))
+    with dg.execute_job(job, instance) as result:
+        assert result.success
+        assert look(leases, result.run_id) == "held"
 
 
 def test_a_run_whose_process_was_killed_fails_and_frees_its_slot(instance: dg.DagsterInstance, leases: Path) -> None:
