@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
-from tg_pipeline.state.lease import POLL_SECONDS, lease, lease_name
+from tg_pipeline.state.lease import POLL_SECONDS, discard, hold_until_exit, lease, lease_name, look
 
 HOLDER = """
 import asyncio, sys
@@ -185,3 +185,30 @@ def test_a_name_tells_secrets_apart_and_does_not_tell_them() -> None:
     names = {lease_name("secret"), lease_name("sec", "ret"), lease_name("Secret")}
     assert len(names) == 3
     assert all(len(name) == 24 and "secret" not in name for name in names)
+
+
+def test_how_a_lease_stands_can_be_looked_at_without_taking_it(tmp_path: Path) -> None:
+    assert look(tmp_path, "a") == "never held"
+    (tmp_path / "a.lock").touch()
+    assert look(tmp_path, "a") == "never held"
+    holder = Holder(tmp_path, "a")
+    assert look(tmp_path, "a") == "held"
+    holder.end()
+    assert look(tmp_path, "a") == "left"
+    assert look(tmp_path, "a") == "left"
+
+
+def test_only_the_file_of_a_lease_that_nobody_holds_is_discarded(tmp_path: Path, holder: Holder) -> None:
+    assert not discard(tmp_path, "a")
+    assert look(tmp_path, "a") == "held"
+    holder.end()
+    assert discard(tmp_path, "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lease_for_life_is_refused_while_another_process_has_it(tmp_path: Path, holder: Holder) -> None:
+    with pytest.raises(LeaseUnavailable, match=f"It is in use by process {holder.process.pid} since"):
+        hold_until_exit(tmp_path, "a", what="It", wait_seconds=0.05)
+    holder.end()
+    hold_until_exit(tmp_path, "a", what="It")
+    assert look(tmp_path, "a") == "held"
