@@ -18,7 +18,7 @@ LIMITED_TOKENS: Final = 2.0
 SLOW_START_CALLS: Final = 8
 SLOW_START_GROWTH: Final = 2.0
 GROWTH: Final = 1.05
-SEARCH_CALLS: Final = 20
+SEARCH_CALLS: Final = 15
 PROBE_CALLS: Final = 200
 PROBE_WAITS: Final = 30
 JITTER_SECONDS: Final = 1.5
@@ -120,9 +120,10 @@ def admit(budget: Budget, policy: RatePolicy, now: float) -> tuple[Budget, Wait 
         return paid, None
     if resumed:
         return replace(paid, limited=1, run=1, run_began=now, paused=False), None
-    if tokens >= LIMITED_TOKENS:
-        return replace(paid, run=0, run_began=now, paused=True), None
-    return _grown(replace(paid, limited=budget.limited + 1, run=budget.run + 1), policy, now), None
+    limited = budget.limited + (tokens < LIMITED_TOKENS)
+    if tokens >= max(budget.burst, LIMITED_TOKENS):
+        return replace(paid, run=1, run_began=now, paused=True), None
+    return _grown(replace(paid, limited=limited, run=budget.run + 1), policy, now), None
 
 
 def flooded(budget: Budget, policy: RatePolicy, now: float, *, seconds: float, reason: str) -> Budget:
@@ -137,7 +138,7 @@ def flooded(budget: Budget, policy: RatePolicy, now: float, *, seconds: float, r
 
 
 def _lowered(budget: Budget, policy: RatePolicy, now: float) -> Budget:
-    if budget.paused and budget.run < budget.burst and budget.burst > 1:
+    if budget.paused and budget.run <= budget.burst and budget.burst > 1:
         return replace(budget, burst=budget.burst // 2)
     seconds = max(0.0, now - budget.run_began)
     sampled = budget.run >= SAMPLE_CALLS

@@ -1,6 +1,9 @@
 """The budget of one account and method: what it may never do, whatever comes in, and what it learns."""
 
 import dataclasses
+import heapq
+import itertools
+import random
 from collections.abc import Sequence
 
 import orjson
@@ -10,6 +13,8 @@ from hypothesis import strategies as st
 
 from tg_pipeline.contracts.policy import RatePolicy
 from tg_pipeline.resilience.budget import STALE_SECONDS, Budget, Wait, admit, dump, flooded, parse
+from tg_pipeline.simulator.faults.engine import Bucket
+from tg_pipeline.simulator.faults.rules import FloodBucket
 
 ADAPTIVE = RatePolicy()
 FIXED = RatePolicy(strategy="fixed", start_per_second=2.0, burst=5)
@@ -141,3 +146,68 @@ def test_a_clock_that_is_set_back_leaves_the_wait_as_long_as_it_was() -> None:
     for now in (999_000.0, 0.0):
         budget = parse(dump(budget), ADAPTIVE, now)
         assert admit(budget, ADAPTIVE, now)[1] == Wait(30.0, "flood")
+
+
+def test_who_slept_a_little_longer_than_asked_does_not_come_back_with_a_burst() -> None:
+    budget = flooded(dataclasses.replace(fresh, rate=20.0), ADAPTIVE, 7.0, seconds=30, reason="flood")
+    budget, wait = admit(budget, ADAPTIVE, 40.0)
+    assert wait is None
+    assert admit(budget, ADAPTIVE, 40.0)[1] == Wait(1 / budget.rate, "rate")
+
+
+def test_a_flood_within_the_burst_after_a_pause_teaches_the_burst() -> None:
+    budget = dataclasses.replace(fresh, rate=20.0, burst=8)
+    for expected in (4, 2, 1):
+        for pause in (60, 60, 0):
+            budget, _ = admit(budget, ADAPTIVE, budget.as_of + pause)
+        budget = flooded(budget, ADAPTIVE, budget.as_of, seconds=3, reason="flood")
+        assert (budget.rate, budget.burst) == (20.0, expected)
+
+
+WARM_UP = 1_000
+
+
+def closed_loop(rule: FloodBucket, *, asking: int, seed: int = 0, latency: float = 0.05) -> tuple[float, float]:
+    """2,000 calls by `asking` who share a budget, against a server's bucket: the share used of what the server allows
+    after the warm-up, and the share of calls that were refused.
+    """
+    dice, server, budget = random.Random(seed), Bucket(rule.burst, 0.0), parse(None, ADAPTIVE, 0.0)
+    events = [(number / 1_000, number, "ask", 0) for number in range(asking)]
+    done: list[float] = []
+    refused, order = 0, itertools.count(asking)
+    while len(done) < 2 * WARM_UP:
+        now, _, what, wait_seconds = heapq.heappop(events)
+        pause, after = latency / 2, "ask"
+        if what == "ask":
+            budget, wait = admit(budget, ADAPTIVE, now)
+            if wait is None:
+                after = "judge"
+            else:
+                pause = wait.seconds + (dice.uniform(0, 3) if wait.reason == "flood" else 0)
+        elif what == "judge":
+            wait_seconds, after = server.wait(rule, now), "answer"
+        elif wait_seconds:
+            budget = flooded(budget, ADAPTIVE, now, seconds=wait_seconds, reason="flood")
+            refused, pause = refused + 1, wait_seconds + dice.uniform(0, 3)
+        else:
+            done.append(now)
+            pause = 0
+        heapq.heappush(events, (now + pause, next(order), after, wait_seconds if after == "answer" else 0))
+    return WARM_UP / (done[-1] - done[WARM_UP - 1]) / rule.rate, refused / (refused + len(done))
+
+
+@pytest.mark.parametrize("wait_seconds", [3, 10, 30])
+@pytest.mark.parametrize("burst", [1, 10, 100])
+@pytest.mark.parametrize("rate", [0.3, 2, 20])
+def test_a_hidden_bucket_is_used_to_nine_tenths_and_refuses_less_than_one_in_a_hundred(
+    rate: float, burst: int, wait_seconds: int
+) -> None:
+    used, refused = closed_loop(FloodBucket(rate=rate, burst=burst, wait_seconds=wait_seconds), asking=2)
+    assert used >= 0.9
+    assert refused < 0.01
+
+
+def test_four_processes_with_two_calls_each_share_one_bucket() -> None:
+    used, refused = closed_loop(FloodBucket(rate=2, burst=10, wait_seconds=10), asking=8)
+    assert used >= 0.9
+    assert refused < 0.01
