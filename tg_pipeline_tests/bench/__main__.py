@@ -11,10 +11,10 @@ import click
 import orjson
 from rich.console import Console
 
-from tg_pipeline_tests.bench import bulk
+from tg_pipeline_tests.bench import bulk, rate
 from tg_pipeline_tests.bench.report import Group
 
-GROUPS: dict[str, Callable[..., Group]] = {"bulk": bulk.measure}
+GROUPS: dict[str, Callable[..., Group]] = {"bulk": bulk.measure, "rate": rate.measure}
 
 
 @click.command()
@@ -29,6 +29,8 @@ def main(only: str | None, output: Path) -> None:
         group = GROUPS[name](quick=quick)
         group.show(console)
         found[name] = group.as_json()
+        for picture, content in group.pictures.items():
+            output.with_name(picture).write_bytes(content)
         output.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

@@ -1,6 +1,6 @@
 """What a group of benchmarks hands back, and how it is shown."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -29,10 +29,11 @@ class Aim:
 
 @dataclass(frozen=True)
 class Group:
-    """One object of `bench.json`."""
+    """One object of `bench.json`. `pictures` are files beside it, by name."""
 
     tables: list[Table]
     aims: list[Aim]
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Tables by title, and the aims."""
@@ -46,7 +47,8 @@ class Group:
         for table in self.tables:
             _print(console, table.title, table.note, table.rows)
         rows: list[Row] = [{"aim": a.aim, "measured": a.measured, "": "met" if a.met else "MISSED"} for a in self.aims]
-        _print(console, "aims", "", rows)
+        if rows:
+            _print(console, "aims", "", rows)
 
 
 def _print(console: Console, title: str, note: str, rows: list[Row]) -> None:

@@ -27,6 +27,17 @@ def test_a_quick_run_fills_every_table_and_judges_the_aims(tmp_path: Path, monke
     assert "messages/s" in done.output
 
 
+def test_a_quick_run_against_a_hidden_rate_draws_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", "rate", "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = orjson.loads(output.read_bytes())["rate"]["tables"]["rate"]["rows"]
+    assert {row["reader"] for row in rows} == {"tg-pipeline", "Telethon's iter_messages", "no waiting"}
+    assert all(row["calls"] == 50 + row["floods"] for row in rows)
+    assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
     done = CliRunner().invoke(main, ["--only", "nothing"])
     assert done.exit_code == 2
