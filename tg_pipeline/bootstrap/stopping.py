@@ -29,7 +29,8 @@ class Interrupted(BaseException):
 async def obeying_signals(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
     """Run the work in the main thread, handing it what SIGINT and SIGTERM ask for.
 
-    Raises Interrupted where they end it. The loop's handlers of both signals are taken off again; those of the process are the caller's business.
+    Raises Interrupted where they end it. The loop's handlers of both signals are taken off again; those of the process
+    are the caller's business.
     """
     loop, stop = asyncio.get_running_loop(), Stop()
     task = asyncio.ensure_future(work(stop))

@@ -23,6 +23,7 @@ from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.ingest.background import abandoned, to_its_end
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
+from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
@@ -71,8 +72,8 @@ class Fetch:
     async def run(self) -> FetchReport:
         """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there.
 
-        Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The server's
-        clock decides which days are over. An InputError where the range ends after the server's today.
+        Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The
+        server's clock decides which days are over. An InputError where the range ends after the server's today.
         """
         began = self._clock.now()
         try:
@@ -201,6 +202,7 @@ class Fetch:
             taken = self._spool(segment, day_of(records[0].timestamp), records, people)
             self._report.messages += taken
             self._report.repeated += len(records) - taken
+            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(records) - taken)
         segment.taken(page, ended=ended)
         await self._commit_whole_days([segment])
 

@@ -7,6 +7,7 @@ from tg_pipeline.contracts.days import SECONDS_PER_DAY
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
+from tg_pipeline.observability import metrics
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class PageReader:
                 self._remember(page)
                 return page
             self._report.repeated += wrong or len(page.ids)
+            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(wrong or len(page.ids))
             self._report.rereads += 1
             log.warning("%s: the page at %s is not what should follow; reading it again.", self._report.slug, cursor)
         raise PageIntegrityError(
