@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tg_pipeline.resilience.loopback import guarded_environment
+from tg_pipeline_tests.unpaced import UNPACED
 
 TG_PIPELINE = [sys.executable, "-m", "tg_pipeline.cli.main"]
 SPARE_CALLS = 5
@@ -63,6 +64,7 @@ def simulated(scratch: Path, exports: list[Path]) -> Iterator[dict[str, str]]:
                 "DATA_URI": str(scratch / "data"),
                 "CHATS_FILE": str(scratch / "chats.yaml"),
                 "XDG_STATE_HOME": str(scratch / "state"),
+                **{key.upper(): str(value) for key, value in UNPACED.items()},
             }
         )
     finally:

@@ -38,6 +38,16 @@ def test_a_quick_run_against_a_hidden_rate_draws_its_picture(tmp_path: Path, mon
     assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_stack_is_measured_over_every_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", "stack", "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = orjson.loads(output.read_bytes())["stack"]["tables"]["overhead of the stack"]["rows"]
+    assert [row["state"] for row in rows] == ["SQLite", "Redis", "one read of Redis"]
+    assert all(row["ms a call"] > 0 for row in rows)
+
+
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
     done = CliRunner().invoke(main, ["--only", "nothing"])
     assert done.exit_code == 2

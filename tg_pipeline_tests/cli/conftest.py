@@ -12,6 +12,7 @@ from tg_pipeline.cli.main import main
 from tg_pipeline.defs import webserver
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world
+from tg_pipeline_tests.unpaced import UNPACED
 
 NOBODY = "http://127.0.0.1:9"
 """Where no Dagster listens: the discard port."""
@@ -50,6 +51,8 @@ class Terminal:
         self.set("TELEGRAM_API_ID", simulator.api_id)
         self.set("TELEGRAM_API_HASH", simulator.api_hash)
         self.set("TELEGRAM_SERVER_PUBLIC_KEY", simulator.public_key)
+        for key, value in UNPACED.items():
+            self.set(key, value)
 
     def log_in(self, simulator: Simulator) -> None:
         """Point at the simulator, with its first session."""

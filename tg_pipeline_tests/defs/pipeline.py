@@ -19,6 +19,7 @@ from tg_pipeline.defs.names import job_name, messages_key
 from tg_pipeline.simulator import World
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account
+from tg_pipeline_tests.unpaced import UNPACED
 
 INSTANCE_FILE = "telemetry: {enabled: false}\n"
 
@@ -80,6 +81,7 @@ def environment_of(account: Account) -> dict[str, str]:
         "CHATS_FILE": str(settings.chats_path),
         "XDG_STATE_HOME": str(settings.xdg_state_home),
         "PARALLELISM_MAX": str(settings.parallelism_max),
+        **{key.upper(): str(value) for key, value in UNPACED.items()},
     }
 
 
