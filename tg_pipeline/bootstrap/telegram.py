@@ -1,15 +1,18 @@
 """From settings to a leased, connected login."""
 
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass
 
 from tg_pipeline.bootstrap.archive import peer_cache
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
-from tg_pipeline.contracts.clock import Clock
+from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.state.lease import lease
+from tg_pipeline.state.store_lease import store_lease
 from tg_pipeline.telegram.connection import Connection, connected
 from tg_pipeline.telegram.proxy import parse_proxy
 from tg_pipeline.telegram.resolver import Resolver
@@ -58,6 +61,7 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
                 wait_seconds=settings.lease_wait_seconds,
                 clock=clock,
             ) as fingerprint,
+            _among_machines(settings, store, fingerprint, clock or SystemClock()),
             connected(
                 sessions[fingerprint].secret,
                 api,
@@ -72,3 +76,19 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
                 account = connection.gate.account = str(await connection.own_id())
                 cache.remember_account(fingerprint, account)
             yield Login(connection, Resolver(connection, cache, account))
+
+
+def _among_machines(
+    settings: Settings, store: StateStore, fingerprint: str, clock: Clock
+) -> AbstractAsyncContextManager[None]:
+    """The session's lease among the machines that share a Redis. Within one, the lease of the file system decides."""
+    if settings.redis is None:
+        return nullcontext()
+    return store_lease(
+        store,
+        f"session:{fingerprint}",
+        f"{socket.gethostname()}:{settings.session_leases}",
+        what="The Telegram session",
+        wait_seconds=settings.lease_wait_seconds,
+        clock=clock,
+    )

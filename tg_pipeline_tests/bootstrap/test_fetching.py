@@ -8,15 +8,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
 from tg_pipeline.bootstrap.fetching import fetch
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.contracts.errors import ChatMoved, ChatPrivate, InputError, LeaseUnavailable, SessionRevoked
+from tg_pipeline.contracts.errors import (
+    ChatMoved,
+    ChatPrivate,
+    FloodWaitError,
+    InputError,
+    LeaseUnavailable,
+    SessionRevoked,
+)
 from tg_pipeline.simulator import Error, PageFault, Simulator
 from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
+from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
@@ -114,6 +123,39 @@ async def test_a_session_is_leased_for_as_long_as_it_is_connected(login: Account
                 pass
     async with logged_in(settings) as again:
         assert await again.connection.own_id()
+
+
+async def test_machines_that_share_a_redis_share_sessions_and_limits(login: Account, tmp_path: Path) -> None:
+    session = login.simulator.new_session()
+    with local_redis(tmp_path / "redis") as url:
+        one, two = (
+            Account(login.simulator, tmp_path / n, sessions=[session], redis_url=url, lease_wait_seconds=0).settings
+            for n in ("one", "two")
+        )
+        async with logged_in(one) as first:
+            with pytest.raises(LeaseUnavailable, match="The Telegram session is in use on another machine"):
+                async with logged_in(two):
+                    pass
+            login.simulator.faults.add(Error(method="users.getUsers", error="FLOOD_WAIT_500", count=1))
+            with pytest.raises(FloodWaitError):
+                await first.connection.own_id()
+        asked = login.calls()["users.getUsers"]
+        with pytest.raises(FloodWaitError):
+            async with logged_in(two) as second:
+                await second.connection.own_id()
+        assert login.calls()["users.getUsers"] <= asked + 1, "one call more, to learn whose session it is"
+
+
+async def test_a_redis_that_is_away_stops_nobody(
+    login: Account, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = Account(login.simulator, tmp_path / "away", sessions=[login.simulator.new_session()])
+    settings = away.settings.model_copy(update={"redis_url": SecretStr("redis://:hush@127.0.0.1:1/0")})
+    report = await fetch(settings, RegisteredChat(slug="busy", chat="@busy"), first_days(10))
+    assert report.messages == 300
+    assert [r.getMessage() for r in caplog.records if "Redis" in r.getMessage()] == [
+        "Redis at 127.0.0.1:1 cannot be used (ConnectionError). Until it is back, what is known in the instance home serves."
+    ]
 
 
 async def test_of_several_sessions_each_serves_one_and_they_share_what_they_know(
