@@ -30,6 +30,7 @@ from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
 
+MEANWHILE = "Until it is back, what is known in the instance home serves."
 NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
 
 
@@ -154,7 +155,7 @@ async def test_a_redis_that_is_away_stops_nobody(
     report = await fetch(settings, RegisteredChat(slug="busy", chat="@busy"), first_days(10))
     assert report.messages == 300
     assert [r.getMessage() for r in caplog.records if "Redis" in r.getMessage()] == [
-        "Redis at 127.0.0.1:1 cannot be used (ConnectionError). Until it is back, what is known in the instance home serves."
+        f"Redis at 127.0.0.1:1 cannot be used (ConnectionError). {MEANWHILE}"
     ]
 
 

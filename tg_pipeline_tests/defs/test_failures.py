@@ -2,7 +2,13 @@ import dagster as dg
 import pytest
 
 from tg_pipeline.contracts import errors
-from tg_pipeline.defs.failures import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, STEP_RETRIES, raise_to_dagster
+from tg_pipeline.defs.failures import (
+    LONGEST_PAUSE_SECONDS,
+    OUTAGE_RETRIES,
+    PAUSE_SECONDS,
+    STEP_RETRIES,
+    raise_to_dagster,
+)
 
 NOON = 1_704_110_400.0
 """2024-01-01 12:00:00 UTC."""
@@ -28,6 +34,7 @@ def retried(error: errors.TgPipelineError, retry_number: int = 0) -> dg.RetryReq
         errors.ServerError("500"),
         errors.PageIntegrityError("odd"),
         errors.LeaseUnavailable("in use"),
+        errors.StateUnavailable("away"),
     ],
 )
 def test_what_may_succeed_later_is_tried_again_after_a_pause(error: errors.TgPipelineError) -> None:
@@ -37,6 +44,14 @@ def test_what_may_succeed_later_is_tried_again_after_a_pause(error: errors.TgPip
 
 def test_a_flood_wait_is_waited_for_as_long_as_telegram_says() -> None:
     assert retried(errors.FloodWaitError(420, "messages.getHistory")).seconds_to_wait == 420
+
+
+def test_an_open_breaker_is_sat_out_for_some_twenty_minutes() -> None:
+    again = retried(errors.CircuitOpen("telegram", 42.1), STEP_RETRIES)
+    assert (again.seconds_to_wait, again.max_retries) == (43, OUTAGE_RETRIES)
+    assert OUTAGE_RETRIES * PAUSE_SECONDS >= 1_200
+    failure = failed(errors.CircuitOpen("telegram", 60), OUTAGE_RETRIES)
+    assert failure.metadata["try_again_after"].value == "2024-01-01 12:01:00 UTC"
 
 
 def test_a_flood_wait_longer_than_a_run_may_wait_says_when() -> None:

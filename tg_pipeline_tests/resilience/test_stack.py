@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tg_pipeline.contracts.errors import (
     ChatPrivate,
+    CircuitOpen,
     DeadlineExceeded,
     FloodWaitError,
     NetworkError,
@@ -114,6 +116,47 @@ async def test_pauses_grow_with_full_jitter_up_to_their_bound(run: Run, clock: C
         bound = min(10, 0.5 * 2**attempt)
         assert 0 <= min(pauses) < bound / 4
         assert bound * 3 / 4 < max(pauses) <= bound
+
+
+async def test_decorrelated_pauses_go_by_the_one_before(run: Run, clock: Clock) -> None:
+    policy = replace(POLICY, max_attempts=9, max_elapsed_seconds=9_999, backoff="decorrelated")
+    for _ in range(100):
+        await run(Call(clock, *[NetworkError("x")] * 8), policy)
+    before = 0.5
+    for number, pause in enumerate(clock.slept):
+        before = before if number % 8 else 0.5
+        assert 0.5 <= pause <= min(10, 3 * before)
+        before = pause
+    assert max(clock.slept) == 10
+
+
+async def test_an_open_breaker_is_not_tried_again(run: Run, clock: Clock) -> None:
+    call = Call(clock, *[NetworkError("x")] * 9)
+    policy = replace(POLICY, breaker=BreakerPolicy(failures=3, open_seconds=60))
+    with pytest.raises(CircuitOpen) as caught:
+        await run(call, policy)
+    assert (call.made, caught.value.component, len(clock.slept)) == (3, "telegram", 3)
+    assert 40 < caught.value.seconds <= 60
+
+
+async def test_what_happens_is_measured(run: Run, clock: Clock) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    retries = value("retries_total", target=HISTORY, reason="NetworkError")
+    hits = value("rate_limit_hits_total", source=HISTORY, reason="flood")
+    waited = value("floodwait_seconds_total")
+    opened = value("breaker_open_total", component="telegram")
+    await run(Call(clock, NetworkError("x"), FloodWaitError(40, HISTORY)))
+    assert value("retries_total", target=HISTORY, reason="NetworkError") == retries + 1
+    assert value("last_retry_delay_seconds", target=HISTORY) == clock.slept[0]
+    assert value("rate_limit_hits_total", source=HISTORY, reason="flood") == hits + 1
+    assert value("floodwait_seconds_total") - waited == pytest.approx(sum(clock.slept[1:]))
+    assert value("floodwait_remaining_seconds", source=HISTORY) == 0
+    with pytest.raises(CircuitOpen):
+        await run(Call(clock, *[NetworkError("x")] * 9), replace(POLICY, breaker=BreakerPolicy(failures=3)))
+    assert value("breaker_open_total", component="telegram") == opened + 1
+    assert value("breaker_state", component="telegram") == 2
 
 
 async def test_the_last_error_is_raised_when_the_attempts_are_used_up(run: Run, clock: Clock) -> None:
