@@ -1,0 +1,53 @@
+"""Two hundred schedules; the list of seeds and faults is printed after the tests (see conftest.py)."""
+
+from pathlib import Path
+
+import pytest
+
+from tg_pipeline_tests.chaos.play import play
+from tg_pipeline_tests.chaos.schedule import draw, draw_for_dagster
+
+SCHEDULES = 200
+A_TEST = 10
+DAGSTER_SCHEDULES = 20
+CAUGHT_BY = (45, 96, 162)
+"""Seeds that kill a process in the middle of a flood wait."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SCHEDULES, A_TEST))
+def test_nothing_is_lost_doubled_or_hammered(first: int, chaos_log: Path) -> None:
+    broken = []
+    for seed in range(first, first + A_TEST):
+        played = play(draw(seed))
+        with chaos_log.open("a") as log:
+            log.write(f"{played}\n")
+        broken += [str(played)] if played.broken else []
+    assert not broken, "replay with: python -m tg_pipeline_tests.chaos --seed N"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, DAGSTER_SCHEDULES, 4))
+def test_runs_of_dagster_lose_and_double_nothing(first: int, chaos_log: Path) -> None:
+    broken = []
+    for seed in range(first, first + 4):
+        played = play(draw_for_dagster(seed))
+        with chaos_log.open("a") as log:
+            log.write(f"{played}\n")
+        broken += [str(played)] if played.broken else []
+    assert not broken, "replay with: python -m tg_pipeline_tests.chaos --dagster --seed N"
+
+
+def test_one_schedule_in_the_short_suite() -> None:
+    assert not play(draw(3)).broken
+
+
+def test_a_schedule_follows_from_its_seed() -> None:
+    assert [str(draw(seed)) for seed in range(50)] == [str(draw(seed)) for seed in range(50)]
+    assert len({str(draw(seed)) for seed in range(50)}) == 50
+
+
+@pytest.mark.slow
+def test_a_build_that_keeps_what_it_learned_to_itself_is_caught() -> None:
+    caught = [played for seed in CAUGHT_BY if (played := play(draw(seed), broken="memory")).broken]
+    assert any("into FLOOD" in sentence for played in caught for sentence in played.broken)
