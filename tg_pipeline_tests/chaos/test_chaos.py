@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tg_pipeline.simulator import Error
 from tg_pipeline_tests.chaos.play import play
-from tg_pipeline_tests.chaos.schedule import draw, draw_for_dagster
+from tg_pipeline_tests.chaos.schedule import HISTORY, SHAPES, Event, Schedule, draw, draw_for_dagster
 
 SCHEDULES = 200
 A_TEST = 10
 DAGSTER_SCHEDULES = 20
-CAUGHT_BY = (45, 96, 162)
-"""Seeds that kill a process in the middle of a flood wait."""
 
 
 @pytest.mark.slow
@@ -47,7 +46,8 @@ def test_a_schedule_follows_from_its_seed() -> None:
     assert len({str(draw(seed)) for seed in range(50)}) == 50
 
 
-@pytest.mark.slow
 def test_a_build_that_keeps_what_it_learned_to_itself_is_caught() -> None:
-    caught = [played for seed in CAUGHT_BY if (played := play(draw(seed), broken="memory")).broken]
-    assert any("into FLOOD" in sentence for played in caught for sentence in played.broken)
+    long = Error(method=HISTORY, error="FLOOD_WAIT_50", skip=1, count=1)
+    schedule = Schedule(seed=0, shape=SHAPES[0], faults=[long], events=[Event("kill", floods=1)])
+    assert any("into FLOOD_WAIT_50" in sentence for sentence in play(schedule, broken="memory").broken)
+    assert play(schedule).broken == []
