@@ -11,16 +11,7 @@ import click
 
 from tg_pipeline.cli import chats, demo, fetch, login, simulate, up, verify
 from tg_pipeline.cli.running import Terminated
-from tg_pipeline.contracts.errors import (
-    CircuitOpen,
-    FloodWaitError,
-    LeaseUnavailable,
-    RetryableError,
-    StateUnavailable,
-    TgPipelineError,
-)
-
-TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable)
+from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

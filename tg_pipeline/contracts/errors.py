@@ -132,3 +132,7 @@ class StorageError(TgPipelineError):
 
 class DayFileError(StorageError):
     """A file where a day file should be is truncated, foreign or of an unknown version."""
+
+
+TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable)
+"""What may be gone after a while, though nobody does anything about it."""

@@ -6,14 +6,7 @@ from typing import NoReturn
 
 import dagster as dg
 
-from tg_pipeline.contracts.errors import (
-    CircuitOpen,
-    FloodWaitError,
-    LeaseUnavailable,
-    RetryableError,
-    StateUnavailable,
-    TgPipelineError,
-)
+from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
 
 STEP_RETRIES = 2
 OUTAGE_RETRIES = 20
@@ -27,15 +20,9 @@ LONGEST_PAUSE_SECONDS = 3_600
 
 def pause_before_retry(error: TgPipelineError) -> int | None:
     """Seconds after which the same step may succeed; None where it will not until a person acts."""
-    match error:
-        case FloodWaitError():
-            return error.seconds
-        case CircuitOpen():
-            return math.ceil(error.seconds)
-        case RetryableError() | LeaseUnavailable() | StateUnavailable():
-            return PAUSE_SECONDS
-        case _:
-            return None
+    if isinstance(error, FloodWaitError | CircuitOpen):
+        return math.ceil(error.seconds)
+    return PAUSE_SECONDS if isinstance(error, TRY_LATER) else None
 
 
 def raise_to_dagster(error: TgPipelineError, slug: str, *, retry_number: int, now: float) -> NoReturn:
