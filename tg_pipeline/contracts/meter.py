@@ -1,6 +1,8 @@
 """What a piece of work cost, counted where it is spent and shown to people afterwards."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -9,7 +11,8 @@ class CallMeter:
     """Counts of one connection's life.
 
     `calls` and `floods` are by method; `calls` counts every attempt sent to the server. `waits` are seconds by reason:
-    "rate" for those our own budget asked for, "flood", "premium" and "takeout" for Telegram's.
+    "rate" for those our own budget asked for, "flood", "premium" and "takeout" for Telegram's. Calls that wait side by
+    side wait once.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
@@ -17,6 +20,21 @@ class CallMeter:
     floods: Counter[str] = field(default_factory=Counter)
     waits: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     connections: int = 0
+    _waiting: Counter[str] = field(default_factory=Counter)
+    _since: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def waiting(self, reason: str, steady: Callable[[], float]) -> Iterator[None]:
+        """Count the time that the block takes as a wait; `steady` tells it in seconds."""
+        if not self._waiting[reason]:
+            self._since[reason] = steady()
+        self._waiting[reason] += 1
+        try:
+            yield
+        finally:
+            self._waiting[reason] -= 1
+            if not self._waiting[reason]:
+                self.waits[reason] += steady() - self._since[reason]
 
     @property
     def total_calls(self) -> int:

@@ -90,12 +90,13 @@ class Gate:
                 case ProbeUnderWay():
                     await self._clock.sleep(PROBE_POLL_SECONDS)
                 case Wait(seconds, "rate"):
-                    self._meter.waits["rate"] += seconds
-                    await self._clock.sleep(seconds)
+                    with self._meter.waiting("rate", self._clock.steady):
+                        await self._clock.sleep(seconds)
                 case Wait(seconds, reason):
                     if seconds > self._policy.flood_wait_max_seconds:
                         raise FloodWaitError(math.ceil(seconds), method, reason)
-                    await self._sit_out(seconds, method, reason)
+                    with self._meter.waiting(reason, self._clock.steady):
+                        await self._sit_out(seconds, method, reason)
         return self._clock.steady() - began
 
     def _ask(self, method: str, who: str) -> Open | ProbeUnderWay | Wait | None:
@@ -197,7 +198,6 @@ class Gate:
                 nap = min(left, COUNTDOWN_SECONDS)
                 await self._clock.sleep(nap)
                 metrics.FLOODWAIT_SECONDS.inc(nap)
-                self._meter.waits[reason] += nap
                 left -= nap
         finally:
             remaining.set(0)
