@@ -45,7 +45,7 @@ RATES = (0.3, 2.0, 20.0)
 BURST = 10
 WAIT_SECONDS = 10
 LEAST_USE = 0.9
-MOST_FLOODS = 0.01
+MOST_FLOODS_PERCENT = 1
 OURS = "tg-pipeline"
 ME = tl.User(id=500_000_001, is_self=True, access_hash=1, first_name="Bench")
 
@@ -79,17 +79,15 @@ def measure(*, quick: bool) -> Group:
     for rate in RATES[1:] if quick else RATES:
         seen[rate] = {name: run(_traffic(reader, world, rate, pages)) for name, reader in READERS.items()}
         for name, traffic in seen[rate].items():
-            use, floods = (
-                _use(traffic, rate, pages),
-                len(traffic.refused) / (len(traffic.passed) + len(traffic.refused)),
-            )
+            calls, floods = len(traffic.passed) + len(traffic.refused), len(traffic.refused)
+            use, percent = _use(traffic, rate, pages), floods / calls * 100
             rows.append(
                 {
                     "allowed calls/s": rate,
                     "reader": name,
-                    "calls": len(traffic.passed) + len(traffic.refused),
-                    "floods": len(traffic.refused),
-                    "floods %": floods * 100,
+                    "calls": calls,
+                    "floods": floods,
+                    "floods %": percent,
                     "virtual seconds": round(traffic.passed[-1]),
                     "used of allowed": use,
                 }
@@ -97,7 +95,11 @@ def measure(*, quick: bool) -> Group:
             if name == OURS and not quick:
                 aims += [
                     Aim(f"{rate:g} calls/s: at least {LEAST_USE} of what is allowed", use, met=use >= LEAST_USE),
-                    Aim(f"{rate:g} calls/s: floods under {MOST_FLOODS:.0%} of calls", floods, met=floods < MOST_FLOODS),
+                    Aim(
+                        f"{rate:g} calls/s: floods % under {MOST_FLOODS_PERCENT}",
+                        percent,
+                        met=percent < MOST_FLOODS_PERCENT,
+                    ),
                 ]
     note = (
         f"{pages:,} pages of {PAGE}, each after {LATENCY_SECONDS * 1000:.0f} ms. Allowed are {BURST} calls at once, "
@@ -162,7 +164,10 @@ async def telethon_defaults(server: Server, pages: int) -> None:
 
 
 async def no_waiting(server: Server, pages: int) -> None:
-    """A loop that asks for the next page at once, and sleeps when it is told to."""
+    """A loop that asks for the next page at once, and sleeps when it is told to.
+
+    One page at a time: two such loops come back together and lengthen each other's wait without end.
+    """
     async with _client(server, flood_sleep_threshold=86_400) as client:
         await _read(client, await client.get_input_entity(CHAT), pages, 1)
 

@@ -24,14 +24,14 @@ def plot(seen: Mapping[float, Mapping[str, Seen]]) -> bytes:
         end = max(next(iter(readers.values())).passed[-1], rate)
         window = end / WINDOWS
         for name, traffic in readers.items():
-            times = [window * step for step in range(1, WINDOWS + 1)]
+            times = [window * step for step in range(1, WINDOWS + 1) if window * (step - 1) <= traffic.passed[-1]]
             (line,) = axes.plot(times, [_used(traffic.passed, time, window) for time in times], label=name)
             floods = [time for time in traffic.refused if time <= end]
             axes.plot(floods, [0.0] * len(floods), "x", color=line.get_color())
         axes.axhline(rate, color="black", linestyle="--", label="allowed")
         axes.set(title=f"{rate:g} calls/s", xlabel="virtual seconds", ylabel="calls/s", xlim=(0, end))
         axes.set_ylim(bottom=0)
-    axes.legend(loc="best")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=100)
     return picture.getvalue()

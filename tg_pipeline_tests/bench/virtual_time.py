@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tg_pipeline.contracts.clock import Clock
 
 T = TypeVar("T")
+TICK_SECONDS = 1e-6  # of a clock that stood still, code would wait for ever that is a rounding error short of its time
 LEAP_SECONDS = 0.5
 SETTLE_SECONDS = 0.001  # of real time before a leap: what was written to a socket of this machine is readable by then
 
@@ -20,6 +21,7 @@ class _Selector(selectors.DefaultSelector):
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += TICK_SECONDS
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -33,7 +35,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time stands still while anything runs, and passes only while all wait."""
+    """A loop whose time all but stands still while anything runs, and passes only while all wait."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
