@@ -3,15 +3,17 @@
 Losing the file loses no data (see `contracts.state`), so a damaged one is set aside and begun anew.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.state import Change, Lease, Outcome
-from tg_pipeline.state.sqlite_files import BUSY_SECONDS, enter_wal, is_damage, set_aside
+from tg_pipeline.state.sqlite_files import BUSY_SECONDS, alone, enter_wal, identity, is_damage, set_aside
 
 T = TypeVar("T")
 
@@ -32,7 +34,9 @@ class SqliteStore:
         self._path = path
         self.now = now
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._lock = threading.Lock()
+        _stores.add(self)
 
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
         """The values, all of one moment."""
@@ -115,9 +119,7 @@ class SqliteStore:
     def close(self) -> None:
         """Let go of the file; it is opened again when needed."""
         with self._lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+            self._forget()
 
     def _change_lease(self, lease: Lease, assignment: str, value: float | None) -> bool:
         statement = f"UPDATE leases SET {assignment} WHERE name = ? AND holder = ? AND token = ? AND expires > ?"  # noqa: S608 - ours
@@ -145,7 +147,7 @@ class SqliteStore:
                     if not is_damage(error):
                         raise
                     self._forget()
-                    set_aside(self._path, "The shared state", error)
+                    self._set_aside(error)
                 return self._transaction(work)
         except (OSError, sqlite3.DatabaseError) as error:
             raise StateUnavailable(f"The shared state {self._path} cannot be used: {error}.") from error
@@ -157,21 +159,41 @@ class SqliteStore:
             return work(db)
 
     def _open(self) -> sqlite3.Connection:
+        if self._db is not None and identity(self._path) != self._file:
+            self._forget()  # another process set it aside, or somebody removed it: what counts is the file at the path
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            try:
-                _prepare(db, self.now())
-            except BaseException:
-                db.close()
-                raise
-            self._db = db
+            with alone(self._path.parent):
+                self._file = identity(self._path)
+                db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+                try:
+                    _prepare(db, self.now())
+                except BaseException:
+                    db.close()
+                    raise
+                self._db, self._file = db, identity(self._path)
         return self._db
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Once for all processes that find the same file damaged: not the one that the first of them began anew."""
+        with alone(self._path.parent):
+            if identity(self._path) == self._file:
+                set_aside(self._path, "The shared state", error)
 
     def _forget(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _close_all() -> None:
+    for store in list(_stores):
+        store.close()
+
+
+# A connection must not be carried into a forked process (sqlite.org/howtocorrupt.html, 2.6): both open it anew.
+_stores: WeakSet[SqliteStore] = WeakSet()
+os.register_at_fork(before=_close_all)
 
 
 def _prepare(db: sqlite3.Connection, now: float) -> None:

@@ -194,6 +194,50 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes, caplog: pyt
     assert ("set aside" in caplog.text) == bool(content)
 
 
+def test_a_store_follows_the_file_that_is_at_its_path(tmp_path: Path) -> None:
+    """One that went on with a file set aside by another process would agree with nobody."""
+    path = tmp_path / "state.sqlite"
+    stays, other = SqliteStore(path, time.time), SqliteStore(path, time.time)
+    stays.add("n", 5)
+    for file in list(tmp_path.iterdir()):
+        file.rename(file.with_name(f"aside-{file.name}"))
+    assert other.add("n") == 1
+    assert stays.add("n") == 2
+    other.close()
+    assert SqliteStore(path, time.time).add("n") == 3
+    path.unlink()
+    assert stays.add("n") == 1
+
+
+def test_who_finds_a_file_damaged_late_leaves_the_new_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    path.write_bytes(b"not a database at all" * 100)
+    first, late = SqliteStore(path, time.time), SqliteStore(path, time.time)
+    with pytest.raises(sqlite3.DatabaseError) as found:
+        late._open()
+    assert first.add("n") == 1
+    late._set_aside(found.value)
+    assert [late.add("n"), first.add("n")] == [2, 3]
+    assert len(list(tmp_path.glob("*.corrupt-*"))) == 1
+
+
+def test_a_forked_process_opens_the_store_anew(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from tg_pipeline_tests.state import contending\n"
+        "store = contending.sqlite(sys.argv[1])\n"
+        "store.add('n')\n"
+        "child = os.fork()\n"
+        "inherited = store._db is not None\n"
+        "store.add('n')\n"
+        "if child == 0: os._exit(inherited)\n"
+        "sys.exit(os.waitpid(child, 0)[1] or store.add('n') > 4)\n"
+    )
+    path = str(tmp_path / "state.sqlite")
+    subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, path], check=True)
+    assert contending.sqlite(path).add("n") == 5
+
+
 def test_a_foreign_schema_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     with sqlite3.connect(path) as other:
