@@ -1,7 +1,8 @@
 """A Redis that may go away: meanwhile the store in the instance home serves, and nobody is let through unasked."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tg_pipeline.contracts.errors import StateUnavailable
@@ -9,6 +10,9 @@ from tg_pipeline.contracts.state import Change, Lease, Outcome, StateStore
 
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
+KEPT_SECONDS = 7 * 86_400.0
+_KEPT = "fallback:kept"
+_OWED = "fallback:owed"
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -18,7 +22,9 @@ class FallbackStore:
     """The port `contracts.state.StateStore` over `primary`, and over `home` while that cannot be reached.
 
     After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute. Changes marked `keep` are
-    in both, so that what Telegram asked for holds whichever is read. `on_degraded` hears of every change to and fro.
+    in both, so that what Telegram asked for holds whichever is read: those made meanwhile are brought to the primary
+    when it is back, by whichever process of this home comes first, and a primary that lost its data is given them again
+    when their keys are asked for. `on_degraded` hears of every change to and fro.
     """
 
     def __init__(self, primary: StateStore, home: StateStore, *, on_degraded: Callable[[bool], object]) -> None:
@@ -27,6 +33,8 @@ class FallbackStore:
         self._on_degraded = on_degraded
         self._pause = FIRST_PAUSE_SECONDS
         self._look_again = 0.0
+        self._settled = False
+        self._home_warned = False
         self.degraded = False
         on_degraded(False)  # noqa: FBT003 - a metric's value
 
@@ -36,13 +44,29 @@ class FallbackStore:
 
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
         """The values, all of one moment."""
-        return self._either(lambda store: store.read(*keys))
+
+        def work(store: StateStore) -> Mapping[str, bytes | None]:
+            values = store.read(*keys)
+            if store is self._primary and self._restored(key for key in keys if values[key] is None):
+                values = store.read(*keys)
+            return values
+
+        return self._either(work)
 
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
         """Write all the changes if every key holds what is expected of it; otherwise none."""
-        outcome = self._either(lambda store: store.compare_and_set(changes))
-        if outcome.done and not self.degraded:
-            self._mirror({key: change for key, change in changes.items() if change.keep})
+
+        def work(store: StateStore) -> Outcome:
+            if store is self._primary:
+                begun = (key for key, change in changes.items() if change.expected is None and change.value is not None)
+                self._restored(begun)
+            return store.compare_and_set(changes)
+
+        outcome = self._either(work)
+        kept = {key: change for key, change in changes.items() if change.keep}
+        if outcome.done and kept:
+            with self._if_home_can():
+                self._keep(kept)
         return outcome
 
     def add(self, key: str, amount: int = 1, *, ttl_seconds: float | None = None) -> int:
@@ -78,6 +102,8 @@ class FallbackStore:
         if self.degraded and self._home.now() < self._look_again:
             return work(self._home)
         try:
+            if not self._settled:
+                self._settle()
             result = work(self._primary)
         except StateUnavailable as error:
             self._went_away(error)
@@ -91,15 +117,58 @@ class FallbackStore:
     def _went_away(self, error: StateUnavailable) -> None:
         self._look_again = self._home.now() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._settled = False
         if not self.degraded:
             self.degraded = True
             self._on_degraded(True)  # noqa: FBT003 - a metric's value
             log.warning("%s Until it is back, what is known in the instance home serves.", error)
 
-    def _mirror(self, changes: Mapping[str, Change]) -> None:
+    def _keep(self, changes: Mapping[str, Change]) -> None:
+        """Note what the home must not forget, and what it owes the primary."""
+        values = {key: change.value for key, change in changes.items()}
+        self._home.hash_set(_KEPT, values)
+        if self.degraded:
+            self._home.hash_set(_OWED, values)
+            return
         for key, change in changes.items():
-            done = False
-            held = self._home.read(key)[key]
-            while not done:
-                outcome = self._home.compare_and_set({key: Change(held, change.value, change.ttl_seconds)})
-                done, held = outcome.done, outcome.values[key]
+            _overwrite(self._home, key, change.value, change.ttl_seconds)
+
+    def _settle(self) -> None:
+        """Bring to the primary what was kept while it was away: the last that Telegram told anybody here."""
+        for key, value in self._noted(_OWED).items():
+            _overwrite(self._primary, key, value, KEPT_SECONDS)
+            with self._if_home_can():
+                self._home.hash_set(_OWED, {key: None})
+        self._settled = True
+
+    def _restored(self, keys: Iterable[str]) -> bool:
+        """Give the primary what the home keeps of keys that it has not; whether there were any."""
+        missing = list(keys)
+        kept = self._noted(_KEPT) if missing else {}
+        changes = {key: Change(None, kept[key], KEPT_SECONDS) for key in missing if key in kept}
+        for key, change in changes.items():
+            self._primary.compare_and_set({key: change})
+        return bool(changes)
+
+    def _noted(self, name: str) -> Mapping[str, bytes]:
+        noted: Mapping[str, bytes] = {}
+        with self._if_home_can():
+            noted = self._home.hash_get(name)
+        return noted
+
+    @contextmanager
+    def _if_home_can(self) -> Iterator[None]:
+        """While the primary serves, a home that cannot be used is no reason to stop; said once."""
+        try:
+            yield
+        except StateUnavailable as error:
+            if not self._home_warned:
+                self._home_warned = True
+                log.warning("%s Should Redis go away, flood waits told meanwhile are not known here.", error)
+
+
+def _overwrite(store: StateStore, key: str, value: bytes | None, ttl_seconds: float | None) -> None:
+    done, held = False, store.read(key)[key]
+    while not done:
+        outcome = store.compare_and_set({key: Change(held, value, ttl_seconds)})
+        done, held = outcome.done, outcome.values[key]

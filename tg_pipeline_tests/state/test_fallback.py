@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.state import Change
+from tg_pipeline.state import redis_server
 from tg_pipeline.state.fallback import FIRST_PAUSE_SECONDS, FallbackStore
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.redis_store import RedisStore
@@ -30,13 +32,15 @@ def now() -> Time:
 
 
 class Going:
-    """A real Redis that can be stopped, and another one that can take its place."""
+    """A real Redis that can be stopped and started again on its port, without its data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self.running = ExitStack()
         self.url = ""
         self.start()
+        port = int(self.url.removesuffix("/0").rpartition(":")[2])
+        monkeypatch.setattr(redis_server, "_free_port", lambda: port)
 
     def start(self) -> None:
         self.url = self.running.enter_context(local_redis(self.directory))
@@ -46,8 +50,8 @@ class Going:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Going]:
-    going = Going(tmp_path / "redis")
+def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Going]:
+    going = Going(tmp_path / "redis", monkeypatch)
     yield going
     going.stop()
 
@@ -58,15 +62,18 @@ def degraded() -> list[bool]:
 
 
 @pytest.fixture
-def store(redis: Going, tmp_path: Path, now: Time, degraded: list[bool]) -> Iterator[FallbackStore]:
-    home = SqliteStore(tmp_path / "home.sqlite", now)
-    opened = FallbackStore(RedisStore(redis.url, now), home, on_degraded=degraded.append)
-    yield opened
-    opened.close()
+def opened(redis: Going, tmp_path: Path, now: Time, degraded: list[bool]) -> Callable[[], FallbackStore]:
+    """The store as each process of this home opens it."""
+    return lambda: FallbackStore(
+        RedisStore(redis.url, now), SqliteStore(tmp_path / "home.sqlite", now), on_degraded=degraded.append
+    )
 
 
-def points_at(store: FallbackStore, url: str, now: Callable[[], float]) -> None:
-    store._primary = RedisStore(url, now)
+@pytest.fixture
+def store(opened: Callable[[], FallbackStore]) -> Iterator[FallbackStore]:
+    store = opened()
+    yield store
+    store.close()
 
 
 def test_the_home_serves_while_redis_is_away_and_says_so_once(
@@ -90,7 +97,6 @@ def test_redis_is_used_again_when_it_is_back(
     redis.stop()
     store.add("n")
     redis.start()
-    points_at(store, redis.url, now)
     assert store.add("n") == 2, "it was left alone for a while"
     now.ahead += FIRST_PAUSE_SECONDS
     assert store.add("n") == 1
@@ -119,3 +125,79 @@ def test_what_is_kept_twice_is_overwritten_at_home(store: FallbackStore, redis: 
     store.compare_and_set({"flood": Change(b"2", b"3", keep=True)})
     redis.stop()
     assert store.read("flood") == {"flood": b"3"}
+
+
+def flood(store: FallbackStore, value: bytes) -> None:
+    held = store.read("flood")["flood"]
+    assert store.compare_and_set({"flood": Change(held, value, 3_600, keep=True)}).done
+
+
+@pytest.mark.parametrize("known", [None, b"before"])
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_flood_told_while_redis_was_away_holds_when_it_is_back(
+    opened: Callable[[], FallbackStore], redis: Going, now: Time, *, known: bytes | None, same_process: bool
+) -> None:
+    store, elsewhere = opened(), RedisStore(redis.url, now)
+    redis.stop()
+    flood(store, b"told")
+    redis.start()
+    if known:
+        elsewhere.compare_and_set({"flood": Change(None, known)})
+    now.ahead += FIRST_PAUSE_SECONDS
+    later = store if same_process else opened()
+    assert later.read("flood") == {"flood": b"told"}
+    assert not later.degraded
+    assert elsewhere.read("flood") == {"flood": b"told"}
+    flood(later, b"newer")
+    assert opened().read("flood") == {"flood": b"newer"}, "a debt is paid once"
+
+
+def test_a_redis_that_lost_its_data_is_told_of_the_flood_again(store: FallbackStore, redis: Going) -> None:
+    flood(store, b"told")
+    redis.stop()
+    redis.start()
+    outcome = store.compare_and_set({"flood": Change(None, b"calls go on")})
+    assert not outcome.done
+    assert outcome.values == {"flood": b"told"}
+    redis.stop()
+    redis.start()
+    assert store.read("flood", "other") == {"flood": b"told", "other": None}
+    assert not store.degraded, "it was back before anybody asked"
+
+
+def test_tokens_grow_though_redis_lost_its_data(store: FallbackStore, redis: Going) -> None:
+    before = store.acquire("l", "a", ttl_seconds=30)
+    redis.stop()
+    redis.start()
+    assert before is not None
+    assert not store.renew(before, ttl_seconds=30)
+    after = store.acquire("l", "a", ttl_seconds=30)
+    assert after is not None
+    assert after.token > before.token
+    assert not store.degraded
+
+
+def test_a_lease_is_taken_at_home_while_redis_is_away(store: FallbackStore, redis: Going, now: Time) -> None:
+    there = store.acquire("l", "a", ttl_seconds=30)
+    redis.stop()
+    assert there is not None
+    assert not store.renew(there, ttl_seconds=30)
+    here = store.acquire("l", "a", ttl_seconds=30)
+    assert here is not None
+    assert here.token > there.token
+    assert store.acquire("l", "b", ttl_seconds=30) is None
+
+
+def test_a_home_that_cannot_be_written_does_not_undo_what_redis_did(
+    redis: Going, tmp_path: Path, now: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    home = SqliteStore(tmp_path / "file" / "home.sqlite", now)
+    store = FallbackStore(RedisStore(redis.url, now), home, on_degraded=lambda _: None)
+    assert store.compare_and_set({"flood": Change(None, b"9", keep=True)}).done
+    assert store.read("flood") == {"flood": b"9"}
+    assert len(caplog.records) == 1
+    assert "cannot be used" in caplog.text
+    redis.stop()
+    with pytest.raises(StateUnavailable):
+        store.read("flood")
