@@ -151,9 +151,9 @@ class FallbackStore:
         return bool(changes)
 
     def _noted(self, name: str) -> Mapping[str, bytes]:
-        noted: Mapping[str, bytes] = {}
+        noted: dict[str, bytes] = {}
         with self._if_home_can():
-            noted = self._home.hash_get(name)
+            noted.update(self._home.hash_get(name))
         return noted
 
     @contextmanager
