@@ -48,11 +48,15 @@ def _serve(listener: socket.socket, context: ssl.SSLContext, redis_port: int) ->
     with contextlib.suppress(OSError):
         while True:
             plain, _ = listener.accept()
-            with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as client:
-                with socket.create_connection(("127.0.0.1", redis_port)) as server:
-                    while question := client.recv(65_536):
-                        server.sendall(question)
-                        client.sendall(server.recv(65_536))
+            with (
+                contextlib.suppress(OSError),
+                plain,
+                context.wrap_socket(plain, server_side=True) as client,
+                socket.create_connection(("127.0.0.1", redis_port)) as server,
+            ):
+                while question := client.recv(65_536):
+                    server.sendall(question)
+                    client.sendall(server.recv(65_536))
 
 
 def test_it_is_spoken_to_where_its_certificate_is_trusted(tls_port: int, tmp_path: Path) -> None:
