@@ -70,7 +70,16 @@ Reader = Callable[[Server, int], Awaitable[None]]
 
 def measure(*, quick: bool) -> Group:
     """Run the group. An aim that `quick` sizes say nothing about is left out."""
-    logging.getLogger("tg_pipeline").setLevel(logging.ERROR)
+    log = logging.getLogger("tg_pipeline")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        return _measure(quick=quick)
+    finally:
+        log.setLevel(before)
+
+
+def _measure(*, quick: bool) -> Group:
     pages = 50 if quick else 2_000
     world = _world(pages)
     rows: list[Row] = []

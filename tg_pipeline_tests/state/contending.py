@@ -4,6 +4,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,8 +45,10 @@ def redis(url: str) -> StateStore:
 
 def in_processes(work: Callable[[StateStore, int], T], opener: Opener, where: str) -> list[T]:
     """What `work` gives in each of several processes that begin at once."""
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        return pool.starmap(_one, [(work, opener, where, number) for number in range(PROCESSES)], chunksize=1)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=spawn) as pool:
+        running = [pool.submit(_one, work, opener, where, number) for number in range(PROCESSES)]
+        return [one.result() for one in running]
 
 
 def _one(work: Callable[[StateStore, int], T], opener: Opener, where: str, number: int) -> T:
