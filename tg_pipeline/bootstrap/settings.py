@@ -201,7 +201,8 @@ class Settings(BaseSettings):
         if not self.redis_host:
             return None
         password = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
-        return f"redis://{password}{self.redis_host}:{self.redis_port}/0"
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{password}{host}:{self.redis_port}/0"
 
     @property
     def call_policy(self) -> CallPolicy:

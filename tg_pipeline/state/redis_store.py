@@ -91,9 +91,12 @@ class RedisStore:
                 socket_connect_timeout=TIMEOUT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError:
+            pool = self._redis.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # knows the options that the URL may have
+        except (ValueError, TypeError):
             raise SettingsError(
-                "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
+                "REDIS_URL (or REDIS_HOST and REDIS_PORT): not the address of a Redis. "
+                "Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
             ) from None
         self.now = now
         self._prefix = f"{namespace}:{{state}}:"

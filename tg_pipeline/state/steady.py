@@ -8,6 +8,8 @@ from pathlib import Path
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import StorageError
 
+LATEST = 2.0**33
+"""POSIX seconds, in the year 2242."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -31,11 +33,12 @@ def shared_time(directory: Path, clock: Clock) -> Callable[[], float]:
 
 
 def _read(path: Path) -> float | None:
-    """The offset written down; None where there is none that can be read."""
+    """The offset written down; None where there is none, or none that can be one."""
     try:
-        return float(path.read_text())
+        offset = float(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
+    return offset if 0 < offset < LATEST else None
 
 
 def _write(path: Path, offset: float) -> None:

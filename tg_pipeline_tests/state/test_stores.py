@@ -296,9 +296,13 @@ def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url
         admin.config_set("requirepass", "")
 
 
-def test_an_impossible_url_names_the_setting_and_not_the_secret() -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["http://:hush@somewhere", "redis://:hush@[localhost:7000]:6379/0", "redis://:hush@localhost:6379/0?colour=red"],
+)
+def test_an_impossible_url_names_the_setting_and_not_the_secret(url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL") as caught:
-        RedisStore("http://:hush@somewhere", time.time)
+        RedisStore(url, time.time)
     assert "hush" not in str(caught.value)
 
 
