@@ -13,13 +13,15 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from tg_pipeline.state.lease import discard, hold_until_exit, look
 
 LOOK_EVERY_SECONDS = 30
 GRACE_SECONDS = 600.0
 """How long ago a launched run must have started to count as dead if it never held a lease: it died at once."""
+
+CODE_LOCATION_TAG = "dagster/code_location"
+"""Dagster's tag on runs that were launched; a run that a program executes in its own process has none."""
 
 UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 """Runs that are only starting are failed by Dagster's own run monitoring, after three minutes."""
@@ -70,14 +72,18 @@ def watchdog_sensor(directory: Path) -> dg.SensorDefinition:
         description="Fails runs whose process died together with the code server, so that they free their slot.",
     )
     def watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        ended = end_dead_runs(context.instance, directory, now=time.time())
+        origin = context.code_location_origin
+        location = origin.location_name if origin else None
+        ended = end_dead_runs(context.instance, directory, location=location, now=time.time())
         return dg.SkipReason(f"Dead runs ended: {', '.join(ended)}." if ended else "No run under way is dead.")
 
     return watchdog
 
 
-def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, now: float) -> list[str]:
+def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: str | None, now: float) -> list[str]:
     """Fail the runs whose process is no more, or cancel them where somebody asked for that; the ids of those.
+
+    A run that never held a lease is only ended if it is of the code location `location`: others hold none.
 
     Removes the lease files of runs that ended. Leaves everything to launchers that watch their runs themselves.
     """
@@ -85,7 +91,9 @@ def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, now: float) 
         return []
     records = instance.get_run_records(dg.RunsFilter(statuses=list(UNDER_WAY)))
     ended = [
-        record.dagster_run.run_id for record in records if _is_dead(record, directory, now) and _end(instance, record)
+        record.dagster_run.run_id
+        for record in records
+        if _is_dead(record, directory, location, now) and _end(instance, record)
     ]
     for file in directory.glob("*.lock"):
         run = instance.get_run_by_id(file.stem)
@@ -98,7 +106,7 @@ def _is_watched(instance: dg.DagsterInstance) -> bool:
     return isinstance(instance.run_launcher, dg.DefaultRunLauncher)
 
 
-def _is_dead(record: dg.RunRecord, directory: Path, now: float) -> bool:
+def _is_dead(record: dg.RunRecord, directory: Path, location: str | None, now: float) -> bool:
     run = record.dagster_run
     match look(directory, run.run_id):
         case "held":
@@ -106,8 +114,8 @@ def _is_dead(record: dg.RunRecord, directory: Path, now: float) -> bool:
         case "left":
             return True
         case "never held":
-            # Runs that a program executes in its own process have no launcher's tag, and perhaps another executor.
-            return GRPC_INFO_TAG in run.tags and now - (record.start_time or now) > GRACE_SECONDS
+            is_ours = location is not None and run.tags.get(CODE_LOCATION_TAG) == location
+            return is_ours and now - (record.start_time or now) > GRACE_SECONDS
 
 
 def _end(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:

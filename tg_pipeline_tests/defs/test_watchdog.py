@@ -10,11 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.watchdog import GRACE_SECONDS, end_dead_runs, watchdog_sensor, watched_executor
+from tg_pipeline.defs.watchdog import CODE_LOCATION_TAG, GRACE_SECONDS, end_dead_runs, watchdog_sensor, watched_executor
 from tg_pipeline.state.lease import look
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
 
 POOL = "telegram"
+OURS = "tg_pipeline"
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -45,9 +46,9 @@ def nothing() -> None:
     pass
 
 
-def under_way(instance: dg.DagsterInstance, *, launched: bool = False) -> str:
+def under_way(instance: dg.DagsterInstance, *, location: str | None = None) -> str:
     """A run that has started and holds the pool's slot."""
-    run = instance.create_run_for_job(nothing, tags={".dagster/grpc_info": "{}"} if launched else {})
+    run = instance.create_run_for_job(nothing, tags={CODE_LOCATION_TAG: location} if location else {})
     started = dg.DagsterEvent("PIPELINE_START", nothing.name)
     instance.report_dagster_event(started, run.run_id)
     instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "step")
@@ -105,9 +106,9 @@ def test_a_run_whose_process_was_killed_fails_and_frees_its_slot(instance: dg.Da
     run_id = under_way(instance)
     assert slots_taken(instance) == 1
     with process_of(run_id, leases):
-        assert end_dead_runs(instance, leases, now=time.time()) == []
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == []
         assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
-    assert end_dead_runs(instance, leases, now=time.time()) == [run_id]
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == [run_id]
     assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
     assert slots_taken(instance) == 0
     assert not list(leases.iterdir())
@@ -116,9 +117,9 @@ def test_a_run_whose_process_was_killed_fails_and_frees_its_slot(instance: dg.Da
 
 
 def test_a_live_run_is_left_alone_however_old(instance: dg.DagsterInstance, leases: Path) -> None:
-    run_id = under_way(instance, launched=True)
+    run_id = under_way(instance, location=OURS)
     with process_of(run_id, leases):
-        assert end_dead_runs(instance, leases, now=time.time() + 1e6) == []
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time() + 1e6) == []
         assert look(leases, run_id) == "held"
     assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
 
@@ -128,23 +129,23 @@ def test_a_dead_run_that_somebody_was_cancelling_is_cancelled(instance: dg.Dagst
     with process_of(run_id, leases):
         pass
     instance.report_run_canceling(instance.get_run_by_id(run_id))  # type: ignore[arg-type]
-    assert end_dead_runs(instance, leases, now=time.time()) == [run_id]
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == [run_id]
     assert status(instance, run_id) is dg.DagsterRunStatus.CANCELED
     assert slots_taken(instance) == 0
 
 
 def test_a_launched_run_that_never_held_its_lease_has_ten_minutes(instance: dg.DagsterInstance, leases: Path) -> None:
-    run_id = under_way(instance, launched=True)
-    assert end_dead_runs(instance, leases, now=time.time() + GRACE_SECONDS - 10) == []
-    assert end_dead_runs(instance, leases, now=time.time() + GRACE_SECONDS + 10) == [run_id]
+    run_id = under_way(instance, location=OURS)
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS - 10) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS + 10) == [run_id]
     assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_lease_that_is_just_being_taken_does_not_count_as_left(instance: dg.DagsterInstance, leases: Path) -> None:
-    run_id = under_way(instance, launched=True)
+    run_id = under_way(instance, location=OURS)
     leases.mkdir()
     (leases / f"{run_id}.lock").touch()
-    assert end_dead_runs(instance, leases, now=time.time()) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == []
 
 
 def test_a_run_that_no_launcher_started_and_no_lease_stands_for_is_left_alone(
@@ -152,18 +153,27 @@ def test_a_run_that_no_launcher_started_and_no_lease_stands_for_is_left_alone(
 ) -> None:
     run_id = under_way(instance)
     waiting = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.NOT_STARTED).run_id
-    assert end_dead_runs(instance, leases, now=time.time() + 1e6) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + 1e6) == []
     assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
     assert status(instance, waiting) is dg.DagsterRunStatus.NOT_STARTED
+
+
+def test_a_run_of_another_code_location_takes_no_lease_and_is_left_alone(
+    instance: dg.DagsterInstance, leases: Path
+) -> None:
+    run_id = under_way(instance, location="another")
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + 1e6) == []
+    assert end_dead_runs(instance, leases, location=None, now=time.time() + 1e6) == []
+    assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
 
 
 def test_files_of_runs_that_ended_go_once_their_process_has(instance: dg.DagsterInstance, leases: Path) -> None:
     run_id = under_way(instance)
     with process_of(run_id, leases):
         instance.report_run_failed(instance.get_run_by_id(run_id))  # type: ignore[arg-type]
-        assert end_dead_runs(instance, leases, now=time.time()) == []
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == []
         assert [file.stem for file in leases.iterdir()] == [run_id]
-    assert end_dead_runs(instance, leases, now=time.time()) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time()) == []
     assert not list(leases.iterdir())
 
 
@@ -174,7 +184,7 @@ def test_launchers_that_watch_their_runs_themselves_are_left_to_it(tmp_path: Pat
         run_id = under_way(other)
         with process_of(run_id, leases):
             pass
-        assert end_dead_runs(other, leases, now=time.time()) == []
+        assert end_dead_runs(other, leases, location=OURS, now=time.time()) == []
 
 
 def test_the_sensor_runs_by_default_and_says_which_run_it_ended(instance: dg.DagsterInstance, leases: Path) -> None:
