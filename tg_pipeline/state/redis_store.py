@@ -4,8 +4,10 @@ Values expire by the server's clock. A token of a lease is never below the milli
 Redis that lost its data does not give out a token twice.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -84,20 +86,7 @@ class RedisStore:
     degraded = False
 
     def __init__(self, url: str, now: Callable[[], float], *, namespace: str = "tg_pipeline") -> None:
-        try:
-            self._redis: Any = redis.Redis.from_url(
-                url,
-                socket_timeout=TIMEOUT_SECONDS,
-                socket_connect_timeout=TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            )
-            pool = self._redis.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # knows the options that the URL may have
-        except (ValueError, TypeError):
-            raise SettingsError(
-                "REDIS_URL (or REDIS_HOST and REDIS_PORT): not the address of a Redis. "
-                "Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
-            ) from None
+        self._redis: Any = _client(url)
         self.now = now
         self._prefix = f"{namespace}:{{state}}:"
         self._scripts = {
@@ -106,7 +95,7 @@ class RedisStore:
 
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
         """The values, all of one moment."""
-        values = self._run(lambda: self._redis.mget([self._prefix + key for key in keys])) if keys else []
+        values = self._run(lambda: self._redis.mget([f"{self._prefix}value:{key}" for key in keys])) if keys else []
         return dict(zip(keys, values, strict=True))
 
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
@@ -114,22 +103,24 @@ class RedisStore:
         arguments: list[bytes | int | str] = []
         for change in changes.values():
             arguments += (*_optional(change.expected), *_optional(change.value), _milliseconds(change.ttl_seconds))
-        done, held = self._script(_COMPARE_AND_SET, changes, arguments)
+        done, held = self._script(_COMPARE_AND_SET, [f"value:{key}" for key in changes], arguments)
         if done:
             return Outcome(done=True, values={key: change.value for key, change in changes.items()})
         return Outcome(done=False, values=dict(zip(changes, held, strict=True)))
 
     def add(self, key: str, amount: int = 1, *, ttl_seconds: float | None = None) -> int:
         """Add to a counter and give the sum."""
-        return int(self._script(_ADD, [key], [amount, _milliseconds(ttl_seconds)]))
+        return int(self._script(_ADD, [f"counter:{key}"], [amount, _milliseconds(ttl_seconds)]))
 
     def hash_set(self, key: str, fields: Mapping[str, bytes | None]) -> None:
         """Set fields of a hash; None removes one."""
-        self._script(_HASH_SET, [key], [word for field, value in fields.items() for word in (field, *_optional(value))])
+        self._script(
+            _HASH_SET, [f"hash:{key}"], [word for field, value in fields.items() for word in (field, *_optional(value))]
+        )
 
     def hash_get(self, key: str) -> Mapping[str, bytes]:
         """All fields of a hash."""
-        found = self._run(lambda: self._redis.hgetall(self._prefix + key))
+        found = self._run(lambda: self._redis.hgetall(f"{self._prefix}hash:{key}"))
         return {field.decode(): value for field, value in found.items()}
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
@@ -161,12 +152,41 @@ class RedisStore:
         try:
             return work()
         except (redis.RedisError, OSError) as error:
-            reason = "it refuses the password" if isinstance(error, redis.AuthenticationError) else type(error).__name__
-            raise StateUnavailable(f"Redis at {self._where()} cannot be used ({reason}).") from error
+            raise StateUnavailable(f"Redis at {self._where()} cannot be used ({self._reason(error)}).") from error
+
+    def _reason(self, error: Exception) -> str:
+        if not isinstance(error, redis.AuthenticationError):
+            return type(error).__name__
+        given = self._redis.connection_pool.connection_kwargs.get("password")
+        return "it refuses the password" if given else "it wants a password"
 
     def _where(self) -> str:
         options = self._redis.connection_pool.connection_kwargs
-        return str(options.get("path") or f"{options.get('host')}:{options.get('port')}")
+        return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+
+def _client(url: str) -> redis.Redis:
+    """A client that makes every attempt once. What the URL may say besides the address is where and by which TLS."""
+    try:
+        parts = urlsplit(url)
+        strange = sorted(name for name in parse_qs(parts.query) if name != "db" and not name.startswith("ssl_"))
+        if strange:
+            raise SettingsError(
+                f"REDIS_URL: {', '.join(strange)} cannot be set here. Allowed: db and ssl_... of redis-py."
+            )
+        if parts.scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+", parts.path):
+            raise SettingsError(
+                "REDIS_URL: what follows host:port must be the number of a database, as in host:port/0."
+            )
+        client = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
+        )
+        client.connection_pool.make_connection()  # does not connect, but looks at the options
+    except (ValueError, TypeError, redis.RedisError):
+        raise SettingsError(
+            "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
+        ) from None
+    return client
 
 
 def _optional(value: bytes | None) -> tuple[int, bytes]:

@@ -17,6 +17,7 @@ from tg_pipeline.contracts.state import Change, StateStore
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
+from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.state import contending
 from tg_pipeline_tests.state.contending import ALLOWANCE, PROCESSES, ROUNDS, Opener, in_processes
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
@@ -100,6 +101,15 @@ def test_a_hash_keeps_fields(store: StateStore) -> None:
     assert store.hash_get("h") == {"b": b"2", "c": b"\x00"}
     store.hash_set("h", {"b": None, "c": None})
     assert store.hash_get("h") == {}
+
+
+def test_a_value_a_counter_a_hash_and_a_lease_of_one_name_are_four_things(store: StateStore) -> None:
+    assert store.compare_and_set({"x": Change(None, b"1")}).done
+    assert store.add("x") == 1
+    store.hash_set("x", {"a": b"2"})
+    assert store.acquire("x", "me", ttl_seconds=30)
+    assert (store.read("x"), store.hash_get("x"), store.add("x")) == ({"x": b"1"}, {"a": b"2"}, 2)
+    assert store.read("lease:x", "hash:x", "counter:x") == {"lease:x": None, "hash:x": None, "counter:x": None}
 
 
 def test_a_lease_has_one_holder_and_ever_larger_tokens(store: StateStore) -> None:
@@ -292,18 +302,62 @@ def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url
         wrong = RedisStore(redis_url.replace("redis://", "redis://:wrong@"), time.time)
         with pytest.raises(StateUnavailable, match="refuses the password"):
             wrong.add("n")
+        with pytest.raises(StateUnavailable, match="wants a password"):
+            RedisStore(redis_url, time.time).add("n")
+        admin.execute_command("ACL", "SETUSER", "worker", "on", ">pass:word/@", "~mine:*", "+@all")
+        as_worker = redis_url.replace("redis://", "redis://worker:pass%3Aword%2F%40@")
+        assert RedisStore(as_worker, time.time, namespace="mine").add("n") >= 1
+        with pytest.raises(StateUnavailable, match="NoPermission"):
+            RedisStore(as_worker, time.time).add("n")
     finally:
         admin.config_set("requirepass", "")
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://:hush@somewhere", "redis://:hush@[localhost:7000]:6379/0", "redis://:hush@localhost:6379/0?colour=red"],
+    [
+        "http://:hush@somewhere",
+        "redis://:hush@somewhere:99999",
+        "redis://:hush@[localhost:7000]:6379/0",
+        "redis://:hush@somewhere:port",
+        "redis://:hush@somewhere/name",
+        "redis://:hush@somewhere?db=x",
+        "redis://:hush@somewhere?nonsense=1",
+        "redis://:hush@somewhere?retry_on_timeout=true",
+        "rediss://:hush@somewhere?ssl_cert_reqs=perhaps",
+        "rediss://:hush@somewhere?ssl_nonsense=1",
+        "redis://:hush@[::1",
+    ],
 )
 def test_an_impossible_url_names_the_setting_and_not_the_secret(url: str) -> None:
-    with pytest.raises(SettingsError, match="REDIS_URL") as caught:
+    with pytest.raises(SettingsError, match=r"REDIS_URL.* (Allowed|must be)") as caught:
         RedisStore(url, time.time)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h:1/0", "redis://h:1", "rediss://h:1/2?ssl_ca_certs=ca.pem", "redis://h:1?db=3"]
+)
+def test_the_urls_of_the_manual_are_taken(url: str) -> None:
+    assert RedisStore(url, time.time)._where() == "h:1"
+
+
+def test_what_a_url_leaves_out_is_named_all_the_same() -> None:
+    assert RedisStore("redis://h", time.time)._where() == "h:6379"
+    assert RedisStore("unix:///run/redis", time.time)._where() == "/run/redis"
+
+
+def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:
+    """It may have been done: what a second attempt finds would be taken for somebody else's."""
+    store = RedisStore(redis_url, time.time)
+    store._redis.flushall()
+    store.add("n")
+    admin = RedisStore(redis_url, time.time)._redis
+    admin.execute_command("CLIENT", "PAUSE", "1500", "WRITE")
+    with pytest.raises(StateUnavailable, match="TimeoutError"):
+        store.add("n")
+    assert wait_until(lambda: store.add("n", 0) >= 1)
+    assert store.add("n", 0) <= 2
 
 
 def test_all_keys_carry_the_namespace_and_values_carry_a_ttl(redis_url: str) -> None:
