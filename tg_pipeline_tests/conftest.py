@@ -9,6 +9,9 @@ import hypothesis
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.resilience import loopback
+from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
+
+__all__ = ["pytest_configure", "pytest_terminal_summary"]
 
 # All at import, before any test module: also what a module does when it is loaded is covered, and every child process.
 loopback.install()
