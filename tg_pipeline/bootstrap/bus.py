@@ -1,0 +1,49 @@
+"""Commands and events, on the Redis that the settings name."""
+
+import asyncio
+from collections.abc import Callable
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.bus.reporter import Reporter
+from tg_pipeline.contracts.clock import SystemClock
+from tg_pipeline.contracts.errors import NetworkError, SettingsError, StateUnavailable
+from tg_pipeline.contracts.meter import CallMeter
+from tg_pipeline.contracts.policy import CallPolicy, RatePolicy
+from tg_pipeline.resilience.gate import Gate
+from tg_pipeline.resilience.stack import resilient
+
+REDIS = "redis"
+PUBLISHING = CallPolicy(
+    deadline_seconds=5.0,
+    max_attempts=3,
+    max_elapsed_seconds=10.0,
+    backoff_base_seconds=0.2,
+    backoff_max_seconds=2.0,
+    rate=RatePolicy("fixed", start_per_second=1_000.0, burst=1_000),
+)
+
+
+def command_queue(settings: Settings) -> CommandQueue:
+    """The queue. SettingsError where no Redis is set."""
+    if settings.redis is None:
+        raise SettingsError("REDIS_URL is not set. Commands and events need a Redis, such as redis://localhost:6379/0.")
+    return CommandQueue(settings.redis, ttl_seconds=settings.idempotency_ttl)
+
+
+def reporter(settings: Settings) -> Reporter:
+    """What tells of this process's run, through the stack that every call goes through: retry, breaker, budget."""
+    policy, clock, meter = PUBLISHING, SystemClock(), CallMeter()
+    gate = Gate(state_store(settings, clock), REDIS, policy=policy, clock=clock, meter=meter, component=REDIS)
+
+    def guarded(call: Callable[[], object]) -> None:
+        async def attempt() -> None:
+            try:
+                call()
+            except StateUnavailable as error:
+                raise NetworkError(str(error)) from error
+
+        asyncio.run(resilient(attempt, method="publish", policy=policy, gate=gate, clock=clock, meter=meter))
+
+    return Reporter(command_queue(settings), guarded)

@@ -1,0 +1,113 @@
+"""`tg-pipeline send`: a command for the pipeline that runs, as any other service would push it."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tg_pipeline.cli.events import EventFields, event_line, following
+from tg_pipeline.cli.options import ChatCommand, Day, today_utc
+
+if TYPE_CHECKING:
+    from tg_pipeline.bus.queue import CommandQueue
+
+NOBODY_READS_SECONDS = 30.0
+
+
+@click.command(cls=ChatCommand)
+@click.argument("chat")
+@click.option("--days", "last_days", type=int, help="The last so many UTC days, today included.")
+@click.option("--date", "day", type=Day(), help="One UTC day: YYYY-MM-DD, today or yesterday.")
+@click.option("--from", "first", type=Day(), help="First UTC day of a range ...")
+@click.option("--to", "last", type=Day(), help="... and its last, included; default: today.")
+@click.option("--strategy", type=click.Choice(["batch", "per_day"]), help="Default: FETCH_STRATEGY.")
+@click.option("--force", is_flag=True, help="Read archived days again.")
+@click.option("--priority", type=int, default=0, show_default=True, help="0 to 9; the higher goes first.")
+@click.option("--key", help="Idempotency key: commands of one key are carried out once.")
+@click.option("--wait", is_flag=True, help="Show its progress until it has ended. Exit code 1 where it failed.")
+def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, **given: Any) -> None:
+    """Push a command to fetch CHAT's days onto the Redis list tg_commands and print its id.
+
+    CHAT is named as for `fetch`. The pipeline that reads the list (tg-pipeline up) carries it out; docs/commands.md is
+    for those who push commands from programs.
+    """
+    from tg_pipeline.bootstrap.bus import command_queue
+    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.contracts.commands import CommandError, parse_command, plan
+    from tg_pipeline.contracts.days import FIRST_DAY
+
+    options = {"force": force, "priority": priority}
+    wanted = {"command": "fetch", "chat": chat, **_which_days(**given), "options": options, "command_id": str(uuid4())}
+    text = json.dumps(wanted | ({"idempotency_key": key} if key is not None else {}))
+    try:
+        plan(parse_command(text.encode()), today=today_utc(), start=FIRST_DAY)
+    except CommandError as error:
+        allowed = f" Allowed: {error.allowed}." if error.allowed else ""
+        raise click.UsageError(f"{str(error).removesuffix('.')}.{allowed}") from None
+    with closing(command_queue(load_settings())) as queue:
+        since = queue.last_entry()
+        queue.push(text)
+        click.echo(wanted["command_id"])
+        if wait:
+            _wait(queue, wanted["command_id"], since)
+
+
+def _which_days(
+    last_days: int | None, day: date | None, first: date | None, last: date | None, strategy: str | None
+) -> dict[str, Any]:
+    """The fields of the command that say so."""
+    ways = [last_days is not None, day is not None, first is not None]
+    if sum(ways) != 1 or (last is not None and first is None):
+        raise click.UsageError(
+            "Say which days in one way: --days N, --date DAY, or --from DAY with or without --to DAY."
+        )
+    told: dict[str, Any] = {"strategy": strategy} if strategy else {}
+    if last_days is not None:
+        return told | {"mode": "days", "days": last_days}
+    if day is not None:
+        return told | {"mode": "date", "date": str(day)}
+    return told | {"mode": "range", "from": str(first), "to": str(last or today_utc())}
+
+
+def _wait(queue: "CommandQueue", id_: str, since: str) -> None:
+    """Until its last event. SystemExit with 1 where that is `failed`, 2 where it was rejected."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
+    console = Console(stderr=True)
+    try:
+        with Progress(*columns, TimeElapsedColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("waits", total=None)
+            for event in _of_command(queue, id_, since):
+                console.print(event_line(event), markup=False, highlight=False, soft_wrap=True)
+                bar.update(task, description=event["event"])
+                bar.update(task, completed=event.get("days_done") or 0, total=event.get("days_total"))
+    except KeyboardInterrupt:
+        click.echo(f"The command goes on. To look at it: tg-pipeline commands show {id_}", err=True)
+        raise
+    if event["event"] == "failed":
+        sys.exit(2 if event["status"] == "rejected" else 1)
+
+
+def _of_command(queue: "CommandQueue", id_: str, since: str) -> Iterator[EventFields]:
+    """Its events to the last one."""
+    patience = time.monotonic() + NOBODY_READS_SECONDS
+    for event in following(queue, since):
+        if event is not None and event["command_id"] == id_:
+            yield event
+            if event["event"] in {"completed", "failed"}:
+                return
+        elif event is None and time.monotonic() > patience:
+            patience = float("inf")
+            if queue.counts()["pushed"]:
+                click.echo(
+                    f"Nobody has taken commands for {NOBODY_READS_SECONDS:.0f} s. Does tg-pipeline up run with this "
+                    "REDIS_URL, and is the sensor `commands` on?",
+                    err=True,
+                )

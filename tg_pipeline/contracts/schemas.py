@@ -1,0 +1,75 @@
+"""The JSON Schemas in `schemas/`, for those who write in other languages: made of the models.
+
+`python -m tg_pipeline.contracts.schemas` writes them into the folder of that name.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from tg_pipeline.contracts.commands import COMMAND, COMMAND_SCHEMA_VERSION
+from tg_pipeline.contracts.events import EVENT_SCHEMA_VERSION, Event
+
+DIALECT = GenerateJsonSchema.schema_dialect
+FOLDER = Path("schemas")
+
+Schema = dict[str, Any]
+
+
+def command_schema() -> Schema:
+    """What may be pushed. Whether a day is in the calendar, or a chat has such a name, no schema can say."""
+    schema = COMMAND.json_schema(schema_generator=_Untitled)
+    del schema["discriminator"]  # of OpenAPI; the modes are constants, which say the same
+    return _headed("command", COMMAND_SCHEMA_VERSION, "A command, as pushed onto the Redis list tg_commands", schema)
+
+
+def event_schema() -> Schema:
+    """What is published: fields that are not set are left out, and readers do not mind new ones."""
+    schema = Event.model_json_schema(schema_generator=_Untitled)
+    del schema["additionalProperties"]
+    schema["required"] = [
+        name for name, field in Event.model_fields.items() if field.is_required() or field.default is not None
+    ]
+    for name in schema["properties"].keys() - schema["required"]:
+        _never_null(schema["properties"][name])
+    title = "An event, as published on the Redis channel tg_events and kept in the stream tg_events:log"
+    return _headed("event", EVENT_SCHEMA_VERSION, title, schema)
+
+
+def schemas() -> Mapping[str, str]:
+    """The text of each file."""
+    made = {"command": command_schema(), "event": event_schema()}
+    return {f"{name}.schema.json": json.dumps(schema, indent=2) + "\n" for name, schema in made.items()}
+
+
+def main() -> None:
+    """Write them."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in schemas().items():
+        (FOLDER / name).write_text(text)
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles that only repeat the names of fields."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - as the base class has it
+        return False
+
+
+def _headed(name: str, version: str, title: str, schema: Schema) -> Schema:
+    return {"$schema": DIALECT, "$id": f"urn:tg-pipeline:{name}:{version}", "title": title} | {
+        key: value for key, value in schema.items() if key != "title"
+    }
+
+
+def _never_null(field: Schema) -> None:
+    (kind,) = [option for option in field.pop("anyOf") if option != {"type": "null"}]
+    del field["default"]
+    field.update(kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The sensor that carries out commands: it judges what was pushed, launches what is due, and tells how it ended."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.remote_origin import CodeLocationOrigin
+from dagster._core.storage.runs import SqlRunStorage
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bus.queue import CommandQueue, InFlight, Taken
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
+from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
+from tg_pipeline.contracts.registry import find_registered, unregistered
+from tg_pipeline.defs.ended_runs import tell_ended
+from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over, run_request, submit
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
+from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry_edit import add_chat
+
+LOOK_EVERY_SECONDS = 5
+JUDGED_PER_TICK = 1_000
+JUDGING_SECONDS = 3.0
+"""Of a tick, on a machine where so many take longer; what was taken meanwhile comes first in the next one."""
+LAUNCHES_PER_TICK = 10
+"""Dagster launches about four runs a second, during which the sensor does nothing else."""
+IN_FLIGHT_MOST = 100
+RELOAD_SECONDS = 60.0
+LAUNCH_AGAIN_SECONDS = 60.0
+"""After a claim that no launch followed: whoever made it died."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tick:
+    """One look at everything. `registry` is as it is on disk; `loaded` are the assets that Dagster knows of."""
+
+    queue: CommandQueue
+    settings: Settings
+    instance: dg.DagsterInstance
+    location: CodeLocationOrigin | None
+    loaded: Callable[[str], dg.PartitionsDefinition[str] | None]
+    owner: str
+    today: date
+    registry: list[RegisteredChat]
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    wants_reload: bool = False
+
+    def run(self) -> None:
+        """Judge, follow up, launch."""
+        self.queue.beat(self.owner)
+        until = time.monotonic() + JUDGING_SECONDS
+        for taken in self.queue.take(JUDGED_PER_TICK):
+            if time.monotonic() < until:
+                self.done[self._judge(taken)] += 1
+        flights = self.queue.in_flight()
+        for flight in flights:
+            self._follow(flight)
+        room = min(LAUNCHES_PER_TICK - len(self.requests), IN_FLIGHT_MOST - len(flights))
+        slugs = {chat.slug for chat in self.registry}
+        for command in self.queue.due()[: max(0, room)]:
+            if command.slug not in slugs:
+                self.queue.drop(command, "ChatNotRegistered", f"{command.slug} was removed from the registry.")
+            elif self._is_ready(command) and self.queue.claim(command, self.owner):
+                self._launch(command)
+
+    def _judge(self, taken: Taken) -> str:
+        command: Command | None = None
+        try:
+            command = parse_command(taken.raw, taken.size)
+            accepted = self._accepted(command)
+        except CommandError as error:
+            self.queue.reject(taken, error, about=_about(taken, command))
+            return "rejected"
+        return self.queue.accept(taken, command, accepted)
+
+    def _accepted(self, command: Command) -> AcceptedCommand:
+        chat = self._chat(command.chat)
+        planned = plan(command, today=self.today, start=chat.start or self.settings.start_date)
+        return AcceptedCommand(
+            id=command.command_id or str(uuid4()),
+            slug=chat.slug,
+            chat=command.chat,
+            mode=command.mode,
+            params=command.params,
+            first=planned.days.first,
+            last=planned.days.last,
+            strategy=command.strategy or self.settings.fetch_strategy,
+            force=command.options.force,
+            priority=command.options.priority,
+            clamped=planned.clamped,
+            accepted=int(datetime.now(UTC).timestamp() * 1_000),
+        )
+
+    def _chat(self, name: str) -> RegisteredChat:
+        found = find_registered(self.registry, name)
+        if found is not None:
+            return found
+        new = unregistered(name) if self.settings.commands_unregistered_chats == "register" else None
+        if new is None:
+            raise CommandError(
+                "ChatNotRegistered",
+                "the chat is not registered",
+                field="chat",
+                value=name,
+                allowed="a chat of chats.yaml; register others with `tg-pipeline chats add`",
+            )
+        try:
+            add_chat(self.settings.chats_path, new)
+        except InputError as error:
+            raise CommandError("ChatNotRegistered", str(error), field="chat", value=name) from None
+        self.registry.append(new)
+        return new
+
+    def _follow(self, flight: InFlight) -> None:
+        command = flight.command
+        if flight.owner != self.owner:
+            adopted = self.queue.adopt(flight, self.owner)
+            if adopted is None:
+                return
+            flight = adopted
+        if not is_launched(self.instance, command):
+            if flight.ended:
+                self.queue.release(command)
+            elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
+                self._launch(command)
+            return
+        if not is_over(self.instance, command, self.settings.backfill_days_per_run):
+            if flight.ended == "failed" and not is_one_run(command):
+                cancel(self.instance, command)
+            return
+        self.done["ended"] += tell_ended(self.queue, self.instance, command)
+        self.queue.release(command)
+
+    def _is_ready(self, command: AcceptedCommand) -> bool:
+        """Whether Dagster has loaded the chat, and the days as partitions."""
+        partitions = self.loaded(command.slug)
+        known = partitions is not None and all(
+            partitions.has_partition_key(str(day)) for day in (command.first, command.last)
+        )
+        self.wants_reload |= not known
+        return known
+
+    def _launch(self, command: AcceptedCommand) -> None:
+        if is_one_run(command):
+            self.requests.append(run_request(command))
+        elif self.location is not None:
+            submit(self.instance, self.location, command)
+        self.done["launched"] += 1
+
+
+def commands_sensor(
+    settings: Settings,
+    queue: CommandQueue,
+    chats: Sequence[RegisteredChat],
+    jobs: Sequence[UnresolvedAssetJobDefinition],
+) -> dg.SensorDefinition:
+    """Looks every five seconds. Runs as soon as Dagster does."""
+    partitions = {chat.slug: daily_partitions(chat.start or settings.start_date) for chat in chats}
+
+    reloading = _Reloading(settings)
+
+    @dg.sensor(
+        name="commands",
+        jobs=jobs or None,
+        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Carries out the commands on the Redis list tg_commands, and publishes how they end.",
+    )
+    def commands(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        tick = Tick(
+            queue=queue,
+            settings=settings,
+            instance=context.instance,
+            location=context.code_location_origin,
+            loaded=partitions.get,
+            owner=_owner(context.instance),
+            today=datetime.now(UTC).date(),
+            registry=[],
+        )
+        try:
+            tick.registry = load_registry(settings.chats_path)
+            tick.run()
+        except (StateUnavailable, SettingsError) as error:
+            context.log.warning("Commands wait: %s", error)
+            tick.done["not done"] += 1
+        if tick.wants_reload:
+            reloading.ask()
+        told = ", ".join(f"{count} {what}" for what, count in sorted(tick.done.items()))
+        return dg.SensorResult(
+            run_requests=tick.requests, skip_reason=None if tick.requests else dg.SkipReason(told or "No commands.")
+        )
+
+    return commands
+
+
+def _owner(instance: dg.DagsterInstance) -> str:
+    """The same for all daemons that share Dagster's database, since each can follow up what another launched."""
+    storage = instance.run_storage
+    return storage.get_run_storage_id() if isinstance(storage, SqlRunStorage) else socket.gethostname()
+
+
+def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
+    """What the event of a rejected command can repeat of it."""
+    if command is not None:
+        return {"command_id": command.command_id, "chat": command.chat, "mode": command.mode}
+    try:
+        given = json.loads(taken.raw)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    told = {key: given.get(key) for key in ("command_id", "chat", "mode")}
+    return {
+        key: value.encode(errors="replace").decode()[:256]
+        for key, value in told.items()
+        if isinstance(value, str) and value
+    }
+
+
+class _Reloading:
+    """Has Dagster load the registry anew, from a thread: the server that does it is the one that this runs in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last = 0.0
+
+    def ask(self) -> None:
+        """Ask for it, unless that was done lately."""
+        if time.monotonic() - self._last >= RELOAD_SECONDS:
+            self._last = time.monotonic()
+            threading.Thread(target=self._reload, daemon=True).start()
+
+    def _reload(self) -> None:
+        try:
+            reload_code_location(webserver_url(self._settings.home))
+        except WebserverError as error:
+            log.warning("Commands for new chats wait until Dagster's code location is reloaded: %s", error)

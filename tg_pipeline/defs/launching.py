@@ -1,0 +1,249 @@
+"""A command as a run or a backfill of Dagster's, and what became of it.
+
+Dagster has no public way for a sensor to start a backfill (dagster#13852, #27759). What is not public is `submit` and
+`cancel`; `RunRequest.for_asset_partition_range`, proposed in dagster#34096, would take their place.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import CodeLocationOrigin, RemotePartitionSetOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
+
+from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.events import Status
+from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
+
+COMMAND_TAG = "tg/command_id"
+ACCEPTED_TAG = "tg/accepted"
+"""Milliseconds: tells a command from an earlier one of the same id, whose time to be remembered was over."""
+CONTENT_TAG = "tg/command"
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+REPOSITORY = "__repository__"
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_BACKFILL_ENDED = {
+    BulkActionStatus.COMPLETED,
+    BulkActionStatus.COMPLETED_SUCCESS,
+    BulkActionStatus.COMPLETED_FAILED,
+    BulkActionStatus.FAILED,
+    BulkActionStatus.CANCELED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command, or a run, ended. `processed` are messages, `duration_sec` the runs' seconds added up."""
+
+    status: Status
+    processed: int
+    errors: int
+    duration_sec: float
+    error_type: str | None = None
+    message: str | None = None
+
+
+def tags_of(command: AcceptedCommand) -> dict[str, str]:
+    """What its runs are found by, and all that they need to know of it."""
+    return {
+        CHAT_TAG: command.slug,
+        COMMAND_TAG: command.id,
+        ACCEPTED_TAG: str(command.accepted),
+        CONTENT_TAG: command.model_dump_json(),
+        "dagster/priority": str(command.priority),
+    }
+
+
+def command_of(tags: Mapping[str, str]) -> AcceptedCommand | None:
+    """The command that caused a run with these tags."""
+    return AcceptedCommand.model_validate_json(tags[CONTENT_TAG]) if CONTENT_TAG in tags else None
+
+
+def days_of(tags: Mapping[str, str]) -> DayRange | None:
+    """The days that a run with these tags is for."""
+    first, last = (tags.get(tag, tags.get(PARTITION_TAG)) for tag in RANGE_TAGS)
+    return DayRange(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+
+
+def slugs_of(run: dg.DagsterRun) -> list[str]:
+    """The chats that a run fetches."""
+    selected = [key.path[1] for key in run.asset_selection or () if key == messages_key(key.path[1])]
+    return sorted(selected) if selected else [run.tags[CHAT_TAG]] if CHAT_TAG in run.tags else []
+
+
+def is_one_run(command: AcceptedCommand) -> bool:
+    """Whether it is launched as a run of its own rather than as a backfill."""
+    return len(command.days) == 1
+
+
+def expected_runs(command: AcceptedCommand, days_per_run: int) -> int:
+    """How many runs it comes to."""
+    return len(command.days) if command.strategy == "per_day" else math.ceil(len(command.days) / days_per_run)
+
+
+def run_request(command: AcceptedCommand) -> dg.RunRequest:
+    """The run of a command of one day. Asked for twice, it is launched once."""
+    return dg.RunRequest(
+        run_key=f"command:{command.id}:{command.accepted}",
+        job_name=job_name(command.slug),
+        partition_key=str(command.first),
+        tags=tags_of(command),
+    )
+
+
+def submit(instance: dg.DagsterInstance, location: CodeLocationOrigin, command: AcceptedCommand) -> None:
+    """Put a backfill on Dagster's Backfills page; its daemon begins within half a minute. Twice is as once."""
+    job = per_day_job_name(command.slug) if command.strategy == "per_day" else job_name(command.slug)
+    backfill = PartitionBackfill(
+        backfill_id=_backfill_id(command),
+        status=BulkActionStatus.REQUESTED,
+        from_failure=False,
+        tags=tags_of(command),
+        backfill_timestamp=time.time(),
+        title=f"{command.slug} {command.days}",
+        partition_set_origin=RemotePartitionSetOrigin(
+            repository_origin=RemoteRepositoryOrigin(location, REPOSITORY),
+            partition_set_name=partition_set_snap_name_for_job_name(job),
+        ),
+        partition_names=[str(day) for day in command.days],
+    )
+    if instance.get_backfill(backfill.backfill_id) is None:
+        instance.add_backfill(backfill)
+
+
+def cancel(instance: dg.DagsterInstance, command: AcceptedCommand) -> None:
+    """End what runs of a backfill, and launch nothing more of it."""
+    backfill = instance.get_backfill(_backfill_id(command))
+    if backfill is not None and backfill.status == BulkActionStatus.REQUESTED:
+        instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELING))  # type: ignore[no-untyped-call]
+
+
+def is_launched(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
+    """Whether Dagster has it."""
+    if is_one_run(command):
+        return instance.get_runs_count(_runs(command)) > 0
+    return instance.get_backfill(_backfill_id(command)) is not None
+
+
+def is_over(instance: dg.DagsterInstance, command: AcceptedCommand, days_per_run: int) -> bool:
+    """Whether nothing of it runs, and nothing will. A launched one."""
+    ended = instance.get_runs_count(_runs(command, ENDED))
+    if not is_one_run(command):
+        backfill = instance.get_backfill(_backfill_id(command))
+        if backfill is None or backfill.status in _BACKFILL_ENDED:
+            return True
+        # The daemon looks at its backfills twice a minute only; the runs tell earlier.
+        if backfill.status != BulkActionStatus.REQUESTED or ended < expected_runs(command, days_per_run):
+            return False
+    return ended > 0 and ended == instance.get_runs_count(_runs(command)) and not _is_retried(instance, command)
+
+
+def outcome(instance: dg.DagsterInstance, command: AcceptedCommand) -> Outcome:
+    """What became of a command that is over."""
+    found = outcome_of_runs(instance, command.slug, instance.get_run_records(_runs(command)))
+    backfill = None if is_one_run(command) else instance.get_backfill(_backfill_id(command))
+    if backfill is None:
+        return found
+    if backfill.status == BulkActionStatus.CANCELED:
+        return _but(found, "canceled", "Canceled", "The backfill was canceled.")
+    if backfill.status == BulkActionStatus.FAILED and found.status == "success":
+        reason = backfill.error.message.strip() if backfill.error else "The backfill failed."
+        return _but(found, "failed", "BackfillFailed", reason)
+    return found
+
+
+def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> Outcome:
+    """What became of runs that are over; of those that were retried, the last attempt counts."""
+    attempts = sorted(records, key=lambda record: record.create_timestamp)
+    last = {record.dagster_run.root_run_id or record.dagster_run.run_id: record for record in attempts}
+    failed = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
+    canceled = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.CANCELED]
+    error_type, message = _why(instance, failed[0]) if failed else (None, None)
+    if canceled and not failed:
+        error_type, message = "Canceled", "The run was canceled."
+    return Outcome(
+        status="failed" if failed else "canceled" if canceled else "success",
+        processed=_messages(instance, slug, records),
+        errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
+        duration_sec=round(sum(map(_seconds, records)), 3),
+        error_type=error_type,
+        message=message,
+    )
+
+
+def _backfill_id(command: AcceptedCommand) -> str:
+    assert command.backfill_id is not None  # noqa: S101 - only commands of several days are asked about
+    return command.backfill_id
+
+
+def _seconds(record: dg.RunRecord) -> float:
+    return record.end_time - record.start_time if record.start_time and record.end_time else 0.0
+
+
+def _runs(command: AcceptedCommand, statuses: Sequence[dg.DagsterRunStatus] | None = None) -> dg.RunsFilter:
+    tags = {COMMAND_TAG: command.id, ACCEPTED_TAG: str(command.accepted)}
+    return dg.RunsFilter(tags=tags, statuses=statuses)
+
+
+def _is_retried(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
+    """Whether Dagster will start one of the failed runs again."""
+    failed = instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
+    return any(
+        run.tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in run.tags for run in failed
+    )
+
+
+def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> int:
+    """The messages in the days that the runs committed, each day as it was committed last."""
+    if not records:
+        return 0
+    runs = {record.dagster_run.run_id for record in records}
+    began = min(record.create_timestamp.timestamp() for record in records)
+    counts: dict[str, int] = {}
+    cursor = None
+    while True:
+        page = instance.fetch_materializations(
+            dg.AssetRecordsFilter(messages_key(slug), after_timestamp=began), limit=1_000, cursor=cursor, ascending=True
+        )
+        for record in page.records:
+            materialization = record.asset_materialization
+            if record.run_id in runs and materialization and materialization.partition:
+                rows = materialization.metadata.get("dagster/row_count")
+                if rows is not None:
+                    counts[materialization.partition] = int(str(rows.value))
+        if not page.has_more:
+            return sum(counts.values())
+        cursor = page.cursor
+
+
+def _why(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str, str]:
+    """The class of the error that failed a run, and a sentence about it."""
+    for entry in instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        data = entry.dagster_event.step_failure_data if entry.dagster_event else None
+        if data is None:
+            continue
+        if data.user_failure_data is not None:
+            named = data.user_failure_data.metadata.get("error")
+            return str(named.value) if named else "Failure", data.user_failure_data.description or ""
+        if data.error is not None and data.error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
+            return data.error.cls_name or "Error", data.error.message.strip()[:500]
+    for entry in instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        told = (entry.dagster_event and entry.dagster_event.message) or _NOTHING_SAID[0]
+        return "RunDied", _DIED if any(nothing in told for nothing in _NOTHING_SAID) else told
+    return "RunDied", _DIED
+
+
+_NOTHING_SAID = ("run has been marked as failed from outside", "Execution was interrupted unexpectedly")
+"""Dagster's sentences about runs whose process died, or was told to end by somebody who terminated no run."""
+_DIED = "The run's process was ended or died. Send the command again: what it had fetched is kept."
+
+
+def _but(found: Outcome, status: Status, error_type: str, message: str) -> Outcome:
+    return Outcome(status, found.processed, found.errors, found.duration_sec, error_type, message)

@@ -1,0 +1,141 @@
+"""What a run tells of itself while it works: the events started and progress, and its end where nothing can change it.
+
+What a run cannot tell, because it was killed, canceled, retried or cut off from Redis, the sensors do: they are the
+authority (see `commands` and `ended_runs`). Whoever comes first publishes; nothing is published twice.
+"""
+
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
+from tg_pipeline.contracts.events import Status
+from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.defs.launching import command_of, days_of, slugs_of
+from tg_pipeline.defs.partitions import day_range
+
+if TYPE_CHECKING:
+    from tg_pipeline.bus.reporter import Reporter
+
+PERMANENT = (ChatError, OperatorError, InputError)
+"""Whatever else of the command would run, it would meet the same."""
+
+
+def as_command(run_id: str, chat: RegisteredChat, days: DayRange) -> AcceptedCommand:
+    """A run that no command caused, to tell of it as if one had."""
+    one = len(days) == 1
+    return AcceptedCommand(
+        id=run_id,
+        slug=chat.slug,
+        chat=chat.chat,
+        mode="date" if one else "range",
+        params={"date": str(days.first)} if one else {"from": str(days.first), "to": str(days.last)},
+        first=days.first,
+        last=days.last,
+    )
+
+
+def event_id(run_id: str, slug: str, slugs: Collection[str]) -> str:
+    """What stands for the command's id of a run that none caused; of one that fetches several chats, for each."""
+    return run_id if len(slugs) <= 1 else f"{run_id}:{slug}"
+
+
+class RunEvents:
+    """The events of the run of this process. Without a Redis in the settings, nothing is told."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reporter: Reporter | None = None
+        self._command: AcceptedCommand | None = None
+        self._counts: dict[str, int] = {}
+        self._error: TgPipelineError | None = None
+        self._began = 0.0
+        self._run_id = ""
+        self._whole = True
+
+    @property
+    def force(self) -> bool:
+        """Whether sealed days are to be read again: always, unless a command did not ask for it."""
+        return self._command is None or self._command.force
+
+    def begin(self, context: dg.AssetExecutionContext, chat: RegisteredChat) -> None:
+        """A step begins to fetch the run's days."""
+        days = day_range(context.partition_keys)
+        command = command_of(context.run.tags)
+        self._whole = command is None or days_of(context.run.tags) == command.days
+        self._command = command or as_command(
+            event_id(context.run.run_id, chat.slug, slugs_of(context.run)), chat, days
+        )
+        self._counts, self._error, self._began, self._run_id = {}, None, time.time(), context.run.run_id
+        if self._settings.redis is None:
+            return
+        from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
+
+        self._reporter = self._reporter or reporter(self._settings)
+        self._reporter.started(self._command.event("started", "running", run_id=self._run_id))
+
+    def committed(self, day: CommittedDay) -> None:
+        """A day's file is in place."""
+        self._counts[str(day.day)] = day.message_count
+        if self._reporter is not None and self._command is not None:
+            event = self._command.event(
+                "progress", "running", run_id=self._run_id, day=str(day.day), duration_sec=self._seconds()
+            )
+            self._reporter.progress(event, str(day.day), day.message_count)
+
+    def failing(self, error: TgPipelineError) -> None:
+        """The step is about to fail, or to be tried again, because of this."""
+        self._error = error
+
+    def completed(self) -> None:
+        """The step succeeded."""
+        self._end("success", None, None, final=self._whole)
+
+    def failed(self, context: dg.HookContext) -> None:
+        """The step failed for good. What other runs of a command may still do is left to the sensors."""
+        error = self._error or context.op_exception
+        permanent = isinstance(error, PERMANENT)
+        if permanent:
+            context.log.critical("Nobody can fetch this until a person acts: %s", error)
+        final = permanent or (self._whole and not context.instance.run_retries_enabled)
+        self._end("failed", type(error).__name__, str(error)[:500], final=final)
+
+    def _end(self, status: Status, error_type: str | None, message: str | None, *, final: bool) -> None:
+        reporter, self._reporter = self._reporter, None
+        if reporter is None or self._command is None:
+            return
+        if final:
+            ended = self._command.event(
+                "completed" if status == "success" else "failed",
+                status,
+                run_id=self._run_id,
+                processed=sum(self._counts.values()),
+                errors=int(status == "failed"),
+                duration_sec=self._seconds(),
+                days_done=len(self._counts),
+                error_type=error_type,
+                message=message,
+            )
+            reporter.ended(ended, self._command.event("started", "running", run_id=self._run_id))
+        reporter.close()
+
+    def _seconds(self) -> float:
+        return round(time.time() - self._began, 3)
+
+
+@dg.success_hook(required_resource_keys={"events"})
+def tell_completed(context: dg.HookContext) -> None:
+    """Publish `completed` as soon as the step is done."""
+    context.resources.events.completed()
+
+
+@dg.failure_hook(required_resource_keys={"events"})
+def tell_failed(context: dg.HookContext) -> None:
+    """Publish `failed` as soon as the step has failed."""
+    context.resources.events.failed(context)

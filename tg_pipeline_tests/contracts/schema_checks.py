@@ -1,0 +1,31 @@
+"""Holding what is sent to the schemas that other languages read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from tg_pipeline.contracts.events import Event
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+
+_commands, _events = (
+    Draft202012Validator(
+        json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    for name in ("command", "event")
+)
+
+
+def is_command(value: Any) -> bool:
+    """Whether the schema allows it."""
+    return bool(_commands.is_valid(value))
+
+
+def check_events(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same events; each is as the schema and the model have it."""
+    for event in events:
+        _events.validate(event)
+        Event.model_validate(event)
+    return events

@@ -1,0 +1,368 @@
+"""From a command on the list to its last event, with the runs executed in this process."""
+
+import copy
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import redis
+from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin
+
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.defs import commands
+from tg_pipeline.defs.commands import Tick
+from tg_pipeline.defs.ended_runs import tell_ended_runs
+from tg_pipeline.defs.launching import tags_of
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.simulator import Error, Latency
+from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.storage.registry import load_registry
+from tg_pipeline_tests.contracts.schema_checks import check_events
+from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
+
+DAY = str(FIRST_DAY)
+BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with local_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@dataclass
+class Platform:
+    """A pipeline and its queue; what Dagster's daemon would do is done by hand."""
+
+    pipeline: Pipeline
+    queue: CommandQueue
+    loaded: tuple[str, ...] = ("busy", "other")
+
+    def push(self, **fields: Any) -> None:
+        self.queue.push(json.dumps({"command": "fetch", "chat": "@busy", "mode": "date", "date": DAY} | fields))
+
+    def tick(self) -> Tick:
+        settings = self.pipeline.account.settings
+        tick = Tick(
+            queue=self.queue,
+            settings=settings,
+            instance=self.pipeline.instance,
+            location=RegisteredCodeLocationOrigin("tg_pipeline"),
+            loaded=lambda slug: daily_partitions(FIRST_DAY) if slug in self.loaded else None,
+            owner="me",
+            today=datetime.now(UTC).date(),
+            registry=load_registry(settings.chats_path),
+        )
+        tick.run()
+        return tick
+
+    def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        slug = request.tags["tg/chat"]
+        job = self.pipeline.defs.resolve_job_def(f"fetch_{slug}")
+        return job.execute_in_process(
+            instance=self.pipeline.instance,
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            raise_on_error=False,
+        )
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return check_events([event for _, event in self.queue.events()])
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        return [(event["event"], event["status"]) for event in self.events]
+
+
+@pytest.fixture
+def platform(redis_url: str, tmp_path: Path) -> Iterator[Platform]:
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    queue = CommandQueue(redis_url)
+    with pipeline(plain_world(), tmp_path, "busy", "other", redis_url=redis_url) as found:
+        yield Platform(found, queue)
+    queue.close()
+
+
+def changed(platform: Platform, **settings: Any) -> Platform:
+    """The same with other settings."""
+    account = copy.copy(platform.pipeline.account)
+    account.settings = account.settings.model_copy(update=settings)
+    return replace(platform, pipeline=replace(platform.pipeline, account=account))
+
+
+def unconnected(platform: Platform) -> Platform:
+    """The same, whose runs have no Redis to tell anything."""
+    return changed(platform, redis_url=None)
+
+
+def range_of(days: DayRange, slug: str = "busy") -> dict[str, Any]:
+    return {"command": "fetch", "chat": f"@{slug}", "mode": "range", "from": str(days.first), "to": str(days.last)}
+
+
+def test_a_command_of_one_day_becomes_a_run_and_is_told_of(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    assert request.partition_key == DAY
+    assert platform.execute(request).success
+    assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
+    first, _, last = platform.events
+    assert first["command_id"] == last["command_id"] == request.tags["tg/command_id"]
+    assert last["params"] == {"date": DAY, "options": {}}
+    header = day_store(platform.pipeline.account.settings).header("busy", FIRST_DAY)
+    assert header is not None
+    assert last["processed"] == header.message_count > 0
+    assert platform.tick().requests == []
+    assert platform.queue.counts() == {"pushed": 0, "waiting": 0, "in_flight": 0, "dead": 0}
+    assert len(platform.events) == 3
+
+
+def test_a_chats_commands_go_one_after_the_other(platform: Platform) -> None:
+    platform.push()
+    platform.push(date=str(FIRST_DAY + timedelta(1)))
+    platform.push(chat="@other")
+    first = platform.tick().requests
+    assert sorted(request.tags["tg/chat"] for request in first) == ["busy", "other"]
+    assert platform.tick().requests == [], "both are launched"
+    for request in first:
+        platform.execute(request)
+    (second,) = platform.tick().requests
+    assert second.partition_key == str(FIRST_DAY + timedelta(1))
+
+
+def test_a_launch_that_was_lost_is_made_again(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform.push()
+    (lost,) = platform.tick().requests
+    assert platform.tick().requests == []
+    monkeypatch.setattr(commands, "LAUNCH_AGAIN_SECONDS", 0.0)
+    (again,) = platform.tick().requests
+    assert again.run_key == lost.run_key, "so that Dagster launches one of them only"
+
+
+def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    assert unconnected(platform).execute(request).success
+    assert platform.told == []
+    platform.tick()
+    assert platform.told == [("started", "running"), ("completed", "success")]
+    header = day_store(platform.pipeline.account.settings).header("busy", FIRST_DAY)
+    assert header is not None
+    assert platform.events[-1]["processed"] == header.message_count
+    assert platform.events[-1]["duration_sec"] > 0
+
+
+def test_a_chat_that_cannot_be_read_ends_its_command_at_once(platform: Platform) -> None:
+    platform.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
+    platform.push()
+    (request,) = platform.tick().requests
+    assert not platform.execute(request).success
+    assert platform.told == [("started", "running"), ("failed", "failed")]
+    assert platform.events[-1]["error_type"] == "ChatPrivate"
+    platform.tick()
+    assert len(platform.events) == 2
+    assert platform.queue.counts()["in_flight"] == 0
+
+
+def test_the_sensor_finds_why_a_run_failed(platform: Platform) -> None:
+    platform.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
+    platform.push()
+    (request,) = platform.tick().requests
+    assert not unconnected(platform).execute(request).success
+    platform.tick()
+    last = platform.events[-1]
+    assert (last["event"], last["error_type"], last["errors"]) == ("failed", "ChatPrivate", 1)
+    assert "busy" in last["message"]
+
+
+def test_of_a_run_that_was_killed_it_is_said_what_to_do(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    instance = platform.pipeline.instance
+    run = instance.add_run(dg.DagsterRun(job_name=str(request.job_name), tags=dict(request.tags)))
+    instance.report_run_failed(run)  # as the code server does that sees its process die
+    platform.tick()
+    last = platform.events[-1]
+    assert (last["event"], last["error_type"]) == ("failed", "RunDied")
+    assert "Send the command again" in last["message"]
+
+
+def test_of_a_run_that_ended_with_dagster_it_is_said_what_to_do(platform: Platform) -> None:
+    account = platform.pipeline.account
+    account.simulator.faults.add(Latency(method="messages.getHistory", ms=500))
+    platform.push()
+    (request,) = platform.tick().requests
+
+    def end() -> None:
+        assert wait_until(lambda: account.calls()["messages.getHistory"] == 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    platform.execute(request)
+    ending.join()
+    platform.tick()
+    last = platform.events[-1]
+    assert (last["event"], last["error_type"]) == ("failed", "RunDied")
+    assert "Send the command again" in last["message"]
+
+
+def test_a_command_of_several_days_becomes_one_backfill(platform: Platform) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(3)) | {"strategy": "per_day"}))
+    platform.queue.push(json.dumps(range_of(first_days(2), "other")))
+    assert platform.tick().requests == []
+    platform.tick()
+    backfills = {b.tags["tg/chat"]: b for b in platform.pipeline.instance.get_backfills()}
+    assert {slug: b.partition_names for slug, b in backfills.items()} == {
+        "busy": [str(day) for day in first_days(3)],
+        "other": [str(day) for day in first_days(2)],
+    }
+    assert [b.job_name for _, b in sorted(backfills.items())] == ["per_day_busy", "fetch_other"]
+
+
+def test_a_backfill_that_is_canceled_ends_its_command_as_canceled(platform: Platform) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(3))))
+    platform.tick()
+    (flight,) = platform.queue.in_flight()
+    instance = platform.pipeline.instance
+    backfill = instance.get_backfill(str(flight.command.backfill_id))
+    assert backfill is not None
+    instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
+    platform.tick()
+    assert platform.told == [("started", "running"), ("failed", "canceled")]
+
+
+def test_what_nobody_can_read_cancels_the_rest_of_the_backfill(platform: Platform) -> None:
+    platform.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
+    platform.queue.push(json.dumps(range_of(first_days(3)) | {"strategy": "per_day"}))
+    platform.tick()
+    (flight,) = platform.queue.in_flight()
+    day = dg.RunRequest(partition_key=DAY, tags=tags_of(flight.command))
+    assert not platform.execute(day).success
+    assert platform.told == [("started", "running"), ("failed", "failed")]
+    platform.tick()
+    backfill = platform.pipeline.instance.get_backfill(str(flight.command.backfill_id))
+    assert backfill is not None
+    assert backfill.status == BulkActionStatus.CANCELING
+    assert platform.queue.counts()["in_flight"] == 1, "until nothing of it runs"
+
+
+def test_the_runs_of_a_backfill_end_it_before_the_daemon_looks(platform: Platform) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(2)) | {"strategy": "per_day"}))
+    platform.tick()
+    (flight,) = platform.queue.in_flight()
+    for number, day in enumerate(first_days(2)):
+        assert platform.execute(dg.RunRequest(partition_key=str(day), tags=tags_of(flight.command))).success
+        platform.tick()
+        assert ("completed" in dict(platform.told)) == (number == 1)
+    last = platform.events[-1]
+    headers = [day_store(platform.pipeline.account.settings).header("busy", day) for day in first_days(2)]
+    assert last["processed"] == sum(header.message_count for header in headers if header)
+    assert last["days_total"] == 2
+
+
+def test_sealed_days_are_read_again_only_where_that_is_forced(platform: Platform) -> None:
+    calls = [0]
+    for options in ({}, {}, {"force": True}):
+        platform.push(options=options)
+        (request,) = platform.tick().requests
+        assert platform.execute(request).success
+        platform.tick()
+        calls.append(platform.pipeline.account.calls()["messages.getHistory"])
+    assert calls[1] > 0
+    assert [after - before for before, after in pairwise(calls)] == [calls[1], 0, calls[1]]
+    ends = [event for event in platform.events if event["event"] == "completed"]
+    assert len({event["processed"] for event in ends}) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "error_type", "field"),
+    [
+        ({"date": "2999-01-01"}, "FutureDay", "date"),
+        ({"date": "2013-01-01"}, "BeforeStart", "date"),
+        ({"chat": "@nobody_here"}, "ChatNotRegistered", "chat"),
+        ({"chat": "../../etc/passwd"}, "ChatNotRegistered", "chat"),
+        ({"date": "2025-11-07T00:00+03:00"}, "InvalidField", "date"),
+        ({"options": {"limit": 5}}, "ReservedField", "options.limit"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_said(
+    platform: Platform, fields: dict[str, Any], error_type: str, field: str
+) -> None:
+    platform.push(**fields)
+    assert platform.tick().requests == []
+    (event,) = platform.events
+    assert (event["event"], event["error_type"], event["field"]) == ("failed", error_type, field)
+    assert platform.queue.counts()["dead"] == 1
+
+
+def test_days_before_the_first_are_left_out_and_that_is_said(platform: Platform) -> None:
+    days = DayRange(FIRST_DAY - timedelta(10), FIRST_DAY)
+    platform.queue.push(json.dumps(range_of(days)))
+    (request,) = platform.tick().requests
+    assert request.partition_key == DAY
+    platform.execute(request)
+    assert "were left out" in platform.events[0]["message"]
+    assert platform.events[0]["params"]["from"] == str(days.first)
+
+
+def test_an_unregistered_chat_is_registered_where_the_settings_say_so(platform: Platform) -> None:
+    account = platform.pipeline.account
+    platform = changed(platform, commands_unregistered_chats="register")
+    platform.push(chat="@Third_Chat")
+    tick = platform.tick()
+    assert (tick.requests, tick.wants_reload) == ([], True), "until Dagster has loaded it"
+    assert [chat.slug for chat in load_registry(account.settings.chats_path)] == ["busy", "other", "third_chat"]
+    platform.loaded = ("busy", "other", "third_chat")
+    (request,) = platform.tick().requests
+    assert request.job_name == "fetch_third_chat"
+
+
+def test_a_chat_that_leaves_the_registry_takes_its_commands_along(platform: Platform) -> None:
+    platform.loaded = ()
+    platform.push()
+    platform.tick()
+    assert platform.queue.counts()["waiting"] == 1
+    platform.pipeline.account.settings.chats_path.write_text("chats: []\n")
+    platform.tick()
+    assert platform.told == [("failed", "canceled")]
+
+
+def test_a_run_that_no_command_caused_tells_of_itself(platform: Platform) -> None:
+    platform.pipeline.run("busy", first_days(2))
+    assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
+    (run,) = platform.pipeline.instance.get_runs()
+    assert {event["command_id"] for event in platform.events} == {run.run_id}
+    assert platform.events[-1]["params"] == {"from": DAY, "to": str(first_days(2).last)}
+
+
+def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform) -> None:
+    unconnected(platform).pipeline.run("busy", first_days(2))
+    chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
+    instance = platform.pipeline.instance
+    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, BEFORE), 366) == (BEFORE, 0), "left for later"
+    until, told = tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)
+    assert told == 1
+    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert tell_ended_runs(instance, platform.queue, chats, (until, AFTER), 366) == (until, 0)
+    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)[1] == 0
+
+
+def test_a_fetch_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", redis_url="redis://127.0.0.1:1/0") as found:
+        assert found.run("busy", first_days(2)).success
