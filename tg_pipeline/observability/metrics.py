@@ -1,19 +1,157 @@
-"""Prometheus metrics of this process. Names are the ones dashboards ask for; labels are in the help texts."""
+"""Every metric, in one list: `CATALOG`. Dashboards and alerting rules may ask for nothing else.
 
-from prometheus_client import Counter, Gauge
+What happens in a process is counted there, in values that outlive it (`shared_values`). What is a state rather than an
+event - a breaker, a queue, a lag - is read where the state is kept, when somebody asks for it. docs/metrics.md is made
+of this list.
+"""
 
-RETRIES = Counter("retries", "Calls made again, by method and class of the error before.", ["target", "reason"])
-LAST_RETRY_DELAY = Gauge("last_retry_delay_seconds", "The pause before the last call that was made again.", ["target"])
-BREAKER_STATE = Gauge("breaker_state", "0 closed, 1 half-open, 2 open; as last seen.", ["component"])
-BREAKER_OPENED = Counter("breaker_open", "How often this process opened the breaker.", ["component"])
-RATE_LIMIT_HITS = Counter(
-    "rate_limit_hits", "Floods Telegram answered with (flood, premium, takeout), by method.", ["source", "reason"]
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`name` as Prometheus knows it; `unit` what a value of 1 stands for; `reserved` what will bring it, if not here.
+
+    `derived`: read from the state when asked for, not counted in a process.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    unit: str
+    derived: bool = False
+    reserved: str = ""
+
+
+CATALOG: Final[dict[str, Metric]] = {}
+
+DURATION_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 1_800, 3_600)
+"""Seconds: from a day without messages to a first backfill of years; 120 is what the objective asks for."""
+
+
+def _list(metric: Metric) -> Metric:
+    return CATALOG.setdefault(metric.name, metric)
+
+
+def _counter(name: str, help_: str, *labels: str, unit: str) -> Counter:
+    _list(Metric(name, "counter", help_, labels, unit))
+    return Counter(name.removesuffix("_total"), help_, labels)
+
+
+def _gauge(name: str, help_: str, *labels: str, unit: str, mode: Literal["livemax", "livemostrecent"]) -> Gauge:
+    _list(Metric(name, "gauge", help_, labels, unit))
+    return Gauge(name, help_, labels, multiprocess_mode=mode)
+
+
+def _histogram(name: str, help_: str, *labels: str, unit: str) -> Histogram:
+    _list(Metric(name, "histogram", help_, labels, unit))
+    return Histogram(name, help_, labels, buckets=DURATION_BUCKETS)
+
+
+def _derived(name: str, kind: Kind, help_: str, *labels: str, unit: str) -> Metric:
+    return _list(Metric(name, kind, help_, labels, unit, derived=True))
+
+
+def _reserved(name: str, kind: Kind, help_: str, *labels: str, unit: str, until: str) -> None:
+    _list(Metric(name, kind, help_, labels, unit, reserved=until))
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+CALLS = _counter("telegram_calls_total", "Calls sent to Telegram, every attempt.", "target", unit="calls")
+RETRIES = _counter(
+    "retries_total", "Calls made again, by method and class of the error before.", "target", "reason", unit="calls"
 )
-FLOODWAIT_SECONDS = Counter("floodwait_seconds", "Seconds waited because Telegram asked to.")
-FLOODWAIT_REMAINING = Gauge(
-    "floodwait_remaining_seconds", "What is left of a wait Telegram asked for, by method.", ["source"]
+LAST_RETRY_DELAY = _gauge(
+    "last_retry_delay_seconds",
+    "The pause before the last call that was made again.",
+    "target",
+    unit="seconds",
+    mode="livemostrecent",
 )
-STATE_STORE_DEGRADED = Gauge("state_store_degraded", "1 while Redis is set but unreachable and the local store serves.")
-DEDUPLICATED_MESSAGES = Counter(
-    "deduplicated_messages", "Messages that came again and were not kept twice.", ["source"]
+RATE_LIMIT_HITS = _counter(
+    "rate_limit_hits_total",
+    "Floods Telegram answered with (flood, premium, takeout), by method.",
+    "source",
+    "reason",
+    unit="answers",
 )
+FLOODWAIT_SECONDS = _counter("floodwait_seconds_total", "Seconds waited because Telegram asked to.", unit="seconds")
+BREAKER_OPENED = _counter("breaker_open_total", "How often the circuit breaker opened.", "component", unit="openings")
+BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", "component", unit="state")
+FLOODWAIT_REMAINING = _derived(
+    "floodwait_remaining_seconds", "gauge", "What is left of a wait Telegram asked for.", "source", unit="seconds"
+)
+LEARNED_RATE = _derived(
+    "learned_rate_per_second", "gauge", "Calls a second that the budget allows.", "source", unit="calls per second"
+)
+SESSIONS = _derived(
+    "telegram_sessions",
+    "gauge",
+    "Sessions that are free, leased, dead (Telegram refused them).",
+    "state",
+    unit="sessions",
+)
+STATE_STORE_DEGRADED = _gauge(
+    "state_store_degraded",
+    "1 while Redis is set but unreachable and the local store serves.",
+    unit="state",
+    mode="livemax",
+)
+
+# --- fetching ---------------------------------------------------------------------------------------------------------
+FETCH_DURATION = _histogram(
+    "fetch_duration_seconds",
+    "Fetches of a range: success, stopped, failed; from the first call to the last file.",
+    "chat",
+    "status",
+    unit="seconds",
+)
+MESSAGES_FETCHED = _counter(
+    "messages_fetched_total", "Messages in the pages of history that were read.", "chat", unit="messages"
+)
+DEDUPLICATED_MESSAGES = _counter(
+    "deduplicated_messages_total", "Messages that came again and were not kept twice.", "source", unit="messages"
+)
+FETCH_LAG = _derived(
+    "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
+)
+RUNS = _derived("runs_total", "counter", "Runs of Dagster that ended.", unit="runs")
+RUNS_SUCCESSFUL = _derived("runs_successful_total", "counter", "Those of them that succeeded.", unit="runs")
+
+# --- commands and events ----------------------------------------------------------------------------------------------
+COMMANDS = _derived(
+    "commands_total", "counter", "Commands that ended: success, failed, canceled, rejected.", "status", unit="commands"
+)
+EVENTS_PUBLISHED = _derived("events_published_total", "counter", "Events published.", "event", unit="events")
+QUEUE_DEPTH = _derived(
+    "commands_queue_depth", "gauge", "Commands that are pushed, waiting, in_flight, dead.", "place", unit="commands"
+)
+OLDEST_COMMAND = _derived(
+    "commands_oldest_age_seconds", "gauge", "Age of the oldest accepted command that has not ended.", unit="seconds"
+)
+
+# --- to come ----------------------------------------------------------------------------------------------------------
+_QUALITY = "data quality"
+_NEAR_LIVE = "near-live scheduler"
+_reserved("duplicates_total", "counter", "Duplicates found in archived days.", "chat", unit="messages", until=_QUALITY)
+_reserved(
+    "validation_failures_total", "counter", "Archived days that break a rule.", "chat", unit="days", until=_QUALITY
+)
+_reserved(
+    "share_of_missing_fields", "gauge", "Of a day's fields, 0 to 1.", "chat", "field", unit="share", until=_QUALITY
+)
+_reserved("parser_retries_total", "counter", "Fetches made again.", "chat", unit="fetches", until=_NEAR_LIVE)
+_reserved("parser_floodwait_seconds_total", "counter", "Waited in fetches.", "chat", unit="seconds", until=_NEAR_LIVE)
+_reserved("parser_mode_forced_total", "counter", "Historical fetches forced.", "chat", unit="fetches", until=_NEAR_LIVE)
+_reserved("posts_parsed_total", "counter", "Posts read, by mode.", "mode", unit="posts", until=_NEAR_LIVE)
+_reserved("parser_hwm_age_seconds", "gauge", "Age of the watermark.", "chat", unit="seconds", until=_NEAR_LIVE)
+_reserved("scheduler_lock_acquired_total", "counter", "Times the lock was taken.", unit="times", until=_NEAR_LIVE)
+_reserved("parser_empty_ticks_total", "counter", "Ticks that found nothing new.", unit="ticks", until=_NEAR_LIVE)
+_reserved("scheduler_last_tick_ts_seconds", "gauge", "POSIX time of the last tick.", unit="seconds", until=_NEAR_LIVE)
+_reserved("scheduler_interval_seconds", "gauge", "Time from tick to tick, as set.", unit="seconds", until=_NEAR_LIVE)

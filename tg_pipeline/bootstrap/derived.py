@@ -1,0 +1,86 @@
+"""Metrics that are read where a state is kept, when Prometheus asks: what is true whoever lives and dies meanwhile."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+
+from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.bus import PUBLISHING, REDIS, command_queue
+from tg_pipeline.bootstrap.chats import registered
+from tg_pipeline.bootstrap.freshness import lags
+from tg_pipeline.bootstrap.metrics import Read, Sample
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
+from tg_pipeline.contracts.clock import SystemClock
+from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.observability import metrics
+from tg_pipeline.resilience.overview import overview
+from tg_pipeline.state.lease import look
+from tg_pipeline.telegram.sessions import load_sessions
+
+_BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+
+
+def reads(settings: Settings) -> list[Read]:
+    """All of them that need no Dagster. Each raises StateUnavailable or StorageError by itself."""
+    of_redis = [partial(of_commands, settings)] if settings.redis else []
+    return [partial(of_policy, settings), partial(of_sessions, settings), partial(of_chats, settings), *of_redis]
+
+
+def of_policy(settings: Settings) -> Iterable[Sample]:
+    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest."""
+    with closing(state_store(settings, SystemClock())) as store:
+        seen = overview(store, settings.call_policy, {REDIS: PUBLISHING})
+    for breaker in seen.breakers:
+        yield metrics.BREAKER_STATE, [breaker.component], _BREAKER_STATES[breaker.state]
+    rates: dict[str, float] = {}
+    waits: defaultdict[str, float] = defaultdict(float)
+    for budget in seen.budgets:
+        if budget.account != REDIS:
+            rates[budget.method] = min(budget.rate, rates.get(budget.method, budget.rate))
+            waits[budget.method] = max(waits[budget.method], (budget.blocked_until or seen.now) - seen.now)
+    for method, rate in rates.items():
+        yield metrics.LEARNED_RATE, [method], rate
+        yield metrics.FLOODWAIT_REMAINING, [method], waits[method]
+
+
+def of_sessions(settings: Settings) -> Iterable[Sample]:
+    """How many may be used, are in use, and are refused by Telegram."""
+    try:
+        found = load_sessions(settings.home / "sessions", settings.session_secrets)
+    except SessionMissing:
+        found = []
+    with closing(state_store(settings, SystemClock())) as store:
+        dead = store.hash_get(DEAD_SESSIONS)
+    states = Counter({"free": 0, "leased": 0, "dead": 0})
+    for session in found:
+        held = look(settings.session_leases, session.fingerprint) == "held"
+        states["dead" if session.fingerprint in dead else "leased" if held else "free"] += 1
+    for state, number in states.items():
+        yield metrics.SESSIONS, [state], number
+
+
+def of_chats(settings: Settings) -> Iterable[Sample]:
+    """How far behind each chat of the registry is; without those that were never read."""
+    slugs = [chat.slug for chat in registered(settings)]
+    with closing(state_store(settings, SystemClock())) as store:
+        found = lags(store, day_store(settings), slugs, store.now())
+    for slug, seconds in found.items():
+        yield metrics.FETCH_LAG, [slug], seconds
+
+
+def of_commands(settings: Settings) -> Iterable[Sample]:
+    """Commands and events."""
+    with closing(command_queue(settings)) as queue:
+        ended, published = queue.totals()
+        counts, oldest = queue.counts(), queue.oldest_accepted()
+    for status, number in ended.items():
+        yield metrics.COMMANDS, [status], number
+    for event, number in published.items():
+        yield metrics.EVENTS_PUBLISHED, [event], number
+    for place, number in counts.items():
+        yield metrics.QUEUE_DEPTH, [place], number
+    yield metrics.OLDEST_COMMAND, [], max(0.0, time.time() - oldest) if oldest else 0.0

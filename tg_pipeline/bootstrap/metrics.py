@@ -1,0 +1,191 @@
+"""What Prometheus gets: the sums of what processes counted, and what is read from the state when it asks.
+
+Where METRICS_MODE is `both` the same sums come by two ways, scraped and pushed: whoever adds them up takes the maximum
+of the two first, as deploy/prometheus/rules does.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import uuid4
+
+from prometheus_client import CollectorRegistry, generate_latest, push_to_gateway
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, basic_auth_handler, default_handler
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.errors import TgPipelineError
+from tg_pipeline.observability import metrics
+from tg_pipeline.observability.shared_values import keep_in
+from tg_pipeline.observability.sums import sums
+
+JOB = "tg-pipeline"
+PUSH_SECONDS = 2.0
+"""How long the Pushgateway may take to answer."""
+LOCK_SECONDS = 5.0
+
+Sample = tuple[metrics.Metric, Sequence[str], float]
+"""A metric of the catalog, its labels' values in their order, and its value."""
+Read = Callable[[], Iterable[Sample]]
+
+log = logging.getLogger(__name__)
+
+
+def keep_metrics(settings: Settings) -> None:
+    """Let what this process counts outlive it."""
+    keep_in(_home(settings))
+
+
+def exposition(settings: Settings, *reads: Read) -> tuple[bytes, str]:
+    """The answer to a scrape, and its content type. What cannot be read is left out, and said in the log."""
+    return generate_latest(_registry(_Sums(_home(settings)), *map(_Derived, reads))), CONTENT_TYPE_LATEST
+
+
+def push(settings: Settings, *reads: Read) -> None:
+    """Replace what the Pushgateway has of this instance: the sums, and in a group of its own what `reads` give.
+
+    OSError where that fails; nothing where none is set or METRICS_MODE is `scrape`.
+    """
+    if not settings.pushes_metrics:
+        return
+    home = _home(settings)
+    home.mkdir(parents=True, exist_ok=True)
+    # One at a time: sums that were taken earlier and arrive later would look like counters that were reset.
+    with _locked(home / "push.lock"):
+        _put(settings, JOB, _registry(_Sums(home)))
+        if reads:
+            _put(settings, f"{JOB}-state", _registry(*map(_Derived, reads)))
+
+
+@contextmanager
+def pushed(settings: Settings) -> Iterator[None]:
+    """Push the sums by interval while the block runs, and at its end; a failure is said once and fails nothing."""
+    if not settings.pushes_metrics:
+        yield
+        return
+    ended = threading.Event()
+
+    def work() -> None:
+        said = False
+        while True:
+            last = ended.wait(settings.metrics_push_interval_seconds)
+            try:
+                push(settings)
+            except OSError as error:
+                if not said:
+                    log.warning("Metrics are not pushed: %s", error)
+                said = True
+            if last:
+                return
+
+    thread = threading.Thread(target=work, name="push-metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(LOCK_SECONDS + 2 * PUSH_SECONDS)
+
+
+class _Sums(Collector):
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            found = sums(self._home)
+        except OSError as error:
+            log.warning("What processes counted cannot be read: %s", error)
+            return []
+        for metric in found:
+            for sample in metric.samples:
+                if "le" in sample.labels:
+                    # As the Pushgateway writes it: else the two ways would bring different series.
+                    sample.labels["le"] = sample.labels["le"].removesuffix(".0")
+        return found
+
+
+class _Derived(Collector):
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        try:
+            for metric, labels, value in self._read():
+                family = families.setdefault(metric.name, _family(metric))
+                name = metric.name if metric.kind == "gauge" else f"{family.name}_total"
+                family.add_sample(name, dict(zip(metric.labels, labels, strict=True)), value)
+        except (TgPipelineError, OSError) as error:
+            log.warning("Some metrics cannot be read: %s", error)
+        return families.values()
+
+
+def _family(metric: metrics.Metric) -> Metric:
+    family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    return family(metric.name, metric.help, labels=metric.labels)
+
+
+def _registry(*collectors: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in collectors:
+        registry.register(collector)
+    return registry
+
+
+def _put(settings: Settings, job: str, registry: CollectorRegistry) -> None:
+    assert settings.pushgateway_url is not None  # noqa: S101 - the callers look
+    parts = urlsplit(settings.pushgateway_url.get_secret_value())
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    def handler(url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes) -> Any:
+        if not user:
+            return default_handler(url, method, timeout, headers, data)
+        return basic_auth_handler(url, method, timeout, headers, data, unquote(user), unquote(password))
+
+    try:
+        push_to_gateway(
+            url, job, registry, grouping_key={"instance": _instance(settings)}, timeout=PUSH_SECONDS, handler=handler
+        )
+    except OSError as error:
+        raise OSError(f"the Pushgateway at {url} does not take them ({error}).") from error
+
+
+def _instance(settings: Settings) -> str:
+    """A name of this home that stays the same as long as its metrics do, whatever the machine is called."""
+    file = _home(settings) / "instance"
+    if not file.exists():
+        file.write_text(uuid4().hex[:12])
+    return file.read_text()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("another process is pushing metrics and does not come to an end.") from None
+                time.sleep(0.05)
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _home(settings: Settings) -> Path:
+    return settings.home / "metrics"

@@ -1,0 +1,40 @@
+"""How Dagster's runs ended, as metrics, and the sensor that pushes what is read from the state."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import dagster as dg
+
+from tg_pipeline.bootstrap.metrics import Sample, push
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.defs.launching import ENDED
+from tg_pipeline.observability import metrics
+
+
+def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
+    """Counted in Dagster's history: fewer once runs are deleted there, which Prometheus takes for a restart."""
+    yield metrics.RUNS, [], instance.get_runs_count(dg.RunsFilter(statuses=ENDED))
+    succeeded = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])
+    yield metrics.RUNS_SUCCESSFUL, [], instance.get_runs_count(succeeded)
+
+
+def metrics_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Pushes by METRICS_PUSH_INTERVAL_SECONDS, also what runs had counted that were killed before they pushed it."""
+
+    @dg.sensor(
+        name="metrics",
+        minimum_interval_seconds=int(settings.metrics_push_interval_seconds) or 1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Pushes metrics to the Pushgateway.",
+    )
+    def metrics_(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from tg_pipeline.bootstrap.derived import reads  # noqa: PLC0415 - brings Redis
+
+        try:
+            push(settings, *reads(settings), partial(of_runs, context.instance))
+        except OSError as error:
+            context.log.warning("Metrics are not pushed: %s", error)
+            return dg.SkipReason(f"Not pushed: {error}")
+        return dg.SkipReason("Pushed.")
+
+    return metrics_

@@ -1,0 +1,162 @@
+"""What Prometheus is given: scraped, and pushed to a real Pushgateway where this machine has one."""
+
+import logging
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tg_pipeline.bootstrap.derived import reads
+from tg_pipeline.bootstrap.metrics import Sample, exposition, keep_metrics, push, pushed
+from tg_pipeline.contracts.errors import SessionRevoked, StateUnavailable
+from tg_pipeline.observability import metrics
+from tg_pipeline.simulator import Error
+from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline_tests.defs.servers import free_port
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import Account, account, first_days, plain_world
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def parsed(text: str) -> Series:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scraped(found: Account) -> Series:
+    body, kind = exposition(found.settings, *reads(found.settings))
+    assert kind.startswith("text/plain")
+    return parsed(body.decode())
+
+
+@pytest.fixture
+def gateway() -> Iterator[str]:
+    """A Pushgateway, new and empty."""
+    program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
+    if program is None:
+        pytest.skip("no Pushgateway on this machine (Debian: prometheus-pushgateway)")
+    port = free_port()
+    arguments = [f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="]  # Debian's keeps a file by default
+    process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    assert wait_until(ready, 20)
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def held(gateway: str) -> Series:
+    with urllib.request.urlopen(f"{gateway}/metrics", timeout=5) as answer:  # noqa: S310 - our own loopback address
+        return parsed(answer.read().decode())
+
+
+def test_a_fetch_is_counted_as_the_server_saw_it(tmp_path: Path) -> None:
+    with account(plain_world(), tmp_path) as found:
+        found.fetch("busy", first_days(3))
+        series = scraped(found)
+        for method, number in found.calls().items():
+            assert series["telegram_calls_total", (("target", method),)] == number
+        assert series["messages_fetched_total", (("chat", "busy"),)] >= 90
+        assert series["fetch_duration_seconds_count", (("chat", "busy"), ("status", "success"))] == 1
+        assert series["breaker_state", (("component", "telegram"),)] == 0
+        assert series["learned_rate_per_second", (("source", "messages.getHistory"),)] > 0
+        assert series["floodwait_remaining_seconds", (("source", "messages.getHistory"),)] == 0
+
+
+def test_every_name_is_of_the_catalog_with_its_labels(tmp_path: Path) -> None:
+    with local_redis(tmp_path / "redis") as url, account(plain_world(), tmp_path, redis_url=url) as found:
+        (tmp_path / "chats.yaml").write_text('chats:\n  - {slug: busy, chat: "@busy"}\n')
+        found.fetch("busy", first_days(3))
+        body, _ = exposition(found.settings, *reads(found.settings))
+        for family in text_string_to_metric_families(body.decode()):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            metric = metrics.CATALOG[name]
+            assert (family.type, family.documentation) == (metric.kind, metric.help)
+            for sample in family.samples:
+                assert set(sample.labels) - {"le"} == set(metric.labels)
+        assert b"fetch_lag_seconds{" in body
+        assert b"commands_queue_depth{" in body
+    assert not any(metric.reserved and metric.derived for metric in metrics.CATALOG.values())
+
+
+def test_a_session_that_telegram_refuses_is_dead_until_it_is_accepted_again(tmp_path: Path) -> None:
+    def sessions(found: Account) -> dict[str, float]:
+        return {dict(labels)["state"]: v for (name, labels), v in scraped(found).items() if name == "telegram_sessions"}
+
+    with account(plain_world(), tmp_path) as found:
+        assert sessions(found) == {"free": 1, "leased": 0, "dead": 0}
+        found.simulator.faults.add(Error(error="SESSION_REVOKED", count=1))
+        with pytest.raises(SessionRevoked):
+            found.fetch("busy", first_days(1))
+        assert sessions(found) == {"free": 0, "leased": 0, "dead": 1}
+        found.fetch("busy", first_days(1))
+        assert sessions(found) == {"free": 1, "leased": 0, "dead": 0}
+
+
+def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def away() -> Iterable[Sample]:
+        yield metrics.COMMANDS, ["success"], 1
+        raise StateUnavailable("Redis is away.")
+
+    with account(plain_world(), tmp_path) as found:
+        found.fetch("busy", first_days(1))
+        body, _ = exposition(found.settings, away)
+    assert b"telegram_calls_total" in body
+    assert caplog.messages.count("Some metrics cannot be read: Redis is away.") == 1
+
+
+def test_what_is_pushed_is_what_is_scraped(tmp_path: Path, gateway: str) -> None:
+    with account(plain_world(), tmp_path, pushgateway_url=gateway, metrics_mode="push") as found:
+        found.fetch("busy", first_days(3))
+        found.fetch("busy", first_days(2))
+        push(found.settings, *reads(found.settings))
+        ours = {key: value for key, value in scraped(found).items() if not key[0].startswith("python_")}
+        theirs = held(gateway)
+    groups = {dict(labels).get("instance") for (name, labels) in theirs if name == "push_time_seconds"}
+    assert len(groups) == 1, "a stable key: one instance, however many processes pushed"
+    for (name, labels), value in ours.items():
+        found_there = [v for (n, ls), v in theirs.items() if n == name and set(labels) <= set(ls)]
+        assert found_there == [value], (name, labels)
+
+
+def test_a_gateway_that_is_away_or_slow_fails_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        for port in (9, never_answers.getsockname()[1]):
+            url = f"http://user:secret@127.0.0.1:{port}"
+            with account(
+                plain_world(), tmp_path / str(port), pushgateway_url=url, metrics_push_interval_seconds=0.1
+            ) as found:
+                began = time.monotonic()
+                found.fetch("busy", first_days(3))
+                assert time.monotonic() - began < 30
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 2, told
+    assert all("Metrics are not pushed: the Pushgateway at http://127.0.0.1:" in line for line in told)
+    assert "secret" not in caplog.text
+
+
+def test_it_pushes_while_the_work_goes_on(tmp_path: Path, gateway: str) -> None:
+    with account(plain_world(), tmp_path, pushgateway_url=gateway, metrics_push_interval_seconds=0.1) as found:
+        keep_metrics(found.settings)
+        with pushed(found.settings):
+            metrics.CALLS.labels("help.getConfig").inc()
+            assert wait_until(lambda: any(name == "telegram_calls_total" for name, _ in held(gateway)), 10)
+        assert not [thread for thread in threading.enumerate() if thread.name == "push-metrics"]
