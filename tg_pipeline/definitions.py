@@ -1,19 +1,24 @@
 """What Dagster loads: the chats of `chats.yaml` as assets, jobs and a schedule. Every run pays for its imports."""
 
 import warnings
+from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.checks import chat_checks
 from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
-from tg_pipeline.defs.jobs import chat_job
+from tg_pipeline.defs.jobs import chat_jobs
 from tg_pipeline.defs.names import refuse_ambiguous
 from tg_pipeline.defs.resources import TelegramResource
+from tg_pipeline.defs.run_events import RunEvents
+from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
 from tg_pipeline.storage.registry import load_registry
@@ -31,15 +36,39 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and partitioned checks, once a chat: we build on them, and Dagster's version is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
+        events = RunEvents(settings)
+        jobs = [job for chat in chats for job in chat_jobs(chat)]
         return dg.Definitions(
             assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
-            jobs=[chat_job(chat) for chat in chats],
+            jobs=jobs,
             schedules=[daily_schedule(chats, start=start)] if chats else [],
-            resources={"telegram": TelegramResource(settings), "io_manager": DayFileIOManager(store)},
-            sensors=[watchdog_sensor(runs)],
+            resources={"telegram": TelegramResource(settings), "events": events, "io_manager": DayFileIOManager(store)},
+            sensors=[
+                watchdog_sensor(runs),
+                *bus_sensors(settings, chats, jobs),
+                *([metrics_sensor(settings)] if settings.pushes_metrics else []),
+            ],
             executor=watched_executor(runs),
         )
+
+
+def bus_sensors(
+    settings: Settings, chats: Sequence[RegisteredChat], jobs: Sequence[UnresolvedAssetJobDefinition]
+) -> list[dg.SensorDefinition]:
+    """What carries out commands and tells how they ended; nothing where no Redis is set."""
+    if settings.redis is None:
+        return []
+    # These bring Redis, which not everybody has.
+    from tg_pipeline.bootstrap.bus import command_queue  # noqa: PLC0415
+    from tg_pipeline.defs.commands import commands_sensor  # noqa: PLC0415
+    from tg_pipeline.defs.ended_runs import ended_runs_sensor  # noqa: PLC0415
+
+    queue = command_queue(settings)
+    return [
+        commands_sensor(settings, queue, chats, jobs),
+        ended_runs_sensor(queue, chats, days_per_run=settings.backfill_days_per_run),
+    ]
 
 
 keep_event_logs_open()

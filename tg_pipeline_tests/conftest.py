@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +27,9 @@ for key in ("DAGSTER_HOME", "DATA_URI", "XDG_STATE_HOME"):
     directory.mkdir()
     os.environ[key] = str(directory)
 os.environ["CHATS_FILE"] = str(Path(scratch.name, "chats.yaml"))
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine may be busy, and the gate must not turn red by the luck of a draw: examples follow from the test's own code.
 hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)

@@ -56,7 +56,7 @@ class Account:
 
     def files(self) -> dict[str, bytes]:
         """The archive, by path within it."""
-        root = self.home / "data"
+        root = Path(self.settings.data_uri)
         return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
     def calls(self) -> Counter[str]:

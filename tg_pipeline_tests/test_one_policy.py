@@ -11,7 +11,8 @@ import pytest
 from tg_pipeline.bootstrap.fetching import fetch
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import TgPipelineError
-from tg_pipeline.defs.failures import OUTAGE_RETRIES, pause_before_retry
+from tg_pipeline.contracts.policy import OUTAGE_RETRIES
+from tg_pipeline.defs.failures import pause_before_retry
 from tg_pipeline.simulator import Drop, Error, FloodBucket, Simulator
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline_tests.defs.pipeline import environment_of

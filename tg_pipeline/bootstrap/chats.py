@@ -1,16 +1,13 @@
 """The registry of chats, joined to what Telegram says of them."""
 
-import re
-
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError
-from tg_pipeline.contracts.names import ById, ByUsername, parse_name
+from tg_pipeline.contracts.registry import find_registered, slug_of, unregistered
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
-from tg_pipeline.telegram.resolver import readings
 
 
 def registered(settings: Settings) -> list[RegisteredChat]:
@@ -24,27 +21,10 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
     A chat that is not registered is archived under its username, or `id<number>`. One named by title must be
     registered first, because a title is no stable name. Raises InputError.
     """
-    chats = registered(settings)
-    wanted = parse_name(name)
-    for chat in chats:
-        if name == chat.slug or parse_name(chat.chat) == wanted:
-            return chat
-    match wanted:
-        case ByUsername(username):
-            same = [
-                c for c in chats if (c.username or "").lower() == username.lower() or _username(c) == username.lower()
-            ]
-            return same[0] if same else RegisteredChat(slug=_slug(username), chat=f"@{username}")
-        case ById(marked_id):
-            same = [c for c in chats if c.id in readings(marked_id)]
-            return same[0] if same else RegisteredChat(slug=f"id{abs(marked_id)}", chat=str(marked_id))
-        case _:
-            same = [c for c in chats if c.title == name]
-            if not same:
-                raise InputError(
-                    f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}."
-                )
-            return same[0]
+    chat = find_registered(registered(settings), name) or unregistered(name)
+    if chat is None:
+        raise InputError(f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}.")
+    return chat
 
 
 def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredChat:
@@ -57,7 +37,7 @@ def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredC
     if chat in chats:
         return chat
     same = next((c for c in chats if c.id == peer.marked_id), None)
-    return same or chat.model_copy(update={"slug": _slug(peer.username or "") or f"id{peer.id}"})
+    return same or chat.model_copy(update={"slug": slug_of(peer.username or "") or f"id{peer.id}"})
 
 
 async def register(settings: Settings, name: str, slug: str | None) -> tuple[RegisteredChat, ChatDetails]:
@@ -71,7 +51,7 @@ async def register(settings: Settings, name: str, slug: str | None) -> tuple[Reg
         details = await chat_details(login.connection, login.resolver, name)
     peer = details.peer
     chat = RegisteredChat(
-        slug=slug or _slug(peer.username or peer.title or f"id{peer.id}") or f"id{peer.id}",
+        slug=slug or slug_of(peer.username or peer.title or f"id{peer.id}") or f"id{peer.id}",
         chat=f"@{peer.username}" if peer.username else str(peer.marked_id),
         id=peer.marked_id,
         username=peer.username,
@@ -80,13 +60,3 @@ async def register(settings: Settings, name: str, slug: str | None) -> tuple[Reg
     )
     add_chat(settings.chats_path, chat)
     return chat, details
-
-
-def _slug(text: str) -> str:
-    slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:64].strip("-_")
-    return slug if is_slug(slug) else ""
-
-
-def _username(chat: RegisteredChat) -> str | None:
-    parsed = parse_name(chat.chat)
-    return parsed.username.lower() if isinstance(parsed, ByUsername) else None

@@ -1,22 +1,33 @@
 """One fetch from beginning to end: what the CLI, the assets, schedules and backfills all call."""
 
+import logging
+import math
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
 from tg_pipeline.bootstrap.chats import settled
+from tg_pipeline.bootstrap.freshness import note_read
+from tg_pipeline.bootstrap.metrics import keep_metrics, pushed
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock, SystemClock
-from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.contracts.fetch import FetchReport, OnProgress
+from tg_pipeline.contracts.days import DayRange, day_end
+from tg_pipeline.contracts.errors import CircuitOpen, DeadlineExceeded, NetworkError, ServerError, TgPipelineError
+from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
+from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
+
+OUTAGES = (CircuitOpen, NetworkError, DeadlineExceeded, ServerError)
+COUNTDOWN_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
 
 
 async def fetch(
@@ -39,7 +50,8 @@ async def fetch(
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
-    with collector.fetching():
+    keep_metrics(settings)
+    with collector.fetching(), pushed(settings):
         async with logged_in(settings, clock) as login:
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             chat = settled(settings, chat, peer)
@@ -49,7 +61,7 @@ async def fetch(
                 with PendingRequest.open(
                     spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now
                 ) as pending:
-                    return await Fetch(
+                    await Fetch(
                         ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
                         store,
                         progress(settings),
@@ -60,6 +72,53 @@ async def fetch(
                         stop=stop,
                         on_progress=on_progress,
                     ).run()
+                note_read(login.store, chat.slug, min(clock.now(), day_end(days.last)))
+                return report
+
+
+async def fetch_through_outages(
+    settings: Settings,
+    chat: RegisteredChat,
+    days: DayRange,
+    stop: Stop | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    clock: Clock | None = None,
+) -> FetchReport:
+    """As `fetch`; and goes on by itself after an outage of Telegram or the network, as a step of Dagster's does.
+
+    Session and chat are free for others while it waits for as long as the breaker is open. Gives up after
+    OUTAGE_RETRIES in a row without a message read between them. The report is that of the last fetch.
+    """
+    stop = stop or Stop()
+    clock = clock or SystemClock()
+    retries = 0
+
+    def told(moment: FetchProgress) -> None:
+        nonlocal retries
+        retries = 0 if moment.messages else retries
+        if on_progress is not None:
+            on_progress(moment)
+
+    while True:
+        try:
+            return await fetch(settings, chat, days, stop, on_progress=told, clock=clock)
+        except OUTAGES as error:
+            if stop.asked or retries >= OUTAGE_RETRIES:
+                raise
+            retries += 1
+            pause = error.seconds if isinstance(error, CircuitOpen) else settings.circuit_breaker_open_timeout_seconds
+            await _sit_out(error, math.ceil(pause), StoppableClock(clock, stop))
+
+
+async def _sit_out(error: TgPipelineError, seconds: int, clock: Clock) -> None:
+    log.warning("%s What was read is kept.", error)
+    left = float(seconds)
+    while left > 0:
+        log.warning("Going on by itself in %.0f s.", left)
+        nap = min(left, COUNTDOWN_SECONDS)
+        await clock.sleep(nap)
+        left -= nap
 
 
 def _chat_lease(settings: Settings, slug: str, clock: Clock) -> AbstractAsyncContextManager[str]:

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     redis_port: int = Field(default=6379, ge=1, le=65_535)
     redis_password: SecretStr | None = None
 
+    fetch_strategy: Literal["batch", "per_day"] = "batch"
     fetch_concurrency: int = Field(default=1, ge=1, le=64)
     parallelism_max: int = Field(default=2, ge=1, le=16)
     backfill_days_per_run: int = Field(default=366, ge=1, le=3_660)
@@ -81,7 +82,14 @@ class Settings(BaseSettings):
     rate_limit_strict_per_second: CallsPerSecond = 0.1
     rate_limit_strict_burst: int = Field(default=10, ge=1, le=10_000)
 
+    commands_unregistered_chats: Literal["reject", "register"] = "reject"
+    idempotency_ttl: int = Field(default=1_800, ge=1, le=604_800)
+    redis_outage_max_seconds: Seconds | None = None
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    metrics_mode: Literal["scrape", "push", "both"] = "both"
+    pushgateway_url: SecretStr | None = None
+    metrics_push_interval_seconds: Seconds = 15
 
     @field_validator("*", mode="before")
     @classmethod
@@ -123,6 +131,13 @@ class Settings(BaseSettings):
             raise ValueError("must be redis://[user:password@]host:port/0, rediss://... (TLS) or unix://path")
         return value
 
+    @field_validator("pushgateway_url")
+    @classmethod
+    def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must be http://[user:password@]host:port or https://...")
+        return value
+
     @field_validator("telegram_api_hash")
     @classmethod
     def _is_hash(cls, value: SecretStr | None) -> SecretStr | None:
@@ -134,6 +149,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _bounds_agree(self) -> "Settings":
+        if self.metrics_mode == "push" and self.pushgateway_url is None:
+            raise ValueError("METRICS_MODE=push needs PUSHGATEWAY_URL, such as http://localhost:9091")
         if self.backoff_base_seconds > self.backoff_max_seconds:
             raise ValueError(
                 f"BACKOFF_BASE_SECONDS ({self.backoff_base_seconds:g}) must not exceed "
@@ -149,6 +166,14 @@ class Settings(BaseSettings):
                 f"RATE_LIMIT_PER_SECOND ({start:g}) must lie between RATE_LIMIT_FLOOR_PER_SECOND ({floor:g}) and "
                 f"RATE_LIMIT_CEILING_PER_SECOND ({ceiling:g}) for RATE_LIMIT_STRATEGY=adaptive"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _redis_is_named_once(self) -> "Settings":
+        if self.redis_url and (self.redis_host or self.redis_password):
+            raise ValueError("REDIS_URL is set, and so is REDIS_HOST or REDIS_PASSWORD; set the URL, or its parts")
+        if self.redis_password and not self.redis_host:
+            raise ValueError("REDIS_PASSWORD is set without REDIS_HOST")
         return self
 
     @cached_property
@@ -203,6 +228,11 @@ class Settings(BaseSettings):
         password = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{password}{host}:{self.redis_port}/0"
+
+    @property
+    def pushes_metrics(self) -> bool:
+        """Whether metrics go to a Pushgateway."""
+        return self.pushgateway_url is not None and self.metrics_mode != "scrape"
 
     @property
     def call_policy(self) -> CallPolicy:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tg_pipeline.contracts.errors import Stopped
+from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.contracts.stopping import Stop
 
 GRACE_SECONDS = 8.0
@@ -26,11 +26,12 @@ class Interrupted(BaseException):
         self.number = number
 
 
-async def obeying_signals(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+async def obeying_signals(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> tuple[T, signal.Signals | None]:
     """Run the work in the main thread, handing it what SIGINT and SIGTERM ask for.
 
-    Raises Interrupted where they end it. The loop's handlers of both signals are taken off again; those of the process
-    are the caller's business.
+    Gives its result, and the signal where one came too late to end it. Raises Interrupted where the work did not come
+    to its end after a signal, whatever kept it from that: nobody is to try it again. The loop's handlers of both
+    signals are taken off again; those of the process are the caller's business.
     """
     loop, stop = asyncio.get_running_loop(), Stop()
     task = asyncio.ensure_future(work(stop))
@@ -49,13 +50,15 @@ async def obeying_signals(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
     for number in SIGNALS:
         loop.add_signal_handler(number, receive, number)
     try:
-        return await task
-    except (Stopped, asyncio.CancelledError) as error:
+        result = await task
+    except (TgPipelineError, asyncio.CancelledError) as error:
         if not received:
             raise
         number, came = received[0]
         log.warning("%s Ended %.1f s after %s.", str(error) or "Cancelled.", time.monotonic() - came, number.name)
         raise Interrupted(number) from None
+    else:
+        return result, received[0][0] if received else None
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

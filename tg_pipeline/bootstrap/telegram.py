@@ -2,14 +2,14 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import dataclass
 
 from tg_pipeline.bootstrap.archive import peer_cache
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.clock import Clock, SystemClock
-from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.contracts.errors import SessionRevoked, SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.state.lease import lease
 from tg_pipeline.state.store_lease import store_lease
@@ -19,6 +19,9 @@ from tg_pipeline.telegram.resolver import Resolver
 from tg_pipeline.telegram.sessions import load_sessions
 from tg_pipeline.telegram.wire import Api, trust_server_key
 
+DEAD_SESSIONS = "dead_sessions"
+"""A hash of the state store: fingerprints of sessions that Telegram refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -26,6 +29,7 @@ class Login:
 
     connection: Connection
     resolver: Resolver
+    store: StateStore
 
 
 def telegram_api(settings: Settings) -> Api:
@@ -62,6 +66,7 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
                 clock=clock,
             ) as fingerprint,
             _among_machines(settings, store, fingerprint, clock or SystemClock()),
+            _noting_whether_it_lives(store, fingerprint),
             connected(
                 sessions[fingerprint].secret,
                 api,
@@ -75,7 +80,21 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
             if account is None:
                 account = connection.gate.account = str(await connection.own_id())
                 cache.remember_account(fingerprint, account)
-            yield Login(connection, Resolver(connection, cache, account))
+            yield Login(connection, Resolver(connection, cache, account), store)
+
+
+@asynccontextmanager
+async def _noting_whether_it_lives(store: StateStore, fingerprint: str) -> AsyncIterator[None]:
+    """For people and alerts: a session that Telegram refuses is among DEAD_SESSIONS until it is accepted again."""
+    try:
+        yield
+    except SessionRevoked:
+        with suppress(StateUnavailable):
+            store.hash_set(DEAD_SESSIONS, {fingerprint: b"1"})
+        raise
+    with suppress(StateUnavailable):
+        if fingerprint in store.hash_get(DEAD_SESSIONS):
+            store.hash_set(DEAD_SESSIONS, {fingerprint: None})
 
 
 def _among_machines(

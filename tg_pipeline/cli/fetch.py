@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from rich.progress import (
 
 from tg_pipeline.cli.options import ChatCommand, Day, count
 from tg_pipeline.cli.running import Terminated, run_stoppably
+from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -39,7 +40,7 @@ def fetch(chat: str, first: date, last: date) -> None:
     command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
     """
     from tg_pipeline.bootstrap.chats import find_chat, registered
-    from tg_pipeline.bootstrap.fetching import fetch as fetch_days
+    from tg_pipeline.bootstrap.fetching import fetch_through_outages
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.contracts.days import DayRange
 
@@ -48,13 +49,25 @@ def fetch(chat: str, first: date, last: date) -> None:
     days = DayRange(first, last)
     with _progress_bar(found.slug, len(days)) as on_progress:
         try:
-            report = run_stoppably(partial(fetch_days, settings, found, days, on_progress=on_progress))
+            report = run_stoppably(partial(fetch_through_outages, settings, found, days, on_progress=on_progress))
         except (KeyboardInterrupt, Terminated):
             click.echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise
+        except TRY_LATER as error:
+            click.echo(f"tg-pipeline: {error} {how_to_go_on(error, datetime.now(UTC))}", err=True)
+            raise SystemExit(1) from None
     _summarise(report)
     if found in registered(settings):
         _tell_dagster(settings, report)
+
+
+def how_to_go_on(error: TgPipelineError, now: datetime) -> str:
+    """What to do after an error that may be gone later, and from when on where that is known."""
+    kept = "What was read is kept: the same command goes on where this one stopped"
+    if not isinstance(error, CircuitOpen | FloodWaitError):
+        return f"{kept}."
+    again = now + timedelta(seconds=error.seconds + 1)
+    return f"{kept}, from {again:{'%H:%M:%S' if again.date() == now.date() else '%Y-%m-%d %H:%M:%S'}} UTC on."
 
 
 @contextmanager

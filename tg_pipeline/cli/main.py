@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from tg_pipeline.cli import chats, demo, fetch, login, simulate, up, verify
+from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
 
@@ -24,7 +24,13 @@ def cli() -> None:
     """
 
 
-for verb in (login.login, chats.chats, fetch.fetch, verify.verify, simulate.simulate, demo.demo, up.up):
+_VERBS = (
+    *(login.login, chats.chats, fetch.fetch, verify.verify),
+    *(up.up, send.send, commands.commands, events.events),
+    *(status.status, serve.serve),
+    *(simulate.simulate, demo.demo),
+)
+for verb in _VERBS:
     cli.add_command(verb)
 
 
@@ -33,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
-    _log_to_stderr()
     try:
+        _log_to_stderr()
         cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -15,6 +15,12 @@ class Terminated(BaseException):
     """SIGTERM came; the work stopped in order."""
 
 
+def interruptible() -> None:
+    """From now on Ctrl-C is a KeyboardInterrupt wherever it comes; of work in asyncio, its cancellation."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end. At SIGTERM the work is cancelled, its clean-up runs, and Terminated is raised."""
 
@@ -35,12 +41,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
                 raise Terminated from None
             raise
 
+    interruptible()
     return asyncio.run(guarded())
 
 
 def run_stoppably(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end. A signal lets the work finish what is in hand; then KeyboardInterrupt or Terminated is raised."""
+    """Run to the end. A signal lets the work finish what is in hand; then KeyboardInterrupt or Terminated is raised.
+
+    Work that is whole by then is done: its result counts.
+    """
     try:
-        return asyncio.run(obeying_signals(work))
+        result, _ = asyncio.run(obeying_signals(work))
     except Interrupted as interrupted:
         raise (KeyboardInterrupt if interrupted.number is signal.SIGINT else Terminated) from None
+    return result

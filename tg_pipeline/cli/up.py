@@ -2,34 +2,64 @@
 
 import fcntl
 import os
-import signal
 import socket
 import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from tg_pipeline.cli.serve import PORT
 from tg_pipeline.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from tg_pipeline.bootstrap.settings import Settings
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Of the web UI.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the web UI listens on.")
-def up(port: int, host: str) -> None:
+@click.option(
+    "--health-port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Of the service; 0: none."
+)
+@click.option("--simulator", is_flag=True, help="On a local Telegram with the demo's chats, in a home of its own.")
+def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     """Start Dagster's web UI, daemon and code location on your settings; Ctrl-C stops them.
 
-    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions.
+    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts Dagster
+    again where it ends by itself. Where a Redis is set, commands on the list tg_commands are carried out; while it is
+    away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics are served beside it, as
+    `tg-pipeline serve` does alone.
     """
-    from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, inherited_environment, load_settings
+    from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
+
+    if not simulator:
+        _serve(load_settings(), inherited_environment(), host, port, health_port)
+        return
+    from tg_pipeline.cli.showcase.stage import own_directory, running
+
+    with own_directory() as directory, running(directory, []) as stage:
+        click.echo(
+            f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a"
+        )
+        _serve(stage.settings, stage.environment(), host, port, health_port)
+
+
+def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port: int, health_port: int) -> None:
+    from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+    from tg_pipeline.cli.supervise import Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
     from tg_pipeline.defs.webserver import write_webserver_url
+    from tg_pipeline.web.service import listening, serving
 
-    settings = load_settings()
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"DAGSTER_HOME: {settings.home} cannot be a directory: {error.strerror}.") from error
     _be_the_only_one(settings.home)
+    listener = listening(host, health_port, "tg-pipeline up --health-port") if health_port else None
     _refuse_taken_port(host, port)
     link = settings.home / "dagster.yaml"
     if not link.exists():
@@ -37,25 +67,35 @@ def up(port: int, host: str) -> None:
         link.symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
     with open_instance(settings) as instance:
         slots = set_pool_limits(instance, settings)
-    url = f"http://{_reachable(host)}:{port}"
+    url = f"http://{reachable(host)}:{port}"
     write_webserver_url(settings.home, url)
     click.echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
-    path = os.pathsep.join([str(Path(sys.executable).parent), inherited_environment().get("PATH", "")])
-    environment = inherited_environment() | {"DAGSTER_HOME": str(settings.home), "PATH": path}
+    if listener:
+        click.echo(f"Health is told at http://{reachable(host)}:{health_port}/health/details, metrics beside it.")
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
     # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.
     quiet = ["-W", "ignore:Function `dev_command`:FutureWarning"]
     command = [*quiet, "-m", "dagster", "dev", "--host", host, "--port", str(port), "--workspace", workspace]
-    if Path.cwd() == PROJECT_DIRECTORY:
-        os.chdir(settings.home)  # else Dagster warns at every start that the project's dagster.yaml is but a template
-    # A script's `up &` ignores SIGINT, and Dagster would have SIGTERM do what SIGINT does.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    os.execve(sys.executable, [sys.executable, *command], environment)  # noqa: S606 - our own interpreter, no shell
+    # Else Dagster warns at every start that the project's dagster.yaml is but a template.
+    directory = settings.home if Path.cwd() == PROJECT_DIRECTORY else Path.cwd()
+    own = {"DAGSTER_HOME": str(settings.home), "PATH": path}
+    with serving(settings, listener) if listener else nullcontext():
+        Supervisor([sys.executable, *command], {**environment, **own}, directory).run(_watch(settings))
+
+
+def _watch(settings: "Settings") -> Callable[[], None]:
+    """What to look at while Dagster runs: Redis, where one is set."""
+    if settings.redis is None:
+        return lambda: None
+    from tg_pipeline.bootstrap.bus import command_queue
+    from tg_pipeline.cli.supervise import RedisWatch
+
+    return RedisWatch(command_queue(settings).counts, settings.redis_outage_max_seconds).look
 
 
 def _be_the_only_one(home: Path) -> None:
-    """Hold the home's lock until this process ends, also as the Dagster it becomes. InputError where one runs."""
+    """Hold the home's lock until this process ends. InputError where one runs."""
     descriptor = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +105,6 @@ def _be_the_only_one(home: Path) -> None:
         raise InputError(f"Dagster runs on {home} already (process {holder}). Stop it first: kill {holder}") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's own signature
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -80,6 +119,6 @@ def _refuse_taken_port(host: str, port: int) -> None:
         ) from None
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address to call a server at that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104

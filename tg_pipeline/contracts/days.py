@@ -1,5 +1,6 @@
 """UTC days and ranges of them. A day is the half-open interval [00:00:00, 24:00:00) UTC."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ SECONDS_PER_DAY = 86_400
 FIRST_DAY = date(2013, 1, 1)
 """No message is older: Telegram began in August 2013."""
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _TWO_DIGITS = [f"{n:02}" for n in range(60)]
 
@@ -43,18 +45,18 @@ def _day_text(days_since_epoch: int) -> str:
     return date.fromordinal(_EPOCH_ORDINAL + days_since_epoch).isoformat()
 
 
-def parse_day(text: str, what: str = "date") -> date:
-    """Read `YYYY-MM-DD`, FIRST_DAY or later; anything else, such as 2025-02-30, is an InputError that names `what`."""
+def parse_day(text: str, what: str = "date", *, first: date = FIRST_DAY) -> date:
+    """Read `YYYY-MM-DD`, `first` or later; anything else, such as 2025-02-30, is an InputError that names `what`."""
     try:
-        if len(text) != len("YYYY-MM-DD"):
+        if not _DAY.fullmatch(text):  # fromisoformat reads 20250131 and 2025-W05-5 as well
             raise ValueError(text)
         day = date.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{what}: {text!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31."
+            f"{what}: {text[:40]!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31."
         ) from None
-    if day < FIRST_DAY:
-        raise InputError(f"{what}: {day} is before there was Telegram. The first day that can be read is {FIRST_DAY}.")
+    if day < first:
+        raise InputError(f"{what}: {day} is before there was Telegram. The first day that can be read is {first}.")
     return day
 
 

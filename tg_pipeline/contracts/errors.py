@@ -66,10 +66,16 @@ class FloodWaitError(TgPipelineError):
 
 
 class CircuitOpen(TgPipelineError):
-    """The breaker of `component` lets nothing through for another `seconds`; nothing was called."""
+    """The breaker of `component` lets nothing through for another `seconds`; nothing was called.
 
-    def __init__(self, component: str, seconds: float) -> None:
-        super().__init__(f"Too many calls to {component} failed lately; the next one may be made in {seconds:.0f} s.")
+    `cause` is the sentence of the failure that opened it, where that is known.
+    """
+
+    def __init__(self, component: str, seconds: float, cause: str = "") -> None:
+        last = f" The last failure: {cause}" if cause else ""
+        super().__init__(
+            f"Too many calls to {component} failed lately; the next one may be made in {seconds:.0f} s.{last}"
+        )
         self.component = component
         self.seconds = seconds
 

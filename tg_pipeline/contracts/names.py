@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,6 +93,11 @@ def parse_name(text: str) -> ChatName:
     if link is not None:
         return _from_path(link, text)
     return ByUsername(text) if _USERNAME.fullmatch(text) else ByTitle(text)
+
+
+def readings(number: int) -> Sequence[int]:
+    """The marked ids a number may stand for: itself, and for a positive one also a channel's or group's bare id."""
+    return (number,) if number < 0 else (number, -(_CHANNEL_MARK + number), -number)
 
 
 def _link_path(text: str) -> list[str] | None:

@@ -39,6 +39,10 @@ class BreakerPolicy:
     probe_seconds: float = 60.0
 
 
+OUTAGE_RETRIES = 20
+"""How often a whole piece of work comes back that met an open circuit breaker: with pauses of a minute, an outage of a
+third of an hour is sat out. Each time costs the network one call at most."""
+
 STRICT_METHODS = frozenset({"contacts.resolveUsername", "messages.getDialogs"})
 """What Telegram limits hardest, and punishes by hours (telegram-facts: "Limits and errors")."""
 

@@ -56,6 +56,9 @@ class StateStore(Protocol):
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
         """The values, all of one moment; every key asked for is in the answer."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """The keys with a value that begin with `prefix`, sorted. For looking on: others may come and go meanwhile."""
+
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
         """Write all the changes if every key holds what is expected of it; otherwise none."""
 

@@ -7,7 +7,8 @@ from datetime import date
 import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.errors import TgPipelineError
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, preview
@@ -15,6 +16,7 @@ from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
+from tg_pipeline.defs.run_events import RunEvents, tell_completed, tell_failed
 from tg_pipeline.storage.day_store import DayStore
 
 
@@ -34,11 +36,15 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         description=_describe(chat),
         metadata=_facts(chat, store),
         pool=POOL,
+        hooks={tell_completed, tell_failed},
     )
     def messages(
-        context: dg.AssetExecutionContext, telegram: dg.ResourceParam[TelegramResource]
+        context: dg.AssetExecutionContext,
+        telegram: dg.ResourceParam[TelegramResource],
+        events: dg.ResourceParam[RunEvents],
     ) -> Mapping[str, CommittedDay]:
-        return fetch_partitions(context, telegram, store, chat)
+        events.begin(context, chat)
+        return fetch_partitions(context, telegram, events, store, chat)
 
     return [messages]
 
@@ -61,12 +67,17 @@ def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataVal
 
 
 def fetch_partitions(
-    context: dg.AssetExecutionContext, telegram: TelegramResource, store: DayStore, chat: RegisteredChat
+    context: dg.AssetExecutionContext,
+    telegram: TelegramResource,
+    events: RunEvents,
+    store: DayStore,
+    chat: RegisteredChat,
 ) -> Mapping[str, CommittedDay]:
     """Fetch the run's partitions; the receipts by partition key, ascending.
 
     Each day is materialized in Dagster's log the moment its file is in place, so that a run that dies keeps the days
     it has done. Dagster logs all of them once more when the step succeeds; the metadata kept here goes with that.
+    A command that does not force it reads no day again that is archived and sealed.
     """
     receipts: dict[str, CommittedDay] = {}
 
@@ -75,19 +86,39 @@ def fetch_partitions(
         metadata = day_metadata(day)
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day.day), metadata=metadata))
         context.add_asset_metadata(metadata, partition_key=str(day.day))
+        events.committed(day)
 
     def on_progress(moment: FetchProgress) -> None:
         if moment.committed is not None:
             record(moment.committed)
 
     try:
-        report = telegram.fetch(chat, day_range(context.partition_keys), on_progress)
-        for day in report.resumed_days:
+        days = day_range(context.partition_keys)
+        to_read = days if events.force else unsealed(store, chat.slug, days)
+        report = telegram.fetch(chat, to_read, on_progress) if to_read else None
+        for day in report.resumed_days if report else ():
             record(receipt(store, chat.slug, day))
+        for day in days:
+            if str(day) not in receipts:
+                record(receipt(store, chat.slug, day))
         last = max(receipts)
-        context.add_asset_metadata(
-            {**fetch_metadata(report), **preview(store, chat.slug, receipts[last])}, partition_key=last
-        )
+        about = fetch_metadata(report) if report else {}
+        context.add_asset_metadata({**about, **preview(store, chat.slug, receipts[last])}, partition_key=last)
     except TgPipelineError as error:
+        events.failing(error)
         raise_to_dagster(error, chat.slug, retry_number=context.retry_number, now=time.time())
     return dict(sorted(receipts.items()))
+
+
+def unsealed(store: DayStore, slug: str, days: DayRange) -> DayRange | None:
+    """From the first to the last day that is not archived and sealed; None where all are."""
+
+    def is_open(day: date) -> bool:
+        try:
+            header = store.header(slug, day)
+        except DayFileError:
+            return True
+        return header is None or not header.sealed
+
+    still = [day for day in days if is_open(day)]
+    return DayRange(still[0], still[-1]) if still else None

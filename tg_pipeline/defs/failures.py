@@ -7,11 +7,9 @@ from typing import NoReturn
 import dagster as dg
 
 from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
+from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 
 STEP_RETRIES = 2
-OUTAGE_RETRIES = 20
-"""How often a step that met an open circuit breaker comes back: with pauses of a minute, an outage of a third of an
-hour is sat out. Each time costs the network one call at most."""
 PAUSE_SECONDS = 60
 """Before a step is tried again, where Telegram did not say how long. The calls' own retries are behind it by then."""
 LONGEST_PAUSE_SECONDS = 3_600

@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 def run_interruptibly(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end. At a signal the work ends in order, and then Dagster's own handler is called."""
+    """Run to the end. At a signal the work ends in order, and then Dagster's own handler is called.
+
+    Also where the work came to its end all the same: the run has been terminated, and other steps may follow.
+    """
 
     async def unheeding() -> T:
         return await work(Stop())
@@ -25,12 +28,20 @@ def run_interruptibly(work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(unheeding())  # signals never come here
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def pass_on(number: signal.Signals) -> None:
+        if callable(handler := handlers[number]):
+            handler(number, None)
+
     try:
-        return asyncio.run(obeying_signals(work))
+        result, too_late = asyncio.run(obeying_signals(work))
+        if too_late is not None:
+            pass_on(too_late)
     except Interrupted as interrupted:
-        if callable(handler := handlers[interrupted.number]):
-            handler(interrupted.number, None)
+        pass_on(interrupted.number)
         raise asyncio.CancelledError from None
+    else:
+        return result
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -26,6 +26,11 @@ def job_name(slug: str) -> str:
     return f"fetch_{identifier(slug)}"
 
 
+def per_day_job_name(slug: str) -> str:
+    """The chat's job whose backfills are a run for each day."""
+    return f"per_day_{identifier(slug)}"
+
+
 def refuse_ambiguous(slugs: Iterable[str]) -> None:
     """A SettingsError where two slugs would give their groups and jobs the same name."""
     seen: dict[str, str] = {}

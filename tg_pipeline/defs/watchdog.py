@@ -6,6 +6,7 @@ So each run holds a lease while its process lives, and a sensor looks for runs u
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -14,11 +15,20 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
+from tg_pipeline.defs.names import CHAT_TAG
 from tg_pipeline.state.lease import discard, hold_until_exit, look
 
 LOOK_EVERY_SECONDS = 30
 GRACE_SECONDS = 600.0
 """How long ago a launched run must have started to count as dead if it never held a lease: it died at once."""
+
+LAUNCH_SECONDS = 120.0
+"""How long ago a run of a backfill was created that was not submitted since: the daemon died in between.
+
+It takes a fraction of a second. Dagster counts the run as submitted and does not come back to it
+(job_backfill.py, `_get_partitions_chunk`, 1.13.27); the runs of sensors and of asset backfills it resumes.
+"""
+BACKFILL_TAG = "dagster/backfill"
 
 CODE_LOCATION_TAG = "dagster/code_location"
 """Dagster's tag on runs that were launched; a run that a program executes in its own process has none."""
@@ -85,6 +95,8 @@ def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: st
 
     A run that never held a lease is only ended if it is of the code location `location`: others hold none.
 
+    So are runs of our jobs' backfills that were created and never submitted.
+
     Removes the lease files of runs that ended. Leaves everything to launchers that watch their runs themselves.
     """
     if not _is_watched(instance):
@@ -95,11 +107,21 @@ def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: st
         for record in records
         if _is_dead(record, directory, location, now) and _end(instance, record)
     ]
+    ended += _end_forgotten(instance, now)
     for file in directory.glob("*.lock"):
         run = instance.get_run_by_id(file.stem)
         if run is None or run.is_finished:
             discard(directory, file.stem)
     return ended
+
+
+def _end_forgotten(instance: dg.DagsterInstance, now: float) -> list[str]:
+    before = datetime.fromtimestamp(now - LAUNCH_SECONDS, UTC)
+    created = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=before))
+    forgotten = [run for run in created if {BACKFILL_TAG, CHAT_TAG} <= run.tags.keys()]
+    for run in forgotten:
+        instance.report_run_failed(run, "Dagster's daemon died before it had submitted the run. Start the run again.")
+    return [run.run_id for run in forgotten]
 
 
 def _is_watched(instance: dg.DagsterInstance) -> bool:

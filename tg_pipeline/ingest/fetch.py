@@ -60,14 +60,14 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._until = 0
-        self._pages = PageReader(history, report, rereads=policy.page_rereads)
+        self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
         self._busy: list[Segment] = []
         self._writing = asyncio.Lock()
         """One page or day is written at a time: a commit, which runs in a thread, looks at all spools."""
-        self._pointer: tuple[date, int] | None = None
-        self._pointer_saved = 0.0
+        self._pointers: dict[date, int] = {}
+        self._pointers_saved = 0.0
 
     async def run(self) -> FetchReport:
         """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there.
@@ -75,7 +75,7 @@ class Fetch:
         Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The
         server's clock decides which days are over. An InputError where the range ends after the server's today.
         """
-        began = self._clock.now()
+        began, status = self._clock.now(), "failed"
         try:
             self._until = int(await self._history.now())
             self._report.range.not_in_future(day_of(self._until))
@@ -88,9 +88,13 @@ class Fetch:
             )
             await self._read_all()
             if self._open_days:
+                await self._save_pointers()
+                status = "stopped"
                 raise Stopped(self._how_far())
+            status = "success"
         finally:
             self._report.duration_seconds = self._clock.now() - began
+            metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
         return self._report
 
@@ -141,6 +145,7 @@ class Fetch:
         report = self._report
         done = len(report.days) + len(report.resumed_days)
         read = [(day, last) for day, parts in self._pending.last_ids().items() for last in parts.values() if last]
+        read += [(day.day, day.last_message_id) for day in report.days if day.last_message_id]
         return (
             f"{report.slug}: stopped as asked after {done} of {len(report.range)} days, {report.messages} messages read"
             + (", the last of them {1} of {0}".format(*max(read)) if read else "")
@@ -176,7 +181,8 @@ class Fetch:
                         page_under_way = self._ask(segment)
                         await _until_sent()
                     await self._take(segment, page, ended=ended)
-                    await self._save_pointer(at_once=stopping)
+                    if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
+                        await self._save_pointers()
                 more.set()
                 self._tell()
         finally:
@@ -217,17 +223,15 @@ class Fetch:
             return 0
         spool.append(news, people)
         if part == day_start(day):
-            self._pointer = (day, news[-1].id)
+            self._pointers[day] = news[-1].id
         return len(news)
 
-    async def _save_pointer(self, *, at_once: bool) -> None:
-        """Tell `progress.json` how far the day in flight has come, once in PROGRESS_SECONDS."""
-        now = self._clock.now()
-        if self._pointer is None or not (at_once or now - self._pointer_saved >= PROGRESS_SECONDS):
-            return
-        (day, last_id), self._pointer, self._pointer_saved = self._pointer, None, now
-        if day not in self._pending.committed:
-            await to_its_end(self._progress.advance, self._report.slug, day, last_id)
+    async def _save_pointers(self) -> None:
+        """Tell `progress.json` how far the days in flight have come."""
+        pointers, self._pointers, self._pointers_saved = self._pointers, {}, self._clock.now()
+        for day, last_id in pointers.items():
+            if day not in self._pending.committed:
+                await to_its_end(self._progress.advance, self._report.slug, day, last_id)
 
     def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Stragglers: dated on a day that was over by more than the slack when it was read."""

@@ -18,12 +18,16 @@ class PageReader:
     Telethon's own iterator ends silently where a page repeats or reorders ids (telegram-facts: "Reading history").
     """
 
-    def __init__(self, history: History, report: FetchReport, *, rereads: int) -> None:
+    def __init__(self, history: History, report: FetchReport, *, rereads: int, resumed: bool = False) -> None:
+        """`resumed`: an earlier process has read some of it, and what it was answered may be answered again."""
         self._history = history
         self._report = report
         self._rereads = rereads
+        self._resumed = resumed
         self._places: dict[int, Cursor] = {}
         """Where the page that begins with an id was first seen."""
+        self._ends: set[int] = set()
+        """The last ids of the pages that were believed."""
         self._newest_id = 0
         self._newest_time = 0
 
@@ -32,12 +36,16 @@ class PageReader:
 
         A page that repeats or reorders ids, that is empty although later messages are known, or that came before in
         another place, is counted and read again, up to `rereads` times; then PageIntegrityError. A page that is only
-        surprising (where nothing was sent between two places, the same page follows both) is believed once confirmed.
+        surprising (where nothing was sent between two places, the same page follows both) is believed once confirmed,
+        or if it stays after a message of an earlier process: where that was deleted since, nothing can confirm it.
         """
-        for _ in range(self._rereads + 1):
+        answers: list[list[int]] = []
+        for attempt in range(self._rereads + 1):
             page = await self._read(cursor)
             wrong = self._wrong(page, cursor)
-            if not wrong and (not self._surprises(page, cursor) or await self._confirms(page, cursor)):
+            answers.append(list(page.ids))
+            stays = attempt == self._rereads and all(a == answers[0] for a in answers) and self._is_resumed_at(cursor)
+            if not wrong and (not self._surprises(page, cursor) or await self._confirms(page, cursor) or stays):
                 self._remember(page)
                 return page
             self._report.repeated += wrong or len(page.ids)
@@ -51,6 +59,7 @@ class PageReader:
 
     async def _read(self, cursor: Cursor) -> Page:
         page = await self._history.page(cursor)
+        metrics.MESSAGES_FETCHED.labels(self._report.slug).inc(len(page.ids))
         self._report.pages += 1
         if page.ids:
             self._places.setdefault(page.ids[0], cursor)
@@ -85,22 +94,30 @@ class PageReader:
         if not page.ids:
             return False
         too_old = cursor.after_id is None and bool(page.timestamps) and max(page.timestamps) < cursor.since
-        return too_old or self._places[page.ids[0]] != cursor or _jumps(page, cursor)
+        return too_old or self._places[page.ids[0]] != cursor or self._jumps(page, cursor)
 
     def _remember(self, page: Page) -> None:
         if page.ids:
+            self._ends.add(page.ids[-1])
             self._newest_id = max(self._newest_id, page.ids[-1])
             self._newest_time = max(self._newest_time, *page.timestamps, 0)
 
+    def _is_resumed_at(self, cursor: Cursor) -> bool:
+        """Whether the message before the page was read by an earlier process."""
+        return self._resumed and cursor.after_id is not None and cursor.after_id not in self._ends
 
-def _jumps(page: Page, cursor: Cursor) -> bool:
-    """Whether a full page begins further from the cursor than half of what it spans itself; by date, a day at least.
+    def _jumps(self, page: Page, cursor: Cursor) -> bool:
+        """Whether a full page begins further from the cursor than half of what it spans; by date, a day at least.
 
-    A long silence looks so, and so does a page of another place, sent before this process was there to see it.
-    """
-    if len(page.ids) < PAGE_SIZE:
-        return False
-    if cursor.after_id is not None:
-        return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
-    times = page.timestamps
-    return bool(times) and times[0] - cursor.since > max(SECONDS_PER_DAY, (times[-1] - times[0]) / 2)
+        A long silence looks so, and so does a page of another place, sent before this process was there to see it.
+        After an interrupted process that page may be the very next one, of which it kept a part: any gap may be it.
+        """
+        if cursor.after_id is not None and self._is_resumed_at(cursor):
+            return page.ids[0] > cursor.after_id + 1
+        if len(page.ids) < PAGE_SIZE:
+            return False
+        if cursor.after_id is not None:
+            return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
+        times = page.timestamps
+        least = 0 if self._resumed else SECONDS_PER_DAY
+        return bool(times) and times[0] - cursor.since > max(least, (times[-1] - times[0]) / 2)

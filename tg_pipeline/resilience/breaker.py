@@ -14,6 +14,8 @@ from tg_pipeline.contracts.policy import BreakerPolicy
 State = Literal["closed", "open", "half_open"]
 
 TRANSITIONS_KEPT = 20
+CAUSE_KEPT = 300
+"""Characters."""
 
 _STATES = frozenset(get_args(State))
 
@@ -23,13 +25,15 @@ class Breaker:
     """What processes know of a component's health. `failures` are the times of those since the last success.
 
     `open_until` is 0 while the breaker is closed. `probes` are the calls that try whether it may be closed again: who
-    makes one, and when it is given up. `transitions` are the last ones: when, and to which state.
+    makes one, and when it is given up. `transitions` are the last ones: when, and to which state. `cause` is what the
+    failure said that opened it last.
     """
 
     failures: tuple[float, ...] = ()
     open_until: float = 0.0
     probes: tuple[tuple[str, float], ...] = ()
     transitions: tuple[tuple[float, State], ...] = ()
+    cause: str = ""
 
     @property
     def state(self) -> State:
@@ -39,9 +43,10 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Nothing may be called for another `seconds`."""
+    """Nothing may be called for another `seconds`, because of `cause`."""
 
     seconds: float
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ def parse(value: bytes | None, policy: BreakerPolicy, now: float) -> Breaker:
             open_until=min(float(raw.get("open_until", 0.0)), now + policy.open_seconds),
             probes=tuple((str(who), float(until)) for who, until in raw.get("probes", ())),
             transitions=tuple((float(moment), _state(to)) for moment, to in raw.get("transitions", ())),
+            cause=str(raw.get("cause", ""))[:CAUSE_KEPT],
         )
     except (ValueError, TypeError, AttributeError):
         return Breaker()
@@ -72,6 +78,7 @@ def dump(breaker: Breaker) -> bytes:
             "open_until": breaker.open_until,
             "probes": breaker.probes,
             "transitions": breaker.transitions,
+            "cause": breaker.cause,
         }
     )
 
@@ -81,7 +88,7 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now: float, who: str) -> tupl
     if breaker.state == "closed":
         return breaker, None
     if now < breaker.open_until:
-        return breaker, Open(breaker.open_until - now)
+        return breaker, Open(breaker.open_until - now, breaker.cause)
     probes = tuple((probe, until) for probe, until in breaker.probes if now < until <= now + policy.probe_seconds)
     if len(probes) >= policy.probes:
         return breaker, ProbeUnderWay()
@@ -98,15 +105,16 @@ def succeeded(breaker: Breaker, now: float, who: str) -> Breaker:
     return _moved(replace(breaker, failures=(), open_until=0.0, probes=()), "closed", now)
 
 
-def failed(breaker: Breaker, policy: BreakerPolicy, now: float, who: str) -> Breaker:
-    """After no answer, or a server's own error."""
+def failed(breaker: Breaker, policy: BreakerPolicy, now: float, who: str, cause: str = "") -> Breaker:
+    """After no answer, or a server's own error; `cause` says which."""
     if breaker.state == "closed":
         recent = (*(moment for moment in breaker.failures if 0 <= now - moment < policy.window_seconds), now)
         if len(recent) < policy.failures:
             return replace(breaker, failures=recent)
     elif not _is_probe(breaker, who):
         return breaker
-    return _moved(replace(breaker, failures=(), open_until=now + policy.open_seconds, probes=()), "open", now)
+    opened = replace(breaker, failures=(), open_until=now + policy.open_seconds, probes=(), cause=cause[:CAUSE_KEPT])
+    return _moved(opened, "open", now)
 
 
 def abandoned(breaker: Breaker, who: str) -> Breaker:

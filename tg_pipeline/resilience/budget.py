@@ -13,6 +13,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from tg_pipeline.contracts.policy import RatePolicy
 
 STALE_SECONDS: Final = 86_400.0
+LONGEST_FLOOD_SECONDS: Final = 2.0**31  # Telegram's number is one of 32 bits
 LEAST_WAIT_SECONDS: Final = 0.001  # a rounding error short of a token would be asked for again at the same instant
 LIMITED_TOKENS: Final = 2.0
 SLOW_START_CALLS: Final = 8
@@ -87,6 +88,8 @@ def parse(value: bytes | None, policy: RatePolicy, now: float) -> Budget:
     if back > 0:
         until = None if found.blocked_until is None else found.blocked_until - back
         found = replace(found, as_of=now, run_began=found.run_began - back, blocked_until=until)
+    if found.blocked_until is not None and found.blocked_until > now + LONGEST_FLOOD_SECONDS:
+        return new
     if policy.strategy == "fixed":
         rate, burst = policy.start_per_second, policy.burst
     elif now - found.as_of > STALE_SECONDS and found.rate > policy.start_per_second:

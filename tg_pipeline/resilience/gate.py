@@ -35,23 +35,34 @@ FLOOD_JITTER_SECONDS = 3.0
 COUNTDOWN_SECONDS = 30.0
 PROBE_POLL_SECONDS = 0.25
 TTL_SECONDS = 7 * 86_400.0
-COMPONENT = "telegram"
+TELEGRAM = "telegram"
+BREAKERS, BUDGETS = "breaker:", "budget:"
+"""How the keys begin."""
 
-_STATE_NUMBERS = {"closed": 0, "half_open": 1, "open": 2}
 
 log = logging.getLogger(__name__)
 
 
 class Gate:
-    """The breaker of Telegram and the budgets of `account`, as one process sees them."""
+    """The breaker of `component` and the budgets of `account`, as one process sees them."""
 
-    def __init__(self, store: StateStore, account: str, *, policy: CallPolicy, clock: Clock, meter: CallMeter) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        account: str,
+        *,
+        policy: CallPolicy,
+        clock: Clock,
+        meter: CallMeter,
+        component: str = TELEGRAM,
+    ) -> None:
         self._store = store
+        self._component = component
         self.account = account
         self._policy = policy
         self._clock = clock
         self._meter = meter
-        self._breaker_key = f"breaker:{COMPONENT}"
+        self._breaker_key = f"{BREAKERS}{component}"
         self._seen: dict[str, bytes | None] = {}
 
     @asynccontextmanager
@@ -69,8 +80,9 @@ class Gate:
             self._flooded(flood, method)
             self._tell_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
             raise
-        except RetryableError:
-            self._tell_breaker(lambda breaker, now: breakers.failed(breaker, self._policy.breaker, now, who))
+        except RetryableError as error:
+            cause = str(error)
+            self._tell_breaker(lambda breaker, now: breakers.failed(breaker, self._policy.breaker, now, who, cause))
             raise
         except TgPipelineError:
             self._tell_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
@@ -85,8 +97,8 @@ class Gate:
         began = self._clock.steady()
         while (verdict := self._ask(method, who)) is not None:
             match verdict:
-                case Open(seconds):
-                    raise CircuitOpen(COMPONENT, seconds)
+                case Open(seconds, cause):
+                    raise CircuitOpen(self._component, seconds, cause)
                 case ProbeUnderWay():
                     await self._clock.sleep(PROBE_POLL_SECONDS)
                 case Wait(seconds, "rate"):
@@ -111,7 +123,6 @@ class Gate:
             budget, wait = budgets.admit(budgets.parse(seen[budget_key], rate, now), rate, now)
             if refusal or wait:
                 if fresh:
-                    self._show(breaker)
                     return refusal or wait
                 seen, fresh = dict(self._store.read(*keys)), True
                 self._seen.update(seen)
@@ -130,7 +141,7 @@ class Gate:
                 return None
 
     def _budget_key(self, method: str) -> str:
-        return f"budget:{self.account}:{method}"
+        return f"{BUDGETS}{self.account}:{method}"
 
     def _rate(self, method: str) -> RatePolicy:
         rate = self._policy.rate_of(method)
@@ -168,36 +179,26 @@ class Gate:
                 return
 
     def _note(self, was: Breaker, breaker: Breaker) -> None:
-        self._show(breaker)
         if was.state == breaker.state:
             return
         if breaker.state == "open":
-            metrics.BREAKER_OPENED.labels(COMPONENT).inc()
+            metrics.BREAKER_OPENED.labels(self._component).inc()
         log.warning(
             "The circuit breaker of %s goes from %s to %s%s.",
-            COMPONENT,
+            self._component,
             was.state.replace("_", "-"),
             breaker.state.replace("_", "-"),
             f" for {self._policy.breaker.open_seconds:g} s" if breaker.state == "open" else "",
         )
 
-    @staticmethod
-    def _show(breaker: Breaker) -> None:
-        metrics.BREAKER_STATE.labels(COMPONENT).set(_STATE_NUMBERS[breaker.state])
-
     async def _sit_out(self, seconds: float, method: str, reason: str) -> None:
         """Sleep as long as Telegram asks and a little longer, so that many do not come back at once."""
         left = seconds + random.uniform(0, FLOOD_JITTER_SECONDS)  # noqa: S311 - jitter, not cryptography
-        remaining = metrics.FLOODWAIT_REMAINING.labels(method)
-        try:
-            while left > 0:
-                log.warning(
-                    "Telegram asks to wait before the next %s (%s wait). %.0f s left.", method, reason, math.ceil(left)
-                )
-                remaining.set(left)
-                nap = min(left, COUNTDOWN_SECONDS)
-                await self._clock.sleep(nap)
-                metrics.FLOODWAIT_SECONDS.inc(nap)
-                left -= nap
-        finally:
-            remaining.set(0)
+        while left > 0:
+            log.warning(
+                "Telegram asks to wait before the next %s (%s wait). %.0f s left.", method, reason, math.ceil(left)
+            )
+            nap = min(left, COUNTDOWN_SECONDS)
+            await self._clock.sleep(nap)
+            metrics.FLOODWAIT_SECONDS.inc(nap)
+            left -= nap

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CLIENT_TOO_OLD_SECONDS = 300
 CLIENT_TOO_NEW_SECONDS = 30
+LINGER_SECONDS = 1.0
+"""Between our FIN and the end of a client that goes on writing."""
 # What a stream of anything but MTProto makes the framing, the TL reader, zlib and the handshake raise.
 GARBAGE = (FramingError, HandshakeError, BufferError, LookupError, RuntimeError, ValueError, struct.error, zlib.error)
 
@@ -108,10 +110,11 @@ class Connection(asyncio.Protocol):
             linger = struct.pack("ii", 1, 0)
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self._transport.abort()
-        elif how == "half":
-            self._transport.write_eof()
         else:
-            self._transport.close()
+            self._transport.write_eof()
+            if how == "fin":
+                # With requests unread in its buffer the kernel would send RST after all: they are read, and forgotten.
+                asyncio.get_running_loop().call_later(LINGER_SECONDS, self.close)
 
     def answer(self, msg_id: int, reply: bytes | RpcError, delay: float = 0, *, corrupt: bool = False) -> None:
         """The result of request `msg_id` after `delay` seconds; other requests do not wait for it."""

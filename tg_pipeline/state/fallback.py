@@ -53,6 +53,15 @@ class FallbackStore:
 
         return self._either(work)
 
+    def keys(self, prefix: str) -> list[str]:
+        """The keys with a value that begin with `prefix`, sorted; also those that `read` gives the primary again."""
+
+        def work(store: StateStore) -> list[str]:
+            kept = self._noted(_KEPT) if store is self._primary else ()
+            return sorted({*store.keys(prefix), *(key for key in kept if key.startswith(prefix))})
+
+        return self._either(work)
+
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
         """Write all the changes if every key holds what is expected of it; otherwise none."""
 

@@ -82,6 +82,14 @@ def look(directory: Path, name: str) -> Literal["held", "left", "never held"]:
         return "left" if file.is_signed() else "never held"
 
 
+def signer(directory: Path, name: str) -> int | None:
+    """The process that signed the lease last, as far as can be told. Whether it still holds it, `look` says."""
+    try:
+        return int(json.loads((directory / f"{name}.lock").read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def discard(directory: Path, name: str) -> bool:
     """Remove the file of a lease unless somebody holds it; whether that was done."""
     with _LeaseFile(directory, name) as file:

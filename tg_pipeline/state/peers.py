@@ -1,14 +1,18 @@
 """What each account has learned of chats: id, access hash and username, so that a chat is resolved once.
 
 Access hashes belong to an account: the same chat has another one for another login. Kept in SQLite in the instance
-home; losing the file costs a few calls, never data, so a damaged one is set aside and begun anew.
+home; losing the file costs a few calls, never data, so a damaged one is set aside and begun anew, and a row that makes
+no sense is none.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import StorageError
@@ -24,6 +28,7 @@ CREATE INDEX IF NOT EXISTS peers_by_username ON peers (account, username COLLATE
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, account TEXT);
 """
 _COLUMNS = "kind, id, access_hash, username, title"
+_ROW = TypeAdapter(tuple[PeerKind, int, int, str | None, str | None])
 
 
 class PeerCache:
@@ -40,7 +45,7 @@ class PeerCache:
     def account_of(self, session: str) -> str | None:
         """The account a session (by fingerprint) belongs to, once known."""
         row = self._run(lambda db: db.execute("SELECT account FROM accounts WHERE session = ?", (session,)).fetchone())
-        return str(row[0]) if row else None
+        return str(row[0]) if row and re.fullmatch("[0-9]{1,20}", str(row[0])) else None
 
     def remember_account(self, session: str, account: str) -> None:
         """Keep which account a session belongs to."""
@@ -48,7 +53,8 @@ class PeerCache:
 
     def by_id(self, account: str, marked_id: int) -> Peer | None:
         """The peer of that marked id."""
-        return self._one("marked_id = ?", account, marked_id)
+        peer = self._one("marked_id = ?", account, marked_id)
+        return peer if peer and peer.marked_id == marked_id else None
 
     def by_username(self, account: str, username: str) -> Peer | None:
         """The peer last seen under that username, compared without case."""
@@ -77,7 +83,10 @@ class PeerCache:
     def _one(self, where: str, account: str, value: str | int) -> Peer | None:
         query = f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND {where}"  # noqa: S608 - `where` is ours
         row = self._run(lambda db: db.execute(query, (account, value)).fetchone())
-        return _peer(row) if row else None
+        try:
+            return Peer(*_ROW.validate_python(row, strict=True)) if row else None
+        except ValidationError:
+            return None
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work in one transaction; where the database proves damaged, on a new one."""
@@ -101,8 +110,3 @@ class PeerCache:
 def _prepare(db: sqlite3.Connection) -> None:
     enter_wal(db)
     db.executescript(_SCHEMA)
-
-
-def _peer(row: tuple[str, int, int, str | None, str | None]) -> Peer:
-    kind, bare_id, access_hash, username, title = row
-    return Peer(cast("PeerKind", kind), bare_id, access_hash, username, title)

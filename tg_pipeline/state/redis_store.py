@@ -7,19 +7,16 @@ Redis that lost its data does not give out a token twice.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import Change, Lease, Outcome
+from tg_pipeline.state.redis_client import redis_client, unavailable
 
 T = TypeVar("T")
 
-TIMEOUT_SECONDS = 1.0
 TOKEN_TTL_MILLISECONDS = 90 * 86_400_000
+SCANNED_AT_ONCE = 1_000
 
 _COMPARE_AND_SET = """
 local held, done = {}, 1
@@ -86,7 +83,7 @@ class RedisStore:
     degraded = False
 
     def __init__(self, url: str, now: Callable[[], float], *, namespace: str = "tg_pipeline") -> None:
-        self._redis: Any = _client(url)
+        self._redis: Any = redis_client(url)
         self.now = now
         self._prefix = f"{namespace}:{{state}}:"
         self._scripts = {
@@ -97,6 +94,13 @@ class RedisStore:
         """The values, all of one moment."""
         values = self._run(lambda: self._redis.mget([f"{self._prefix}value:{key}" for key in keys])) if keys else []
         return dict(zip(keys, values, strict=True))
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys with a value that begin with `prefix`, sorted."""
+        values = f"{self._prefix}value:"
+        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", values + prefix) + "*"
+        found = self._run(lambda: {key.decode() for key in self._redis.scan_iter(pattern, count=SCANNED_AT_ONCE)})
+        return sorted(key.removeprefix(values) for key in found)
 
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
         """Write all the changes if every key holds what is expected of it; otherwise none."""
@@ -152,41 +156,7 @@ class RedisStore:
         try:
             return work()
         except (redis.RedisError, OSError) as error:
-            raise StateUnavailable(f"Redis at {self._where()} cannot be used ({self._reason(error)}).") from error
-
-    def _reason(self, error: Exception) -> str:
-        if not isinstance(error, redis.AuthenticationError):
-            return type(error).__name__
-        given = self._redis.connection_pool.connection_kwargs.get("password")
-        return "it refuses the password" if given else "it wants a password"
-
-    def _where(self) -> str:
-        options = self._redis.connection_pool.connection_kwargs
-        return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
-
-
-def _client(url: str) -> redis.Redis:
-    """A client that makes every attempt once. What the URL may say besides the address is where and by which TLS."""
-    try:
-        parts = urlsplit(url)
-        strange = sorted(name for name in parse_qs(parts.query) if name != "db" and not name.startswith("ssl_"))
-        if strange:
-            raise SettingsError(
-                f"REDIS_URL: {', '.join(strange)} cannot be set here. Allowed: db and ssl_... of redis-py."
-            )
-        if parts.scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+", parts.path):
-            raise SettingsError(
-                "REDIS_URL: what follows host:port must be the number of a database, as in host:port/0."
-            )
-        client = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
-        )
-        client.connection_pool.make_connection()  # does not connect, but looks at the options
-    except (ValueError, TypeError, redis.RedisError):
-        raise SettingsError(
-            "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
-        ) from None
-    return client
+            raise unavailable(self._redis, error) from error
 
 
 def _optional(value: bytes | None) -> tuple[int, bytes]:

@@ -42,6 +42,11 @@ class SqliteStore:
         """The values, all of one moment."""
         return self._run(lambda db: self._values(db, keys))
 
+    def keys(self, prefix: str) -> list[str]:
+        """The keys with a value that begin with `prefix`, sorted."""
+        query = "SELECT key FROM entries WHERE substr(key, 1, ?) = ? AND (expires IS NULL OR expires > ?) ORDER BY key"
+        return self._run(lambda db: [row[0] for row in db.execute(query, (len(prefix), prefix, self.now()))])
+
     def compare_and_set(self, changes: Mapping[str, Change]) -> Outcome:
         """Write all the changes if every key holds what is expected of it; otherwise none."""
 

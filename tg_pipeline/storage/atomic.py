@@ -66,6 +66,12 @@ def reading(path: object) -> Iterator[None]:
         raise unreadable(path, error) from error
 
 
+def is_directory(path: Path | UPath) -> bool:
+    """Whether a directory is there. A StorageError where that may not be known."""
+    with reading(path):
+        return path.is_dir()
+
+
 def unreadable(path: object, error: OSError) -> StorageError:
     """The sentence for a file that is there and cannot be read."""
     return StorageError(f"{path} cannot be read: {_reason(error)}.")

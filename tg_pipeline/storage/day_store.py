@@ -20,7 +20,7 @@ from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.atomic import is_local, make_directory, reading, replace, sweep, writing
+from tg_pipeline.storage.atomic import is_directory, is_local, make_directory, reading, replace, sweep, writing
 from tg_pipeline.storage.layout import (
     SECTIONS,
     ContentHash,
@@ -125,7 +125,7 @@ class DayStore:
 
     def slugs(self) -> Iterator[str]:
         """The chats that have a directory, in alphabetical order."""
-        return (name for name in _names(self.root, SLUG_PATTERN) if (self.root / name).is_dir())
+        return (name for name in _names(self.root, SLUG_PATTERN) if is_directory(self.root / name))
 
     def _chat_directory(self, slug: str) -> UPath:
         if not is_slug(slug):
@@ -159,7 +159,10 @@ class DayStore:
             try:
                 yield path
             except DayFileError as error:
-                raise DayFileError(f"{error} It was left as it was: nothing was added to it.") from error
+                raise DayFileError(
+                    f"{error} It was left as it was: nothing was added to it. "
+                    "Put it back from a backup, or move it away and fetch the day again."
+                ) from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tg_pipeline.contracts.chat import Slug, is_slug
 from tg_pipeline.contracts.day_file import DayHeader, Message, Participant
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
-from tg_pipeline.storage.atomic import is_temporary, reading
+from tg_pipeline.storage.atomic import is_directory, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore, archived
 from tg_pipeline.storage.layout import DayReader, first_problem, message_id
@@ -72,7 +72,7 @@ def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
         if path.name.startswith(f"{FILE_NAME}.corrupt-"):
             yield Finding(None, None, FindingKind.LEFTOVER, f"{path} was set aside")
         elif is_temporary(path.name) or not (
-            path.name == FILE_NAME or path.name.startswith(".") or (is_slug(path.name) and path.is_dir())
+            path.name == FILE_NAME or path.name.startswith(".") or (is_slug(path.name) and is_directory(path))
         ):
             yield _stray(None, path)
     chats = progress.read().chats
@@ -297,7 +297,7 @@ def _strays(store: DayStore, slug: Slug) -> Iterator[Finding]:
     ours = {str(store.path(slug, day)) for day in store.days(slug)}
     years = {store.path(slug, day).parent for day in store.days(slug)}
     for path in _entries(store.root / slug):
-        if path.is_dir() and path in years:
+        if path in years and is_directory(path):
             yield from (_stray(slug, inner) for inner in _entries(path) if str(inner) not in ours)
         else:
             yield _stray(slug, path)
@@ -316,7 +316,8 @@ def _entries(directory: UPath) -> list[UPath]:
 
 def _interrupted(directory: Path) -> Iterator[Path]:
     """The requests that may be gone on with; one that begins with a dot was finished and is being removed."""
-    paths = directory.iterdir() if directory.is_dir() else ()
+    with reading(directory):
+        paths = list(directory.iterdir()) if directory.is_dir() else []
     return (path for path in paths if not path.name.startswith("."))
 
 

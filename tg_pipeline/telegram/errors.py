@@ -75,7 +75,22 @@ def _server(error: BaseException, method: str) -> TgPipelineError:
 
 
 def _network(error: BaseException, method: str) -> TgPipelineError:
-    return NetworkError(f"The connection failed during {method} ({type(error).__name__}).")
+    return NetworkError(f"The connection failed during {method} ({reason(error)}).")
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in words where there are any."""
+    match error:
+        case EOFError():
+            return "the other side closed it"
+        case vendor.InvalidBufferError(code=429):
+            return "Telegram says that there are too many, transport error 429"
+        case vendor.InvalidBufferError(code=int(code)):
+            return f"transport error {code}"
+        case OSError(strerror=str(words)):
+            return words
+        case _:
+            return type(error).__name__
 
 
 def _deadline(_error: BaseException, method: str) -> TgPipelineError:

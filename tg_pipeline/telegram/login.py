@@ -9,9 +9,9 @@ from telethon import TelegramClient
 from telethon import errors as vendor
 from telethon.sessions import StringSession
 
-from tg_pipeline.contracts.errors import InputError, TgPipelineError
+from tg_pipeline.contracts.errors import InputError, NetworkError, TgPipelineError
 from tg_pipeline.telegram.errors import translate
-from tg_pipeline.telegram.wire import Api, build_client
+from tg_pipeline.telegram.wire import Api, build_client, unreached
 
 TRIES = 3
 
@@ -129,6 +129,6 @@ async def _client(api: Api, server: DataCentre | None) -> AsyncIterator[Telegram
         ours = translate(error, "login")
         if ours is None:
             raise
-        raise ours from error
+        raise (unreached(session, api, error) if isinstance(ours, NetworkError) else ours) from error
     finally:
         await client.disconnect()

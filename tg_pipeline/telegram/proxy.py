@@ -14,8 +14,12 @@ SECRET_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """What Telethon wants: a transport class and an address in that transport's form. Secrets stay out of the repr."""
+    """What Telethon wants: a transport class and an address in that transport's form. Secrets stay out of the repr.
 
+    `where` is host:port, for people.
+    """
+
+    where: str
     transport: type[transports.Connection]
     address: Any = field(repr=False)
 
@@ -29,6 +33,7 @@ def parse_proxy(url: str) -> Proxy:
         raise SettingsError(f"TELEGRAM_PROXY: not an address. Allowed: {ALLOWED}.") from None
     if not host or not port:
         raise SettingsError(f"TELEGRAM_PROXY: host or port is missing. Allowed: {ALLOWED}.")
+    where = f"{host}:{port}"
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
     match parts.scheme:
@@ -41,9 +46,9 @@ def parse_proxy(url: str) -> Proxy:
                 "password": password,
                 "rdns": True,
             }
-            return Proxy(transports.ConnectionTcpFull, address)
+            return Proxy(where, transports.ConnectionTcpFull, address)
         case "mtproto" if user and _is_secret(user):
-            return Proxy(transports.ConnectionTcpMTProxyRandomizedIntermediate, (host, port, user))
+            return Proxy(where, transports.ConnectionTcpMTProxyRandomizedIntermediate, (host, port, user))
         case "mtproto":
             raise SettingsError(f"TELEGRAM_PROXY: not an MTProto proxy's secret. Allowed: {ALLOWED}.")
         case _:

@@ -5,7 +5,7 @@ cache is asked first and a sweep of the dialogs remembers everything it saw.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from telethon.tl import types as tl
@@ -14,7 +14,7 @@ from telethon.tl.functions.messages import GetDialogsRequest
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
-from tg_pipeline.contracts.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name
+from tg_pipeline.contracts.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name, readings
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.connection import Connection
 
@@ -74,7 +74,10 @@ class Resolver:
 
     async def _asked(self, name: ChatName, text: str) -> Peer:
         if isinstance(name, ByUsername):
-            answer = await self._connection.call(ResolveUsernameRequest(name.username))
+            try:
+                answer = await self._connection.call(ResolveUsernameRequest(name.username))
+            except ChatNotFound as error:
+                raise ChatNotFound(f"{text}: {error}") from error
             self.learn([*answer.users, *answer.chats])
             found = next(
                 (p for e in (*answer.chats, *answer.users) if (p := peer_of(e)) and p.id == _bare(answer.peer)), None
@@ -159,11 +162,6 @@ def _kind_and_id(peer: Any) -> tuple[PeerKind, int]:
 
 def _bare(peer: Any) -> int:
     return _kind_and_id(peer)[1]
-
-
-def readings(number: int) -> Sequence[int]:
-    """The marked ids a number may stand for: itself, and for a positive one also a channel's or group's bare id."""
-    return (number,) if number < 0 else (number, -(1_000_000_000_000 + number), -number)
 
 
 def _only(dialogs: Mapping[int, Peer], title: str) -> Peer | None:

@@ -20,8 +20,9 @@ from telethon.tl.functions.help import GetConfigRequest
 from telethon.tl.tlobject import TLRequest
 
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.errors import SessionMissing, SettingsError, TgPipelineError
-from tg_pipeline.telegram.errors import LOGIN_HINT, is_connection_fault, translate
+from tg_pipeline.contracts.errors import NetworkError, SessionMissing, SettingsError, TgPipelineError
+from tg_pipeline.observability import metrics
+from tg_pipeline.telegram.errors import LOGIN_HINT, is_connection_fault, reason, translate
 from tg_pipeline.telegram.proxy import Proxy
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -85,6 +86,16 @@ def build_client(session: StringSession, api: Api, *, for_login: bool = False) -
     )
 
 
+def unreached(session: StringSession, api: Api, error: BaseException) -> NetworkError:
+    """Says where to and what to check. Why it could not connect, Telethon tells nobody but its log."""
+    if api.proxy:
+        way, check = f"through the proxy {api.proxy.where}", "Check TELEGRAM_PROXY, and that the proxy runs."
+    else:
+        way = f"at {session.server_address}:{session.port}"
+        check = "Check that this machine reaches it."
+    return NetworkError(f"The connection to Telegram {way} failed ({reason(error)}). {check}")
+
+
 class Wire:
     """One TCP connection that is made when first needed and made anew after a fault.
 
@@ -103,14 +114,19 @@ class Wire:
         """Seconds that the server's clock is ahead of `clock`, or a little less: the answer that told it took time."""
 
     async def send(self, request: TLRequest, method: str) -> Any:
-        """Send and await the answer. A pending request fails with NetworkError when the connection is lost."""
+        """Send and await the answer. A pending request fails with NetworkError when the connection is lost.
+
+        Given up (cancelled, or its deadline passed), it leaves the connection to the others that wait on it; the next
+        request makes a new one.
+        """
         line = await self.connect(method)
+        metrics.CALLS.labels(method).inc()
         try:
             return await line.answer(InvokeWithoutUpdatesRequest(request))
         except BaseException as error:
             ours = self._ours(error, method)
             if ours is None:
-                await self._drop(line)
+                line.is_doubtful = True
                 raise
             if is_connection_fault(ours):
                 await self._drop(line)
@@ -119,6 +135,8 @@ class Wire:
     async def connect(self, method: str = "help.getConfig") -> "Line":
         """The live line, made now if there is none: two at once would kill the session."""
         async with self._connecting:
+            if self._line is not None and self._line.is_doubtful:
+                await self._drop(self._line)
             if self._line is None:
                 await self._hung_up()
                 self._line = await self._connect(method)
@@ -138,6 +156,7 @@ class Wire:
             await line.sender.connect(line.transport)
             hello = client._init_request
             hello.query = GetConfigRequest()
+            metrics.CALLS.labels("help.getConfig").inc()
             config = await line.answer(InvokeWithLayerRequest(LAYER, InvokeWithoutUpdatesRequest(hello)))
             self.clock_offset = config.date.timestamp() - self._clock.now()
         except BaseException as error:
@@ -146,7 +165,7 @@ class Wire:
             ours = self._ours(error, method)
             if ours is None:
                 raise
-            raise ours from error
+            raise (unreached(self._session, self._api, error) if isinstance(ours, NetworkError) else ours) from error
         return line
 
     async def _drop(self, line: "Line") -> None:
@@ -171,6 +190,9 @@ class Wire:
 class Line:
     """One connection of Telethon's: its sender, and the transport under it, which the sender forgets when it fails."""
 
+    is_doubtful = False
+    """Whether a request was given up on it, for want of an answer maybe."""
+
     def __init__(self, client: TelegramClient, session: StringSession) -> None:
         self.sender = client._sender
         self.transport = client._connection(
@@ -188,6 +210,8 @@ class Line:
         await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise end.exception() or ConnectionError("closed")
+        if answer.cancelled():
+            raise ConnectionError("closed")
         return answer.result()
 
     async def hang_up(self) -> None:

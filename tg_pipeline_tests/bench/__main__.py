@@ -11,10 +11,15 @@ import click
 import orjson
 from rich.console import Console
 
-from tg_pipeline_tests.bench import bulk, rate, stack
+from tg_pipeline_tests.bench import bulk, commands, rate, stack
 from tg_pipeline_tests.bench.report import Group
 
-GROUPS: dict[str, Callable[..., Group]] = {"bulk": bulk.measure, "rate": rate.measure, "stack": stack.measure}
+GROUPS: dict[str, Callable[..., Group]] = {
+    "bulk": bulk.measure,
+    "rate": rate.measure,
+    "stack": stack.measure,
+    "commands": commands.measure,
+}
 
 
 @click.command()

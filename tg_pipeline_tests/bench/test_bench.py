@@ -48,6 +48,20 @@ def test_the_stack_is_measured_over_every_store(tmp_path: Path, monkeypatch: pyt
     assert all(row["ms a call"] > 0 for row in rows)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_commands_are_timed_beside_runs_launched_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", "commands", "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    tables = orjson.loads(output.read_bytes())["commands"]["tables"]
+    ways, ticks = (table["rows"] for table in tables.values())
+    assert [row["number"] for row in ways] == [1, 1, 1]
+    assert all(row["median"] > 0 for row in ways)
+    assert ticks[0]["number"] >= 2, "ticks that launched"
+
+
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
     done = CliRunner().invoke(main, ["--only", "nothing"])
     assert done.exit_code == 2

@@ -3,26 +3,33 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from tg_pipeline.bootstrap import fetching
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
-from tg_pipeline.bootstrap.fetching import fetch
+from tg_pipeline.bootstrap.fetching import fetch, fetch_through_outages
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import (
     ChatMoved,
     ChatPrivate,
+    CircuitOpen,
     FloodWaitError,
     InputError,
     LeaseUnavailable,
     SessionRevoked,
+    Stopped,
 )
+from tg_pipeline.contracts.policy import OUTAGE_RETRIES
+from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.simulator import Error, PageFault, Simulator
 from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
@@ -101,6 +108,17 @@ def test_an_archive_knows_its_chat_from_its_newest_file_that_can_be_read(login: 
     report = login.fetch("busy", first_days(3))
     store.path("busy", first_days(3).last).write_bytes(b"{")
     assert archived_chat_id(store, "busy") == report.chat_id
+
+
+@pytest.mark.parametrize("nonsense", ["access_hash = 'abc'", "id = 'x'", "kind = 'foo'"])
+def test_a_chat_that_is_remembered_wrongly_is_resolved_anew(login: Account, nonsense: str) -> None:
+    login.fetch("busy", first_days(2))
+    with sqlite3.connect(login.settings.home / "state" / "peers.sqlite") as db:
+        db.execute(f"UPDATE peers SET {nonsense}")  # noqa: S608 - ours
+    db.close()
+    login.fetch("busy", first_days(3))
+    assert login.calls()["contacts.resolveUsername"] == 2
+    assert is_whole(login)
 
 
 def test_wrong_pages_change_nothing_but_the_number_of_calls(tmp_path: Path) -> None:
@@ -244,6 +262,93 @@ def test_a_world_that_changes_is_followed_by_the_next_fetch(tmp_path: Path) -> N
         assert (by_day[days.first].edited, by_day[days.first].deleted) == (1, 1)
         assert by_day[today].sealed
         assert by_day[today + timedelta(days=3)].last_message_id == new
+
+
+BUSY = RegisteredChat(slug="busy", chat="@busy")
+
+
+class Waiting:
+    """Time that passes when somebody sleeps. `on_pause` hears of sleeps that are longer than a call's own retries."""
+
+    def __init__(self, on_pause: Callable[[], object]) -> None:
+        self.began = self.time = time.time()
+        self.on_pause = on_pause
+
+    def now(self) -> float:
+        return self.time
+
+    steady = now
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        if seconds > 10:
+            self.on_pause()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("pages_in_flight", [1, 2])
+def test_an_outage_is_sat_out_and_the_fetch_goes_on_by_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pages_in_flight: int
+) -> None:
+    with account(plain_world(), tmp_path, parallelism_max=pages_in_flight) as login:
+        login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=1))
+
+        def over() -> None:
+            if clock.time - clock.began > 100:
+                login.simulator.faults.clear()
+
+        clock = Waiting(over)
+        report = asyncio.run(fetch_through_outages(login.settings, BUSY, first_days(10), clock=clock))
+        assert report.messages < 300, "what was read before the outage was read again"
+        assert 120 <= clock.time - clock.began < 130
+        assert is_whole(login)
+        assert len(login.files()) == 11
+    said = [record.getMessage() for record in caplog.records if "tg_pipeline.bootstrap" in record.name]
+    assert said[0].endswith("an error of its own (RPC_CALL_FAIL). What was read is kept.")
+    assert said[1:3] == ["Going on by itself in 60 s.", "Going on by itself in 30 s."]
+
+
+def test_an_outage_without_end_is_given_up_with_its_cause(login: Account) -> None:
+    login.fetch("busy", first_days(2))
+    before = len(login.simulator.journal)
+    login.simulator.faults.add(Error(error="RPC_CALL_FAIL"))
+    clock = Waiting(lambda: None)
+    with pytest.raises(CircuitOpen, match=r"in 60 s\. The last failure: .* \(RPC_CALL_FAIL\)\.$"):
+        asyncio.run(fetch_through_outages(login.settings, BUSY, first_days(10), clock=clock))
+    assert clock.time - clock.began == pytest.approx(60 * OUTAGE_RETRIES, abs=20)
+    assert len(login.simulator.journal) - before < OUTAGE_RETRIES + 10
+
+
+def test_outages_with_messages_read_between_them_are_not_added_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "OUTAGE_RETRIES", 1)
+    with account(plain_world(per_day=100), tmp_path, parallelism_max=1) as login:
+        outages = iter(range(3))
+
+        def again() -> None:
+            login.simulator.faults.clear()
+            if clock.time - clock.began > 40 and next(outages, None) is not None:
+                login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=2))
+
+        clock = Waiting(again)
+        login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=1))
+        asyncio.run(fetch_through_outages(login.settings, BUSY, first_days(10), clock=clock))
+        assert clock.time - clock.began > 150
+        assert is_whole(login)
+
+
+def test_the_wait_for_the_end_of_an_outage_ends_at_once_when_asked_to_stop(login: Account) -> None:
+    login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=1))
+
+    async def stopped() -> None:
+        stop = Stop()
+        clock = Waiting(stop.ask)
+        with pytest.raises(Stopped):
+            await fetch_through_outages(login.settings, BUSY, first_days(10), stop, clock=clock)
+        assert clock.time - clock.began < 50
+
+    asyncio.run(stopped())
 
 
 class Clock:

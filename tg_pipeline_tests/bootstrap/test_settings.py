@@ -97,10 +97,12 @@ def test_secrets_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = dict.fromkeys(
         ("telegram_phone", "telegram_session", "telegram_sessions", "telegram_proxy", "redis_password"), "hunter2"
     )
-    settings = given(monkeypatch, telegram_api_hash=HASH, redis_url="redis://:hunter2@localhost", **secrets)
+    settings = given(monkeypatch, telegram_api_hash=HASH, redis_host="localhost", **secrets)
     assert "hunter2" not in repr(settings)
     assert HASH not in repr(settings)
     assert "hunter2" not in settings.model_dump_json()
+    by_url = given(monkeypatch, redis_host="", redis_password="", redis_url="redis://:hunter2@localhost")
+    assert "hunter2" not in repr(by_url) + by_url.model_dump_json()
 
 
 def test_a_rate_must_lie_within_what_may_be_learned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +225,7 @@ def test_sessions_come_one_or_several(
         ({}, None),
         ({"redis_host": "h"}, "redis://h:6379/0"),
         ({"redis_host": "h", "redis_port": "1", "redis_password": "p@ss/"}, "redis://:p%40ss%2F@h:1/0"),
-        ({"redis_host": "h", "redis_url": "rediss://x"}, "rediss://x"),
+        ({"redis_url": "rediss://x"}, "rediss://x"),
     ],
 )
 def test_redis_is_one_url(monkeypatch: pytest.MonkeyPatch, values: dict[str, str], url: str | None) -> None:
@@ -235,3 +237,19 @@ def test_policies_carry_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.call_policy.deadline_seconds, settings.call_policy.max_attempts) == (9, 2)
     assert settings.fetch_policy.pages_in_flight == 5
     assert settings.start_date == date(2020, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"redis_url": "redis://x", "redis_host": "h"}, "REDIS_URL is set, and so is REDIS_HOST or REDIS_PASSWORD"),
+        ({"redis_url": "redis://x", "redis_password": "hush"}, "REDIS_URL is set, and so is REDIS_HOST or"),
+        ({"redis_password": "hush"}, "REDIS_PASSWORD is set without REDIS_HOST"),
+    ],
+)
+def test_what_would_be_ignored_of_redis_is_refused(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        given(monkeypatch, **values)
+    assert "hush" not in str(caught.value)

@@ -12,7 +12,34 @@ SHAPES = ((30, 10), (110, 6), (260, 5))
 """Messages a day and days of the worlds."""
 JUMP_SECONDS = 3_600.0
 
-Kind = Literal["kill", "terminate", "stop redis", "start redis"]
+Kind = Literal[
+    "kill",
+    "terminate",
+    "stop redis",
+    "start redis",
+    # of the whole tree only, where the two above concern the process of a run:
+    "kill run and code server",
+    "kill daemon",
+    "kill tree",
+    "terminate up",
+    "terminate tree",
+    "cancel",
+    "fill disk",
+]
+TREE_KINDS: tuple[Kind, ...] = (
+    "kill",
+    "kill run and code server",
+    "kill daemon",
+    "kill tree",
+    "terminate",
+    "terminate up",
+    "terminate tree",
+    "cancel",
+    "fill disk",
+    "stop redis",
+)
+LONG = 45
+"""Seconds of a flood that is not over yet when a tree has been killed and started again."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +58,7 @@ class Event:
 class Schedule:
     """One seed's course of events. `disk_bytes` is the most a file may hold in the first process; 0 for no bound.
 
-    `dagster`: each fetch is a run of Dagster's, in real time; otherwise time runs faster.
+    `dagster`: the whole of Dagster works on it, in real time; otherwise each fetch is a process and time runs faster.
     """
 
     seed: int
@@ -46,13 +73,17 @@ class Schedule:
     jump_after: int = 0
     dagster: bool = False
 
+    @property
+    def fills_disk(self) -> bool:
+        return any(event.kind == "fill disk" for event in self.events)
+
     def __str__(self) -> str:
         parts = [f"{self.shape[0]}x{self.shape[1]} messages", *(_told(rule) for rule in self.faults)]
         parts += map(str, self.events)
-        parts += [f"{self.processes} processes"] if self.processes > 1 else []
+        parts += [f"{self.processes} {'runs' if self.dagster else 'processes'}"] if self.processes > 1 else []
         parts += ["redis"] if self.redis else []
         parts += [f"disk full at {self.disk_bytes}"] if self.disk_bytes else []
-        parts += ["Dagster"] if self.dagster else []
+        parts += ["whole of Dagster"] if self.dagster else []
         parts += [f"clock {self.jump:+.0f} s after {self.jump_after}"] if self.jump else []
         return ", ".join(parts)
 
@@ -80,16 +111,27 @@ def draw(seed: int) -> Schedule:
 
 
 def draw_for_dagster(seed: int) -> Schedule:
-    """As `draw`, for runs of Dagster's: shorter waits, and nothing that Dagster's own files would suffer from."""
+    """As `draw`, for the whole of Dagster: shorter waits; twenty seeds in a row have each kind of hit twice or more."""
     rng = random.Random(f"dagster {seed}")
+    kinds = [TREE_KINDS[seed % len(TREE_KINDS)]]
+    kinds += [rng.choice(TREE_KINDS[:-2])] if rng.random() < 0.4 else []
+    faults = [Latency(method=HISTORY, ms=150), *(_fault(rng, floods=(1, 3)) for _ in range(rng.choice((1, 1, 2))))]
+    calls, events = 0, []
+    for kind in kinds:
+        calls += rng.randrange(4, 10)
+        events += [Event(kind, calls=calls)]
+        events += [Event("start redis", calls=calls + rng.randrange(2, 6))] if kind == "stop redis" else []
+    if seed % 3 == 0:
+        faults.insert(0, Error(method=HISTORY, error=f"FLOOD_WAIT_{LONG}", skip=rng.randrange(1, 6), count=1))
+        events[0] = Event(kinds[0], floods=1)
     return Schedule(
         seed=seed,
-        shape=SHAPES[1],
-        faults=[_fault(rng, floods=(1, 3)) for _ in range(rng.choice((1, 2)))],
-        events=[
-            Event(rng.choice(("kill", "terminate")), calls=rng.randrange(3, 10)) for _ in range(rng.choice((1, 2)))
-        ],
+        shape=SHAPES[2],
+        faults=faults,
+        events=events,
         pages_in_flight=rng.choice((1, 2)),
+        processes=rng.choice((1, 2)),
+        redis="stop redis" in kinds or rng.random() < 0.2,
         dagster=True,
     )
 

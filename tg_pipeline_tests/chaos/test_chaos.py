@@ -1,16 +1,18 @@
-"""Two hundred schedules; the list of seeds and faults is printed after the tests (see conftest.py)."""
+"""Two hundred schedules, twenty of the whole of Dagster, one of commands; all are listed at the end (conftest.py)."""
 
 from pathlib import Path
 
 import pytest
 
 from tg_pipeline.simulator import Error
+from tg_pipeline_tests.chaos import commands
 from tg_pipeline_tests.chaos.play import play
 from tg_pipeline_tests.chaos.schedule import HISTORY, SHAPES, Event, Schedule, draw, draw_for_dagster
 
 SCHEDULES = 200
 A_TEST = 10
 DAGSTER_SCHEDULES = 20
+SEED_OF_COMMANDS = 1
 
 
 @pytest.mark.slow
@@ -26,15 +28,25 @@ def test_nothing_is_lost_doubled_or_hammered(first: int, chaos_log: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, DAGSTER_SCHEDULES, 4))
-def test_runs_of_dagster_lose_and_double_nothing(first: int, chaos_log: Path) -> None:
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("first", range(0, DAGSTER_SCHEDULES, 2))
+def test_the_whole_of_dagster_loses_and_doubles_nothing(first: int, chaos_log: Path) -> None:
     broken = []
-    for seed in range(first, first + 4):
+    for seed in range(first, first + 2):
         played = play(draw_for_dagster(seed))
         with chaos_log.open("a") as log:
             log.write(f"{played}\n")
         broken += [str(played)] if played.broken else []
     assert not broken, "replay with: python -m tg_pipeline_tests.chaos --dagster --seed N"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2_400)
+def test_a_hundred_commands_outlive_thirty_kills(chaos_log: Path) -> None:
+    played = commands.play(SEED_OF_COMMANDS)
+    with chaos_log.open("a") as log:
+        log.write(f"{played}\n")
+    assert not played.broken, "replay with: python -m tg_pipeline_tests.chaos.commands --seed N"
 
 
 def test_one_schedule_in_the_short_suite() -> None:

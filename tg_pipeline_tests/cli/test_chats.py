@@ -50,7 +50,7 @@ def test_the_same_chat_twice_is_refused_under_any_name(tg: Terminal, again: str)
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("@nobody_at_all", "Telegram knows no such chat"),
+        ("@nobody_at_all", "@nobody_at_all: Telegram knows no such chat (USERNAME_NOT_OCCUPIED)"),
         ("-1009999999999", "no such chat among those this account can see"),
         ("No such title", "no such chat among those this account can see"),
         ("", "names no chat"),

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 START_SECONDS = 120
 BACKFILL_SECONDS = 400
-END_SECONDS = 60
+END_SECONDS = 120
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -45,7 +45,7 @@ class Demo:
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [PROGRAM, "demo", *arguments],
-                env=os.environ | {name: value, "COLUMNS": "200"},
+                env=os.environ | {name: value, "COLUMNS": "200", "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -62,6 +62,15 @@ class Demo:
         assert shown, self.said
         assert words in self.said, self.said
         return self.said.partition(words)[2].partition("\n")[0].strip()
+
+    def ended(self, seconds: float) -> int:
+        """Its exit code; where it does not end, an AssertionError that says what it was doing."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(self.said) from None
 
     def pids(self) -> list[int]:
         """The demo, every process that was started by it, or by one that was; Redis, while the demo lives.
@@ -140,7 +149,7 @@ def test_once_compares_every_file_and_leaves_nothing_behind(start: Any) -> None:
     demo.wait_for("Backfill launched: ", START_SECONDS)
     traces = demo.traces()
     assert len(traces.ports) == 5, "the simulator's data centres and control, Redis, Dagster"
-    assert demo.process.wait(BACKFILL_SECONDS) == 0, demo.said
+    assert demo.ended(BACKFILL_SECONDS) == 0, demo.said
     assert demo.said.endswith("Every file was compared with what the simulator holds: all equal.\n")
     assert_nothing_left(demo, traces)
 
@@ -154,8 +163,8 @@ def test_two_at_once_do_not_meet_and_end_in_order(start: Any) -> None:
     assert not traces[0].ports & traces[1].ports
     os.killpg(one.process.pid, signal.SIGINT)
     other.process.terminate()
-    assert one.process.wait(END_SECONDS) == 130, one.said
-    assert other.process.wait(END_SECONDS) == 143, other.said
+    assert one.ended(END_SECONDS) == 130, one.said
+    assert other.ended(END_SECONDS) == 143, other.said
     assert_nothing_left(one, traces[0])
     assert_nothing_left(other, traces[1])
 
@@ -189,7 +198,7 @@ def test_exports_are_shown_and_the_commands_it_offers_work(start: Any, tmp_path:
     assert "Whole: " in done.stdout
     traces = demo.traces()
     os.killpg(demo.process.pid, signal.SIGINT)
-    assert demo.process.wait(END_SECONDS) == 130
+    assert demo.ended(END_SECONDS) == 130, demo.said
     assert_nothing_left(demo, traces)
 
 

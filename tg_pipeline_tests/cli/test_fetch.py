@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tg_pipeline.bootstrap import fetching
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.settings import load_settings
+from tg_pipeline.cli.fetch import how_to_go_on
 from tg_pipeline.cli.showcase.compare import differences
+from tg_pipeline.contracts.errors import CircuitOpen, FloodWaitError, LeaseUnavailable, TgPipelineError
 from tg_pipeline.simulator import Error, Latency, Simulator
 from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.worlds import Overlay
@@ -86,19 +89,50 @@ def test_retries_are_told(tg: Terminal, simulator: Simulator) -> None:
     assert len(files(tg)) == 10
 
 
-def test_a_server_that_stays_broken_exits_with_1(tg: Terminal, simulator: Simulator) -> None:
+def test_a_server_that_breaks_for_a_while_is_waited_for(tg: Terminal, simulator: Simulator) -> None:
+    tg.set("CIRCUIT_BREAKER_OPEN_TIMEOUT_SECONDS", 0.5)
+    simulator.faults.add(Error(method="messages.getHistory", error="INTERNAL", code=500, skip=1, count=6))
+    assert "kept from the interrupted run" in tg.ok(*TEN_DAYS)
+    assert len(files(tg)) == 10
+
+
+def test_a_server_that_stays_broken_exits_with_1_and_says_how_to_go_on(
+    tg: Terminal, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "OUTAGE_RETRIES", 1)
+    tg.set("CIRCUIT_BREAKER_OPEN_TIMEOUT_SECONDS", 0.5)
     simulator.faults.add(Error(method="messages.getHistory", error="INTERNAL", code=500))
     done = tg.run(*TEN_DAYS)
     assert done.code == 1
-    assert "error of its own (INTERNAL)" in done.err
+    assert "error of its own (INTERNAL). What was read is kept: the same command goes on" in done.err
 
 
-def test_a_flood_longer_than_allowed_exits_with_1_and_says_how_long(tg: Terminal, simulator: Simulator) -> None:
+def test_a_flood_longer_than_allowed_exits_with_1_and_says_until_when(tg: Terminal, simulator: Simulator) -> None:
     tg.set("FLOOD_WAIT_MAX_SECONDS", 5)
-    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_7000"))
+    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_259200", skip=1))
     done = tg.run(*TEN_DAYS)
     assert done.code == 1
-    assert "asks to wait 7000 s" in done.err
+    day = datetime.now(UTC) + timedelta(days=3)
+    sentence = r"asks to wait 2\d+ s .* goes on where this one stopped, from (\d{4}-\d\d-\d\d) \d\d:\d\d:\d\d UTC on\."
+    assert (said := re.search(sentence, done.err)), done.err
+    # Midnight may have passed meanwhile.
+    assert said[1] in {f"{day:%Y-%m-%d}", f"{day - timedelta(minutes=1):%Y-%m-%d}"}
+
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (CircuitOpen("telegram", 59.5), "stopped, from 12:01:00 UTC on."),
+        (FloodWaitError(43_200, "messages.getHistory"), "stopped, from 2024-01-02 00:00:01 UTC on."),
+        (FloodWaitError(2**31 - 1, "messages.getHistory"), "stopped, from 2092-01-19 15:14:08 UTC on."),
+        (LeaseUnavailable("in use"), "stopped."),
+    ],
+)
+def test_what_may_be_gone_later_says_from_when_on_where_that_is_known(error: TgPipelineError, end: str) -> None:
+    assert how_to_go_on(error, NOON).endswith(end)
 
 
 @pytest.mark.parametrize(
@@ -184,15 +218,22 @@ def test_a_fetch_that_is_asked_to_stop_keeps_the_page_in_hand(tg: Terminal, simu
 
 
 def test_a_flood_wait_ends_at_once_when_asked_to_stop(tg: Terminal, simulator: Simulator) -> None:
-    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_100", skip=1))
+    simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_100", skip=2))
     command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
-    with subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True) as fetch:
-        assert wait_until(lambda: len(history_calls(simulator)) >= 2, 30)
+    with subprocess.Popen(
+        command, env=os.environ | {"PARALLELISM_MAX": "1"}, stderr=subprocess.PIPE, text=True
+    ) as fetch:
+        assert wait_until(lambda: len(history_calls(simulator)) == 3, 30)
         time.sleep(0.3)
         fetch.send_signal(signal.SIGTERM)
         _, said = fetch.communicate(timeout=5)
     assert fetch.returncode == 143, said
     assert "Traceback" not in said
+    stopped = re.search(r"200 messages read, the last of them (\d+) of 2024-01-07\. Waited [01] s\.", said)
+    assert stopped, said
+    progress = json.loads((tg.data / "progress.json").read_text())
+    (known,) = progress["chats"].values()
+    assert known["days"] == {"2024-01-07": {"last_processed_msg_id": int(stopped[1])}}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +258,7 @@ def test_days_that_cannot_be_are_refused_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("@nobody_at_all", "Telegram knows no such chat"),
+        ("@nobody_at_all", "@nobody_at_all: Telegram knows no such chat (USERNAME_NOT_OCCUPIED)"),
         ("Some title", "is not registered. Register it first: tg-pipeline chats add 'Some title'"),
         ("../x", "is not registered"),
         ("t.me/+AbCdEf", "is an invite link"),

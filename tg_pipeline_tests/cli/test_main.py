@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 
@@ -50,3 +51,37 @@ def test_what_trying_again_may_mend_exits_with_1(tg: Terminal) -> None:
     code, sentence = asyncio.run(while_somebody_holds_the_session())
     assert code == 1
     assert f"in use by process {os.getpid()}" in sentence
+
+
+INTERRUPTED_AT_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["tg-pipeline", "fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-02"]
+from tg_pipeline.cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "pydantic_core", "telethon"])
+def test_an_interrupt_while_modules_are_imported_ends_the_process_without_a_word(tg: Terminal, module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_AT_IMPORT.format(module=module)]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT, done
+    assert (done.stdout, done.stderr) == ("", "")
+    seen = subprocess.run(["sh", "-c", '"$@"; echo $?', "sh", *command], capture_output=True, text=True, check=False)
+    assert seen.stdout == "130\n"
+
+
+def test_an_interrupt_that_is_ignored_by_whoever_starts_the_process_stays_ignored(tg: Terminal) -> None:
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c"]
+    done = subprocess.run(
+        [*command, INTERRUPTED_AT_IMPORT.format(module="telethon")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done
+    assert "2 days" in done.stdout

@@ -1,20 +1,28 @@
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tg_pipeline.cli.showcase.stage import free_port
 from tg_pipeline.defs.webserver import ask
+from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
 pytestmark = pytest.mark.slow
 
+NO_SERVICE = ["--health-port", "0"]
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
 QUERY = """
 query($days: [String!]!) {
@@ -33,7 +41,7 @@ def url(tg: Terminal) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     log = tg.home / "up.log"
     with log.open("wb") as stream:
-        command = [str(PROGRAM), "up", "--port", str(port)]
+        command = [str(PROGRAM), "up", "--port", str(port), *NO_SERVICE]
         up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
     try:
         assert wait_until(lambda: answers(url) or up.poll() is not None, 60)
@@ -45,8 +53,8 @@ def url(tg: Terminal) -> Iterator[str]:
         yield url
     finally:
         os.killpg(up.pid, signal.SIGINT)
-        up.wait()
-        assert wait_until(lambda: not group_exists(up.pid), 60), "processes outlive Ctrl-C"
+        assert up.wait() == 130
+        assert wait_until(lambda: not of_home(tg.home), 60), "processes outlive Ctrl-C"
 
 
 def answers(url: str) -> bool:
@@ -65,6 +73,16 @@ def group_exists(leader: int) -> bool:
     return True
 
 
+def of_home(home: Path) -> list[int]:
+    """The processes that work on an instance below `home`; zombies have no environment."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"DAGSTER_HOME={home}".encode() in (directory / "environ").read_bytes():
+                found.append(int(directory.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
 def test_a_running_dagster_learns_of_chats_and_of_days_fetched_without_it(tg: Terminal, url: str) -> None:
     assert f"Dagster at {url} has taken it up." in tg.ok("chats", "add", "@busy")
     tg.ok("fetch", "busy", "--from", DAYS[0], "--to", DAYS[2])
@@ -80,15 +98,49 @@ def test_a_second_one_is_refused_on_the_same_home_and_on_the_same_port(tg: Termi
     pid = (tg.home / "instance" / "up.lock").read_text()
     assert f"already (process {pid}). Stop it first: kill {pid}" in tg.refused("up")
     tg.set("DAGSTER_HOME", tg.home / "other")
-    sentence = tg.refused("up", "--port", url.rpartition(":")[2])
+    sentence = tg.refused("up", "--port", url.rpartition(":")[2], *NO_SERVICE)
     assert "Address already in use" in sentence
     assert not (tg.home / "other" / "dagster.yaml").exists()
+
+
+def test_beside_it_health_is_told_and_a_taken_port_is_refused_before_anything_starts(tg: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        tg.set("DAGSTER_HOME", tg.home / "other")
+        sentence = tg.refused("up", "--health-port", str(other.getsockname()[1]))
+        assert "Choose another port: tg-pipeline up --health-port N" in sentence
+        assert not (tg.home / "other" / "dagster.yaml").exists()
+    tg.set("DAGSTER_HOME", tg.home / "instance")
+    health, log = free_port(), tg.home / "up.log"
+    with log.open("wb") as stream:
+        command = [str(PROGRAM), "up", "--port", str(free_port()), "--health-port", str(health)]
+        up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
+    try:
+        assert wait_until(lambda: details(health).get("status") == "ok" or up.poll() is not None, 90), log.read_text()
+        assert up.poll() is None, log.read_text()
+        told = details(health)
+        assert (told["scheduler"]["status"], told["ready"]) == ("ok", True), told
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(up.pid, signal.SIGINT)
+        code = up.wait(90)
+    assert (code, details(health)) == (130, {})
+    assert f"Health is told at http://127.0.0.1:{health}/health/details" in log.read_text()
+
+
+def details(port: int) -> dict[str, Any]:
+    """What the service beside it tells; nothing where it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/details", timeout=20) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+    except OSError:
+        return {}
 
 
 def test_in_the_background_of_a_script_it_ends_on_sigterm(tg: Terminal) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     log = tg.home / "up.log"
-    script = f'"{PROGRAM}" up --port {url.rpartition(":")[2]} & wait'
+    script = f'"{PROGRAM}" up --port {url.rpartition(":")[2]} {" ".join(NO_SERVICE)} & wait'
     with log.open("wb") as stream:
         shell = subprocess.Popen(
             ["sh", "-c", script], env=os.environ, stdout=stream, stderr=stream, start_new_session=True
@@ -97,8 +149,52 @@ def test_in_the_background_of_a_script_it_ends_on_sigterm(tg: Terminal) -> None:
         assert wait_until(lambda: answers(url), 60), log.read_text()
         os.kill(int((tg.home / "instance" / "up.lock").read_text()), signal.SIGTERM)
         assert wait_until(lambda: shell.poll() is not None, 20), "ignores SIGTERM"
-        assert wait_until(lambda: not group_exists(shell.pid), 60), "processes outlive SIGTERM"
+        assert wait_until(lambda: not of_home(tg.home), 60), "processes outlive SIGTERM"
     finally:
         if group_exists(shell.pid):
             os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
+
+
+def test_what_ends_by_itself_is_started_again(tg: Terminal, url: str) -> None:
+    up = int((tg.home / "instance" / "up.lock").read_text())
+    (dagster,) = (Path("/proc") / str(up) / "task" / str(up) / "children").read_text().split()
+    os.killpg(int(dagster), signal.SIGKILL)
+    assert wait_until(lambda: not answers(url), 10)
+    assert wait_until(lambda: answers(url), 60), (tg.home / "up.log").read_text()
+    assert "Dagster ended by itself (exit code -9). It is started again." in (tg.home / "up.log").read_text()
+
+
+def test_a_redis_that_stays_away_stops_it_where_the_settings_say_so(tg: Terminal) -> None:
+    tg.set("REDIS_OUTAGE_MAX_SECONDS", "1")
+    log = tg.home / "up.log"
+    with local_redis(tg.home / "redis") as redis_url:
+        tg.set("REDIS_URL", redis_url)
+        port = free_port()
+        with log.open("wb") as stream:
+            command = [str(PROGRAM), "up", "--port", str(port), *NO_SERVICE]
+            up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
+        assert wait_until(lambda: answers(f"http://127.0.0.1:{port}"), 60), log.read_text()
+    assert up.wait(90) == 2
+    said = log.read_text()
+    assert "Commands and events wait for it." in said
+    assert "more than REDIS_OUTAGE_MAX_SECONDS" in said
+    assert not of_home(tg.home)
+
+
+def test_with_a_simulator_of_its_own_it_carries_out_commands(tg: Terminal) -> None:
+    log = tg.home / "up.log"
+    port = free_port()
+    with log.open("wb") as stream:
+        command = [str(PROGRAM), "up", "--simulator", "--port", str(port), *NO_SERVICE]
+        up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
+    try:
+        assert wait_until(lambda: answers(f"http://127.0.0.1:{port}") or up.poll() is not None, 90), log.read_text()
+        (offered,) = re.findall(r"set -a; .*; set \+a", log.read_text())
+        verbs = f'{offered}; "{PROGRAM}" chats add @demo_quiet && "{PROGRAM}" send demo_quiet --days 3 --wait'
+        done = subprocess.run(["bash", "-c", verbs], env=os.environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done, log.read_text())
+        assert re.search(r"completed +demo_quiet +3 of 3 days", done.stderr), done.stderr
+    finally:
+        os.killpg(up.pid, signal.SIGINT)
+        assert up.wait(90) == 130

@@ -1,5 +1,9 @@
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -68,7 +72,12 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     before = path.read_bytes()
     sentence = archive.refused("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
     assert str(path) in sentence
+    assert "Put it back from a backup, or move it away and fetch the day again." in sentence
     assert path.read_bytes() == before
+    path.rename(path.with_suffix(".damaged"))
+    archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
+    path.with_suffix(".damaged").unlink()
+    assert "Whole: 3 day files" in archive.ok("verify")
 
 
 def test_days_that_must_be_there_are_missed(archive: Terminal) -> None:
@@ -105,3 +114,40 @@ def test_what_a_killed_run_left_is_told_and_harmless(archive: Terminal) -> None:
     said = archive.ok("verify")
     assert "leftover (harmless)" in said
     assert "Whole: 3 day files" in said
+
+
+@pytest.fixture(scope="session")
+def plain_rights() -> Sequence[str]:
+    """What to begin a command with so that a directory's mode holds for it, though it be root's."""
+    if os.geteuid():
+        return ()
+    without = ("setpriv", "--bounding-set", "-all,+chown")
+    try:
+        subprocess.run([*without, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("root's rights cannot be laid down here")
+    return without
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+@pytest.mark.parametrize("place", ["instance", "instance/spool", "data", "data/busy"])
+def test_a_place_that_may_not_be_read_is_a_sentence(
+    archive: Terminal, plain_rights: Sequence[str], place: str, mode: int
+) -> None:
+    directory = archive.home / place
+    directory.mkdir(exist_ok=True)
+    command = [*plain_rights, sys.executable, "-m", "tg_pipeline.cli.main", "verify"]
+    usual = directory.stat().st_mode
+    directory.chmod(mode)
+    try:
+        done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    finally:
+        directory.chmod(usual)
+    assert "Traceback" not in done.stderr
+    if done.returncode == 1:
+        assert "damaged" in done.stdout
+        assert "Permission denied" in done.stdout
+    else:
+        assert done.returncode == 2, done
+        assert done.stderr.startswith(f"tg-pipeline: {directory}")
+        assert done.stderr.endswith(" cannot be read: Permission denied.\n")

@@ -10,11 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.defs.names import job_name
 from tg_pipeline.defs.webserver import WebserverError, ask
 from tg_pipeline.state.tether import tethered
+from tg_pipeline_tests.defs.pipeline import range_tags
 from tg_pipeline_tests.processes import wait_until
 
 START_SECONDS = 90.0
+
+_LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on Error { message }
+  }
+}
+"""
 
 
 def free_port() -> int:
@@ -22,6 +35,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+_TERMINATE = """
+mutation($run: String!) {
+  terminateRun(runId: $run) {
+    __typename
+    ... on TerminateRunFailure { message }
+    ... on RunNotFoundError { message }
+    ... on PythonError { message }
+  }
+}
+"""
 
 
 @contextmanager
@@ -41,14 +66,32 @@ def serving(module: str, *arguments: str, environment: Mapping[str, str], log: P
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        assert wait_until(lambda: _answers(url), START_SECONDS), log.read_text()[-3_000:]
+        assert wait_until(lambda: answers(url), START_SECONDS), log.read_text()[-3_000:]
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # in order, Dagster takes ten seconds to stop
         process.wait()
 
 
-def _answers(url: str) -> bool:
+def launch(url: str, slug: str, days: DayRange) -> str:
+    """Launch a run of the chat over a range, as the UI does; its id."""
+    selector = {
+        "repositoryLocationName": "tg_pipeline",
+        "repositoryName": "__repository__",
+        "jobName": job_name(slug),
+    }
+    tags = [{"key": key, "value": value} for key, value in range_tags(days).items()]
+    answer = ask(url, _LAUNCH, params={"selector": selector, "mode": "default", "executionMetadata": {"tags": tags}})
+    return str(answer["run"]["runId"])
+
+
+def terminate(url: str, run: str) -> None:
+    """Terminate a run, as the UI does. WebserverError where it cannot be."""
+    ask(url, _TERMINATE, run=run)
+
+
+def answers(url: str) -> bool:
+    """Whether a webserver answers there."""
     try:
         ask(url, "{ version }")
     except WebserverError:

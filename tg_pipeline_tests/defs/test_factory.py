@@ -209,6 +209,24 @@ def test_a_terminated_run_ends_in_order_and_keeps_its_days(busy: Pipeline, numbe
     assert busy.green("busy") == texts(days)
 
 
+def test_a_run_that_is_terminated_during_its_last_page_keeps_it_and_goes_no_further(busy: Pipeline) -> None:
+    simulator = busy.account.simulator
+    simulator.faults.add(Latency(method=HISTORY, ms=500))
+
+    def terminate() -> None:
+        assert wait_until(lambda: busy.account.calls()[HISTORY] == 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    terminator = threading.Thread(target=terminate)
+    terminator.start()
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        busy.run("busy", FIRST_DAY)
+    terminator.join()
+
+    assert busy.green("busy") == {str(FIRST_DAY)}
+    assert busy.account.calls()[HISTORY] == 1
+
+
 RUN = """
 import sys, dagster, tg_pipeline.definitions as definitions
 first, last = sys.argv[1:]

@@ -2,9 +2,9 @@ import dagster as dg
 import pytest
 
 from tg_pipeline.contracts import errors
+from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.defs.failures import (
     LONGEST_PAUSE_SECONDS,
-    OUTAGE_RETRIES,
     PAUSE_SECONDS,
     STEP_RETRIES,
     raise_to_dagster,

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tg_pipeline.bootstrap import stopping
-from tg_pipeline.contracts.errors import Stopped
+from tg_pipeline.contracts.errors import NetworkError, Stopped
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.defs.interrupts import run_interruptibly
 
@@ -63,6 +63,31 @@ def test_a_signal_lets_the_work_stop_and_then_reaches_dagsters_handler(number: s
     with pytest.raises(InterruptedByTestError):
         run_interruptibly(work)
     assert log == ["finished what was in hand"]
+
+
+def test_a_signal_that_comes_too_late_to_stop_the_work_reaches_dagsters_handler_all_the_same(
+    number: signal.Signals,
+) -> None:
+    async def work(stop: Stop) -> int:
+        os.kill(os.getpid(), number)
+        await stop.wait()
+        return 7
+
+    with pytest.raises(InterruptedByTestError):
+        run_interruptibly(work)
+
+
+def test_work_that_fails_after_a_signal_is_interrupted_and_not_tried_again(
+    number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(stop: Stop) -> None:
+        os.kill(os.getpid(), number)
+        await stop.wait()
+        raise NetworkError("The connection was reset.")
+
+    with pytest.raises(InterruptedByTestError):
+        run_interruptibly(work)
+    assert f"The connection was reset. Ended 0.0 s after {number.name}." in caplog.text
 
 
 def test_a_second_signal_cancels_the_work_and_lets_it_clean_up(number: signal.Signals) -> None:

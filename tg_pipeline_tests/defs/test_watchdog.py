@@ -10,7 +10,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.watchdog import CODE_LOCATION_TAG, GRACE_SECONDS, end_dead_runs, watchdog_sensor, watched_executor
+from tg_pipeline.defs.names import CHAT_TAG
+from tg_pipeline.defs.watchdog import (
+    BACKFILL_TAG,
+    CODE_LOCATION_TAG,
+    GRACE_SECONDS,
+    LAUNCH_SECONDS,
+    end_dead_runs,
+    watchdog_sensor,
+    watched_executor,
+)
 from tg_pipeline.state.lease import look
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
 
@@ -165,6 +174,19 @@ def test_a_run_of_another_code_location_takes_no_lease_and_is_left_alone(
     assert end_dead_runs(instance, leases, location=OURS, now=time.time() + 1e6) == []
     assert end_dead_runs(instance, leases, location=None, now=time.time() + 1e6) == []
     assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_of_a_backfill_that_the_daemon_did_not_come_to_submit_fails(
+    instance: dg.DagsterInstance, leases: Path
+) -> None:
+    tags = {CHAT_TAG: "busy", BACKFILL_TAG: "b"}
+    created = dg.DagsterRunStatus.NOT_STARTED
+    forgotten = instance.create_run_for_job(nothing, status=created, tags=tags).run_id
+    of_a_sensor = instance.create_run_for_job(nothing, status=created, tags={CHAT_TAG: "busy"}).run_id
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + LAUNCH_SECONDS - 10) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + LAUNCH_SECONDS + 10) == [forgotten]
+    assert status(instance, forgotten) is dg.DagsterRunStatus.FAILURE
+    assert status(instance, of_a_sensor) is created
 
 
 def test_files_of_runs_that_ended_go_once_their_process_has(instance: dg.DagsterInstance, leases: Path) -> None:

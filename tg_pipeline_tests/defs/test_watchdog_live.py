@@ -11,38 +11,14 @@ import pytest
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.names import job_name
-from tg_pipeline.defs.webserver import ask
 from tg_pipeline.simulator.faults.rules import Latency
 from tg_pipeline.state.lease import look
 from tg_pipeline_tests.defs.pipeline import environment_of, register
-from tg_pipeline_tests.defs.servers import serving
+from tg_pipeline_tests.defs.servers import launch, serving
 from tg_pipeline_tests.processes import is_running, wait_until
-from tg_pipeline_tests.telegram_account import FIRST_DAY, account, plain_world
+from tg_pipeline_tests.telegram_account import FIRST_DAY, account, first_days, plain_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-LAUNCH = """
-mutation($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on Error { message }
-  }
-}
-"""
-
-
-def launch(url: str) -> str:
-    """Launch a run over the first day; its id."""
-    selector = {
-        "repositoryLocationName": "tg_pipeline",
-        "repositoryName": "__repository__",
-        "jobName": job_name("busy"),
-    }
-    tags = [{"key": "dagster/partition", "value": str(FIRST_DAY)}]
-    answer = ask(url, LAUNCH, params={"selector": selector, "mode": "default", "executionMetadata": {"tags": tags}})
-    return str(answer["run"]["runId"])
 
 
 def code_servers(home: Path) -> set[int]:
@@ -82,9 +58,9 @@ def test_a_run_killed_with_its_code_server_fails_and_the_next_proceeds(tmp_path:
             return wait_until(lambda: instance.get_runs_count(dg.RunsFilter([run_id], statuses=[status])) == 1, seconds)
 
         with serving("dagster", "dev", environment=environment_of(found), log=tmp_path / "log") as url:
-            dead = launch(url)
+            dead = launch(url, "busy", first_days(1))
             assert wait_until(lambda: look(home / "runs", dead) == "held", 90), (tmp_path / "log").read_text()[-3_000:]
-            waiting = launch(url)
+            waiting = launch(url, "busy", first_days(1))
             kill(home, dead)
             found.simulator.faults.clear()
             assert comes_to(dead, dg.DagsterRunStatus.FAILURE, 120), (tmp_path / "log").read_text()[-3_000:]

@@ -221,6 +221,34 @@ def test_a_first_page_of_another_place_that_no_page_came_before_is_not_believed(
         assert report.rereads > 0
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_resumed_it_does_not_believe_a_page_that_the_interrupted_process_was_answered(
+    archive: Archive, steps: int
+) -> None:
+    messages = evenly(540, days=2)  # the third page has messages of both days
+    answered: list[list[Said]] = []
+
+    def noted(_: int, page: list[Said]) -> list[Said]:
+        answered.append(page)
+        return page
+
+    with pytest.raises(Killed):
+        archive.fetch(MemoryHistory(messages, LATER, spoil=noted), TWO, life=Life(steps))
+    archive.fetch(MemoryHistory(messages, LATER, spoil=at([1], lambda _: answered[-1])), TWO)
+    assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
+
+
+def test_resumed_after_a_message_that_was_deleted_meanwhile_it_comes_to_its_end(archive: Archive) -> None:
+    messages = evenly(600, days=2)
+    with pytest.raises(Killed):
+        archive.fetch(MemoryHistory(messages, LATER, spoil=at([3], died)), TWO)
+    left = [m for m in messages if m.id not in {200, 201}]
+    history = MemoryHistory(left, LATER)
+    archive.fetch(history, TWO)
+    assert {m.id for m in left} <= {number for ids in archive.ids(TWO).values() for number in ids}
+    assert history.calls <= 5 + 8
+
+
 def test_a_long_silence_costs_one_more_call(archive: Archive) -> None:
     messages = [Said(n + 1, NOON + n) for n in range(150)] + [Said(9_001 + n, NOON + 5_000 + n) for n in range(150)]
     history = MemoryHistory(messages, LATER)

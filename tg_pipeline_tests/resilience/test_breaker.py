@@ -39,6 +39,13 @@ def test_failures_in_a_row_within_the_window_open_it() -> None:
     assert admit(breaker, POLICY, 21, "y")[1] == Open(59)
 
 
+def test_who_is_refused_hears_of_the_failure_that_opened_it() -> None:
+    breaker = Breaker()
+    for number in range(POLICY.failures):
+        breaker = failed(breaker, POLICY, 0, "x", f"Failure {number}.")
+    assert admit(parse(dump(breaker), POLICY, 0), POLICY, 0, "y")[1] == Open(60, "Failure 2.")
+
+
 def test_failures_that_are_spread_out_do_not_open_it() -> None:
     breaker = Breaker()
     for moment in range(0, 2_000, 16):

@@ -107,6 +107,18 @@ def test_a_budget_with_a_nonsense_field_gives_a_new_one(field: str, value: objec
     assert parse(orjson.dumps(dataclasses.asdict(fresh) | {field: value}), ADAPTIVE, 7.0) == fresh
 
 
+def test_a_flood_that_no_telegram_can_have_asked_for_gives_a_new_one() -> None:
+    assert parse(dump(dataclasses.replace(fresh, blocked_until=1e300)), ADAPTIVE, 7.0) == fresh
+    longest = dataclasses.replace(fresh, blocked_until=7.0 + 2**31 - 1)
+    assert parse(dump(longest), ADAPTIVE, 7.0) == longest
+
+
+def test_one_call_at_a_fixed_rate_sets_a_learned_rate_back_to_it() -> None:
+    learned = dataclasses.replace(fresh, rate=20.0)
+    paid, _ = admit(parse(dump(learned), FIXED, 7.0), FIXED, 7.0)
+    assert parse(dump(paid), ADAPTIVE, 8.0).rate == FIXED.start_per_second
+
+
 def test_a_fixed_budget_keeps_rate_and_burst_through_floods_and_success() -> None:
     budget, admitted = play([(1.0, 0)] * 500 + [(0.0, 3), (4.0, 0)] * 20, FIXED)
     assert len(admitted) > 500

@@ -152,11 +152,9 @@ async def test_what_happens_is_measured(run: Run, clock: Clock) -> None:
     assert value("last_retry_delay_seconds", target=HISTORY) == clock.slept[0]
     assert value("rate_limit_hits_total", source=HISTORY, reason="flood") == hits + 1
     assert value("floodwait_seconds_total") - waited == pytest.approx(sum(clock.slept[1:]))
-    assert value("floodwait_remaining_seconds", source=HISTORY) == 0
     with pytest.raises(CircuitOpen):
         await run(Call(clock, *[NetworkError("x")] * 9), replace(POLICY, breaker=BreakerPolicy(failures=3)))
     assert value("breaker_open_total", component="telegram") == opened + 1
-    assert value("breaker_state", component="telegram") == 2
 
 
 async def test_the_last_error_is_raised_when_the_attempts_are_used_up(run: Run, clock: Clock) -> None:

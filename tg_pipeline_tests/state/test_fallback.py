@@ -165,6 +165,21 @@ def test_a_redis_that_lost_its_data_is_told_of_the_flood_again(store: FallbackSt
     assert not store.degraded, "it was back before anybody asked"
 
 
+def test_the_keys_found_are_those_that_can_be_read(
+    opened: Callable[[], FallbackStore], store: FallbackStore, redis: Going
+) -> None:
+    store.compare_and_set({"only in Redis": Change(None, b"1")})
+    flood(store, b"told")
+    assert store.keys("") == ["flood", "only in Redis"]
+    redis.stop()
+    assert store.keys("") == ["flood"], "those of the home while that serves"
+    redis.start()
+    later = opened()
+    assert later.keys("") == ["flood"], "a Redis that lost its data will be told of it"
+    assert later.keys("only") == []
+    assert later.read("flood") == {"flood": b"told"}
+
+
 def test_tokens_grow_though_redis_lost_its_data(store: FallbackStore, redis: Going) -> None:
     before = store.acquire("l", "a", ttl_seconds=30)
     redis.stop()

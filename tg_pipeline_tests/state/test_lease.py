@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
-from tg_pipeline.state.lease import POLL_SECONDS, discard, hold_until_exit, lease, lease_name, look
+from tg_pipeline.state.lease import POLL_SECONDS, discard, hold_until_exit, lease, lease_name, look, signer
 
 HOLDER = """
 import asyncio, sys
@@ -212,3 +212,10 @@ def test_a_lease_for_life_is_refused_while_another_process_has_it(tmp_path: Path
     holder.end()
     hold_until_exit(tmp_path, "a", what="It")
     assert look(tmp_path, "a") == "held"
+
+
+def test_who_holds_it_can_be_looked_up(tmp_path: Path, holder: Holder) -> None:
+    assert (look(tmp_path, "a"), signer(tmp_path, "a")) == ("held", holder.process.pid)
+    assert signer(tmp_path, "b") is None
+    (tmp_path / "b.lock").write_text("nonsense")
+    assert signer(tmp_path, "b") is None

@@ -127,6 +127,30 @@ def test_a_foreign_database_is_set_aside(path: Path, schema: str) -> None:
     cache.forget("me", NEWS.marked_id)
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    ["access_hash = 'abc'", "access_hash = NULL", "id = 'x'", "id = 7.5", "id = 8", "kind = 'foo'", "title = x'ff'"],
+)
+def test_a_row_that_makes_no_sense_is_none(path: Path, nonsense: str) -> None:
+    cache = PeerCache(path)
+    cache.remember("me", [NEWS])
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE peers SET {nonsense}")  # noqa: S608 - ours
+    db.close()
+    assert cache.by_id("me", NEWS.marked_id) is None
+    cache.remember("me", [NEWS])
+    assert cache.by_id("me", NEWS.marked_id) == cache.by_username("me", "news") == NEWS
+
+
+@pytest.mark.parametrize("nonsense", ["abc", "", None, b"\xff", -1])
+def test_an_account_that_makes_no_sense_is_none(path: Path, nonsense: object) -> None:
+    PeerCache(path).remember_account("fingerprint", "500")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE accounts SET account = ?", (nonsense,))
+    db.close()
+    assert PeerCache(path).account_of("fingerprint") is None
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be opened"):

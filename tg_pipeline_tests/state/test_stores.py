@@ -14,6 +14,7 @@ import pytest
 
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import Change, StateStore
+from tg_pipeline.state.redis_client import redis_client, where
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
@@ -55,6 +56,31 @@ def test_what_was_never_written_is_nothing(store: StateStore) -> None:
     assert store.read("a", "b") == {"a": None, "b": None}
     assert store.hash_get("h") == {}
     assert store.read() == {}
+
+
+def test_keys_are_found_by_how_they_begin(store: StateStore) -> None:
+    names = ["b:1", "b:2", "b*", "b[12]:x", "b\\:1", "B:1", "ab:1", "b:ü"]
+    store.compare_and_set({name: Change(None, b"1") for name in names})
+    store.add("b:counter")
+    store.hash_set("b:hash", {"f": b"1"})
+    store.acquire("b:lease", "me", ttl_seconds=30)
+    assert store.keys("b:") == ["b:1", "b:2", "b:ü"]
+    assert [store.keys(prefix) for prefix in ("b*", "b[", "b\\", "b?", "zzz")] == [
+        ["b*"],
+        ["b[12]:x"],
+        ["b\\:1"],
+        [],
+        [],
+    ]
+    assert store.keys("") == sorted(names)
+    store.compare_and_set({"b:1": Change(b"1", None), "b:2": Change(b"1", b"2", ttl_seconds=0.1)})
+    time.sleep(0.15)
+    assert store.keys("b:") == ["b:ü"]
+
+
+def test_keys_are_found_among_many(store: StateStore) -> None:
+    store.compare_and_set({f"n:{number:04}": Change(None, b"1") for number in range(3_000)} | {"m": Change(None, b"1")})
+    assert store.keys("n:") == [f"n:{number:04}" for number in range(3_000)]
 
 
 def test_changes_are_made_where_all_expectations_hold(store: StateStore) -> None:
@@ -293,6 +319,12 @@ def test_a_redis_that_is_not_there_is_a_sentence_without_its_password() -> None:
     assert "hush" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
+def test_a_database_that_redis_has_not_is_told(redis_url: str) -> None:
+    address = redis_url.rpartition("/")[0]
+    with pytest.raises(StateUnavailable, match=r"cannot be used \(it has no database 99\)"):
+        RedisStore(f"{address}/99", time.time).add("n")
+
+
 def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url: str) -> None:
     admin = RedisStore(redis_url, time.time)._redis
     admin.config_set("requirepass", "hush")
@@ -339,12 +371,12 @@ def test_an_impossible_url_names_the_setting_and_not_the_secret(url: str) -> Non
     "url", ["redis://h:1/0", "redis://h:1", "rediss://h:1/2?ssl_ca_certs=ca.pem", "redis://h:1?db=3"]
 )
 def test_the_urls_of_the_manual_are_taken(url: str) -> None:
-    assert RedisStore(url, time.time)._where() == "h:1"
+    assert where(redis_client(url)) == "h:1"
 
 
 def test_what_a_url_leaves_out_is_named_all_the_same() -> None:
-    assert RedisStore("redis://h", time.time)._where() == "h:6379"
-    assert RedisStore("unix:///run/redis", time.time)._where() == "/run/redis"
+    assert where(redis_client("redis://h")) == "h:6379"
+    assert where(redis_client("unix:///run/redis")) == "/run/redis"
 
 
 def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:

@@ -118,6 +118,21 @@ def test_troubles_of_the_connection(error: BaseException, expected: type) -> Non
     assert type(translate(error, "users.getUsers")) is expected
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (asyncio.IncompleteReadError(b"", 4), "the other side closed it"),
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (vendor.InvalidBufferError(b"\x53\xfe\xff\xff"), "too many, transport error 429"),
+        (vendor.InvalidBufferError(b"\x44\xfe\xff\xff"), "transport error 444"),
+        (vendor.InvalidBufferError(b"\x44"), "InvalidBufferError"),
+        (ConnectionError("closed"), "ConnectionError"),
+    ],
+)
+def test_why_a_connection_failed_is_said_in_words_where_there_are_any(error: Exception, words: str) -> None:
+    assert str(translate(error, "users.getUsers")).endswith(f"{words}).")
+
+
 @pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), AttributeError("x"), KeyboardInterrupt()])
 def test_a_bug_stays_a_bug(bug: BaseException) -> None:
     assert translate(bug, "users.getUsers") is None

@@ -107,7 +107,7 @@ async def test_what_telegram_refuses_gets_a_sentence_without_the_phone_number(
 
 async def test_a_server_that_is_not_there_is_a_network_error(sim: Simulator) -> None:
     api, _ = at(sim)
-    with pytest.raises(NetworkError):
+    with pytest.raises(NetworkError, match=f"to Telegram at {sim.host}:1 failed .* Check that"):
         await login_by_code(api, Person().prompts, DataCentre(sim.host, 1))
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
+from tg_pipeline.contracts.names import readings
 from tg_pipeline.simulator import Error, Simulator, World
 from tg_pipeline.simulator.worlds import Overlay, build_world, synthetic_chat
 from tg_pipeline.state.peers import PeerCache
-from tg_pipeline.telegram.resolver import Resolver, input_peer, readings
+from tg_pipeline.telegram.resolver import Resolver, input_peer
 from tg_pipeline_tests.telegram.conftest import Connect
 from tg_pipeline_tests.telegram_account import world_of
 

@@ -130,6 +130,24 @@ async def test_a_cancellation_from_outside_is_a_cancellation(sim: Simulator, con
     assert connection.meter.total_retries == 0
 
 
+async def test_a_call_that_is_cancelled_does_not_end_the_others_on_its_connection(
+    sim: Simulator, connect: Connect
+) -> None:
+    sim.faults.add(Latency(method=WHO, ms=300, count=1))
+    sim.faults.add(LostAnswer(method="messages.getHistory"))
+    connection = connect()
+    lost = asyncio.create_task(connection.call(GetHistoryRequest(tl.InputPeerSelf(), 0, None, 0, 1, 0, 0, 0)))
+    other = asyncio.create_task(connection.own_id())
+    while not {WHO, "messages.getHistory"} <= set(methods(sim)):  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.005)
+    lost.cancel()
+    await asyncio.wait([lost])
+    assert await other == 500_000_001
+    assert (lost.cancelled(), connection.meter.total_retries, connection.meter.connections) == (True, 0, 1)
+    assert await connection.own_id() == 500_000_001
+    assert connection.meter.connections == 2, "a line that a call was given up on is not trusted with the next one"
+
+
 async def test_a_deadline_that_passes_while_another_connects_is_kept(sim: Simulator, connect: Connect) -> None:
     sim.faults.add(LostAnswer(method="help.getConfig"))
     connection = connect(policy=ONCE)
@@ -177,7 +195,8 @@ async def test_a_server_that_is_not_there_is_a_network_error(sim: Simulator, con
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         session.set_dc(2, "127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(NetworkError):
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(NetworkError, match=f"to Telegram at {where} failed .*Check that this machine reaches it"):
             await connect(session.save(), policy=ONCE).own_id()
 
 
@@ -206,6 +225,8 @@ async def test_a_proxy_that_refuses_is_a_network_error_without_its_password(sim:
         api = Api(sim.api_id, sim.api_hash, parse_proxy(f"socks5://user:wr0ng@127.0.0.1:{port}"))
         with pytest.raises(NetworkError) as refused:
             await connect(api=api, policy=ONCE).own_id()
+    assert f"through the proxy 127.0.0.1:{port} failed" in str(refused.value)
+    assert "Check TELEGRAM_PROXY" in str(refused.value)
     assert "wr0ng" not in str(refused.value)
     assert "wr0ng" not in repr(api)
 

@@ -1,13 +1,14 @@
 """The demo from curtain to curtain."""
 
 import asyncio
-import shlex
+import json
 import signal
 import sys
 import time
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import click
@@ -15,16 +16,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.bus import command_queue
 from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.options import count, print_columns, today_utc
-from tg_pipeline.cli.running import Terminated
+from tg_pipeline.cli.running import Terminated, interruptible
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.cli.showcase.stage import DemoError, Stage, dagster, own_directory, running
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
 
 DAYS = 7
+COMMAND_SECONDS = 120.0
 SAY_EVERY_SECONDS = 10.0
 """How often a line says how far the backfill is where no terminal shows bars."""
 
@@ -32,6 +36,7 @@ SAY_EVERY_SECONDS = 10.0
 def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | None) -> None:
     """Run the demo. Raises InputError for a directory without exports, and DemoError."""
     console = Console()
+    interruptible()
     with ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         directory = stack.enter_context(own_directory())
@@ -43,6 +48,7 @@ def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | No
         stack.enter_context(dagster(stage))
         console.print(f"Dagster: [link]{stage.url}[/link]")
         _backfill(stage, ranges, console)
+        _command(stage, *next(iter(ranges.items())), console)
         console.print("Comparing every file with what the simulator holds ...")
         wrong = _compare(stage, chats, ranges)
         _summary(stage, ranges)
@@ -97,8 +103,6 @@ def _range(stage: Stage, chat: RegisteredChat, *, whole: bool) -> DayRange:
 
 def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
     """One backfill on Dagster's Backfills page; the bars follow what Dagster has materialized."""
-    from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
-
     backfill = launch_backfill(stage.url, ranges, title="demo")
     console.print(f"Backfill launched: {stage.url}/runs/b/{backfill}")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
@@ -119,6 +123,28 @@ def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> No
     if not state.succeeded:
         runs = " ".join(f"{stage.url}/runs/{run}" for run in state.failed_runs)
         raise DemoError(f"The backfill failed. {state.error or ''} {runs} Logs: {stage.directory / 'logs'}")
+
+
+def _command(stage: Stage, slug: str, days: DayRange, console: Console) -> None:
+    """A command as another service would push it, for a day that is there already, and the events that come of it."""
+    queue = command_queue(stage.settings)
+    since = queue.last_entry()
+    command = {"command": "fetch", "chat": slug, "mode": "date", "date": str(days.last), "options": {"force": True}}
+    command["command_id"] = str(uuid4())
+    queue.push(json.dumps(command))
+    console.print(f"Pushed onto the Redis list tg_commands: {json.dumps(command)}", soft_wrap=True)
+    deadline = time.monotonic() + COMMAND_SECONDS
+    while time.monotonic() < deadline:
+        for entry, event in queue.events(since, block_seconds=0.5):
+            since = entry
+            if event["command_id"] == command["command_id"]:
+                console.print(f"  {event['ts'][11:19]} {event['event']}: {count(event['processed'], 'message')}")
+                if event["event"] == "completed":
+                    queue.close()
+                    return
+                if event["event"] == "failed":
+                    raise DemoError(f"The command failed: {event.get('message')} Logs: {stage.directory / 'logs'}")
+    raise DemoError(f"The command did not end in {COMMAND_SECONDS:.0f} s. Logs: {stage.directory / 'logs'}")
 
 
 def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRange]) -> list[str]:
@@ -143,8 +169,7 @@ def _summary(stage: Stage, ranges: dict[str, DayRange]) -> None:
 
 
 def _invite(stage: Stage, slug: str, days: DayRange) -> None:
-    env_file = stage.directory / "demo.env"
-    env_file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in stage.keys.items()))
+    env_file = stage.write_env_file()
     click.echo(
         f"""
 Day files    {stage.keys["DATA_URI"]}
@@ -155,6 +180,7 @@ Try, in another terminal, the command line on this demo:
   set -a; . {env_file}; set +a
   {Path(sys.executable).parent}/tg-pipeline fetch {slug} --from {days.first} --to {days.last}
   {Path(sys.executable).parent}/tg-pipeline verify
+  {Path(sys.executable).parent}/tg-pipeline send {slug} --days 3 --wait
 
 Ctrl-C stops everything."""
     )

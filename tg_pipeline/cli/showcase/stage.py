@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
+from tg_pipeline.cli.children import end_group
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
 from tg_pipeline.resilience.loopback import guarded_environment
@@ -27,7 +29,6 @@ from tg_pipeline.state.tether import tethered
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
-GRACE_SECONDS = 5.0
 MAX_STAGES = 9
 
 
@@ -63,6 +64,12 @@ class Stage:
         inherited = inherited_environment()
         path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
         return guarded_environment({**inherited, **self.keys, "PATH": path})
+
+    def write_env_file(self) -> Path:
+        """The settings for a shell to read."""
+        file = self.directory / "demo.env"
+        file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in self.keys.items()))
+        return file
 
 
 @contextmanager
@@ -160,22 +167,9 @@ def child(
             os.killpg(process.pid, signal.SIGTERM)  # all at once: Dagster would stop its processes one after another
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        _end_group(process)
+        end_group(process)
         if process.stdout:
             process.stdout.close()
-
-
-def _end_group(leader: "subprocess.Popen[bytes]") -> None:
-    """What a process leaves behind goes with it: Dagster's code servers would notice by themselves after 45 s."""
-    with suppress(ProcessLookupError):
-        os.killpg(leader.pid, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < deadline:
-            leader.poll()
-            os.killpg(leader.pid, 0)
-            time.sleep(0.05)
-        os.killpg(leader.pid, signal.SIGKILL)
-    leader.wait()
 
 
 def free_port() -> int:

@@ -1,0 +1,187 @@
+"""How the pipeline is, as the service and `tg-pipeline status` tell it. docs/health.md explains the fields.
+
+Nothing in it is a secret. Times are texts as in events: `2025-01-31T23:59:59.123Z`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Overall = Literal["ok", "degraded", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """When something that must run for the pipeline to work was heard of last (POSIX s); None for never."""
+
+    name: str
+    at: float | None
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeats:
+    """The last heartbeats of whatever schedules fetches, and the seconds between two."""
+
+    interval_seconds: float
+    beats: Sequence[Heartbeat]
+
+
+ReadHeartbeats = Callable[[], Heartbeats]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Unread(_Part):
+    """A part that could not be read, and why."""
+
+    status: Literal["unknown"] = "unknown"
+    reason: str
+
+
+class Absent(_Part):
+    """Something that is not set up here, or is still to come: it has no values, which is not the same as zeros."""
+
+    status: Literal["absent"] = "absent"
+    reason: str
+
+
+class Scheduler(_Part):
+    """Whatever schedules fetches: "stale" after 2 intervals without a tick, "down" after 10 or without any."""
+
+    status: Literal["ok", "stale", "down"]
+    last_tick_ts: str | None
+    age_sec: float | None
+    interval_sec: float
+    lock_owner: str | None
+
+
+class Redis(_Part):
+    """The Redis of the settings. `away_sec`: for how long this process has not reached it."""
+
+    status: Literal["ok", "away"]
+    latency_ms: float | None = None
+    away_sec: float | None = None
+    reason: str | None = None
+
+
+class StateStoreHealth(_Part):
+    """What runs agree through. "degraded": the home's SQLite serves in place of Redis."""
+
+    status: Literal["ok", "degraded", "down"]
+    driver: Literal["sqlite", "redis"]
+    degraded: bool
+    writable: bool
+    reason: str | None = None
+
+
+class SessionHealth(_Part):
+    """A login. `leased_by`: the process of this machine that uses it. "dead": Telegram refused it the last time."""
+
+    name: str
+    status: Literal["free", "leased", "dead"]
+    leased_by: int | None = None
+
+
+class Sessions(_Part):
+    """The logins of this machine; Telegram is not asked whether it still accepts them."""
+
+    status: Literal["ok", "none"]
+    source: Literal["files", "settings"]
+    count: int
+    sessions: list[SessionHealth]
+    reason: str | None = None
+
+
+class BreakerHealth(_Part):
+    """A circuit breaker; nothing is called while it is open."""
+
+    component: str
+    state: Literal["closed", "open", "half_open"]
+    since_ts: str | None
+    until_ts: str | None
+    seconds_left: float | None
+
+
+class FloodWait(_Part):
+    """Telegram lets no call of that method through until then."""
+
+    account: str
+    method: str
+    reason: str
+    until_ts: str
+    seconds_left: float
+
+
+class Rate(_Part):
+    """What an account may call a method at."""
+
+    account: str
+    method: str
+    per_second: float
+
+
+class Queue(_Part):
+    """Commands by where they are, and the seconds since the oldest that has not ended was accepted."""
+
+    status: Literal["ok"] = "ok"
+    pushed: int
+    waiting: int
+    in_flight: int
+    dead: int
+    oldest_age_sec: float | None
+
+
+class Place(_Part):
+    """Somewhere that is written to. `free_bytes` is null where the file system cannot tell."""
+
+    status: Literal["ok", "down"]
+    location: str
+    writable: bool
+    free_bytes: int | None
+    reason: str | None = None
+
+
+class Chats(_Part):
+    """The registered chats, and for each the seconds since a fetch last reached its newest message, where known."""
+
+    status: Literal["ok"] = "ok"
+    count: int
+    lag_sec: dict[str, float]
+
+
+class Versions(_Part):
+    """What runs here. `schemas`: of the files and messages that others read."""
+
+    tg_pipeline: str
+    python: str
+    dagster: str
+    telethon: str
+    schemas: dict[str, str]
+
+
+class Health(_Part):
+    """All of it at `ts`. `reasons` say why it is not ok; `not_ready`, a part of them, why nothing could be fetched."""
+
+    status: Overall
+    ts: str
+    ready: bool
+    reasons: list[str]
+    not_ready: list[str]
+    scheduler: Scheduler | Unread
+    redis: Redis | Absent | Unread
+    state_store: StateStoreHealth | Unread
+    sessions: Sessions | Unread
+    breakers: list[BreakerHealth] | Unread
+    flood_waits: list[FloodWait] | Unread
+    rates: list[Rate] | Unread
+    queue: Queue | Absent | Unread
+    storage: Place | Unread
+    home: Place | Unread
+    chats: Chats | Unread
+    reserved: dict[str, Absent]
+    versions: Versions

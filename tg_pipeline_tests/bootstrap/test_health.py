@@ -1,0 +1,371 @@
+"""The pipeline's health follows what happens to it, on a real instance, a real Redis and real files."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from dagster._daemon.types import DaemonHeartbeat
+from pydantic import SecretStr
+
+from tg_pipeline.bootstrap.freshness import note_read
+from tg_pipeline.bootstrap.health import HealthCheck
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.bootstrap.side_by_side import SideBySide
+from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
+from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS
+from tg_pipeline.contracts.clock import SystemClock
+from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
+from tg_pipeline.contracts.health import (
+    Absent,
+    Chats,
+    Health,
+    Heartbeat,
+    Heartbeats,
+    Place,
+    Queue,
+    Redis,
+    Scheduler,
+    SessionHealth,
+    Sessions,
+    StateStoreHealth,
+    Unread,
+)
+from tg_pipeline.contracts.meter import CallMeter
+from tg_pipeline.defs.heartbeats import DAEMONS, DagsterHeartbeats
+from tg_pipeline.resilience.gate import Gate
+from tg_pipeline.state import redis_server
+from tg_pipeline.state.lease import lease
+from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.telegram.sessions import Session, save_session
+from tg_pipeline_tests.telegram_account import Account, account, first_days, plain_world
+
+HISTORY = "messages.getHistory"
+INTERVAL = 30.0
+
+
+class Clock(SystemClock):
+    """The machine's time, moved ahead by hand."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    def steady(self) -> float:
+        return super().steady() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Iterator[Account]:
+    with account(plain_world(), tmp_path) as made:
+        yield made
+
+
+Looks = Callable[..., Callable[[], Health]]
+
+
+@pytest.fixture
+def looks(clock: Clock) -> Iterator[Looks]:
+    """Looks at settings; what was opened for it is closed at the end."""
+    opened: list[HealthCheck] = []
+
+    def ticking() -> Heartbeats:
+        return Heartbeats(INTERVAL, [Heartbeat("SENSOR", clock.now(), "me")])
+
+    def make(settings: Settings, heartbeats: Callable[[], Heartbeats] = ticking, **more: Any) -> Callable[[], Health]:
+        opened.append(HealthCheck(settings, heartbeats, clock=clock, **more))
+        return opened[-1].look
+
+    yield make
+    for check in opened:
+        check.close()
+
+
+def test_an_instance_that_is_well_says_so_and_tells_no_secret(login: Account, looks: Looks) -> None:
+    login.settings.chats_path.write_text("chats:\n- slug: busy\n  chat: '@busy'\n")
+    login.fetch("busy", first_days(2))
+    health = looks(login.settings)()
+    assert (health.status, health.ready, health.reasons, health.not_ready) == ("ok", True, [], [])
+    assert health.redis == health.queue == Absent(reason="REDIS_URL is not set.")
+    assert health.state_store == StateStoreHealth(status="ok", driver="sqlite", degraded=False, writable=True)
+    assert health.sessions == Sessions(
+        status="ok",
+        source="settings",
+        count=1,
+        sessions=[SessionHealth(name="Session 1 of the settings", status="free")],
+    )
+    assert isinstance(health.rates, list)
+    assert {(rate.account, rate.method) for rate in health.rates} >= {("500000001", HISTORY)}
+    assert isinstance(health.storage, Place)
+    assert (health.storage.location, health.storage.writable) == (login.settings.data_uri, True)
+    assert health.storage.free_bytes
+    assert isinstance(health.chats, Chats)
+    assert health.chats.lag_sec["busy"] > 86_400
+    assert set(health.reserved) == {"near_live_scheduler", "data_quality"}
+    told = health.model_dump_json()
+    for secret in (login.simulator.session, login.simulator.api_hash):
+        assert secret not in told
+    assert sorted(path.name for path in Path(login.settings.data_uri).iterdir()) == ["busy", "progress.json"]
+
+
+def beat(instance: DagsterInstance, *, ago: float, names: tuple[str, ...] = DAEMONS) -> None:
+    for name in names:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, name, f"{name} of this machine", []))
+
+
+def test_it_turns_stale_and_down_when_the_scheduler_stops_and_back(login: Account, looks: Looks, clock: Clock) -> None:
+    """As Dagster's own instance tells it: its daemon writes a heartbeat each 30 s."""
+    heartbeats = DagsterHeartbeats(login.settings)
+    look = looks(login.settings, heartbeats, limit_seconds=30)
+    login.settings.home.mkdir()
+    (login.settings.home / "dagster.yaml").touch()
+
+    def scheduler() -> tuple[str, str | None, str]:
+        health = look()
+        assert isinstance(health.scheduler, Scheduler)
+        assert health.scheduler.interval_sec == INTERVAL
+        return health.scheduler.status, health.scheduler.lock_owner, health.status
+
+    with closing(heartbeats), DagsterInstance.from_config(str(login.settings.home)) as instance:
+        assert scheduler() == ("down", None, "down"), "it was never heard of"
+        assert look().reasons == ["scheduler: there was no tick. Does tg-pipeline up run?"]
+        beat(instance, ago=0)
+        assert scheduler() == ("ok", "SENSOR of this machine", "ok")
+        clock.ahead = 2 * INTERVAL + 5
+        assert scheduler() == ("stale", "SENSOR of this machine", "degraded")
+        clock.ahead = 10 * INTERVAL + 5
+        health = look()
+        assert (health.status, health.ready) == ("down", True)
+        assert health.reasons == ["scheduler: the last tick was 305 s ago. Does tg-pipeline up run?"]
+        clock.ahead = 0
+        beat(instance, ago=0)
+        assert scheduler()[0] == "ok"
+        beat(instance, ago=100, names=("SCHEDULER",))
+        assert scheduler() == ("stale", "SCHEDULER of this machine", "degraded"), "both must run"
+
+
+@pytest.mark.parametrize("which", ["data", "instance"])
+def test_it_is_not_ready_while_it_cannot_write_and_is_again_by_itself(login: Account, looks: Looks, which: str) -> None:
+    look = looks(login.settings)
+    assert look().ready
+    directory, aside = login.home / which, login.home / "aside"
+    directory.rename(aside)
+    directory.write_text("in its place")
+    health = look()
+    assert (health.status, health.ready) == ("down", False)
+    name = {"data": "storage", "instance": "home"}[which]
+    assert f"{name}: {directory} cannot be written: Not a directory." in health.not_ready
+    part: Any = getattr(health, name)
+    assert (part.status, part.writable, part.free_bytes) == ("down", False, None)
+    directory.unlink()
+    aside.rename(directory)
+    assert (look().ready, look().status) == (True, "ok")
+
+
+READ_ONLY = """
+import os, sys, time
+from pathlib import Path
+from tg_pipeline.bootstrap.health import HealthCheck
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.health import Heartbeat, Heartbeats
+home, data = Path(sys.argv[1], "home"), Path(sys.argv[1], "data")
+settings = Settings(_env_file=None, dagster_home=home, data_uri=str(data))
+check = HealthCheck(settings, lambda: Heartbeats(30, [Heartbeat("SENSOR", time.time(), "me")]))
+Path(sys.argv[1]).chmod(0o777)
+data.mkdir()
+root = os.geteuid() == 0
+data.chmod(0o555)
+if root:
+    os.seteuid(65534)  # modes mean nothing to root
+print(check.look().model_dump_json(include={"ready", "not_ready"}))
+if root:
+    os.seteuid(0)
+data.chmod(0o755)
+print(check.look().ready)
+"""
+
+
+def test_it_is_not_ready_while_the_archive_is_read_only() -> None:
+    with TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, directory], env=os.environ, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    sentence = f"storage: {directory}/data cannot be written: Permission denied."
+    assert json.loads(first) == {"ready": False, "not_ready": [sentence]}
+    assert second == "True"
+
+
+class Going:
+    """A Redis that goes and comes back on its port."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._directory = directory
+        self._running = local_redis(directory)
+        self.url = self._running.__enter__()
+        port = int(self.url.removesuffix("/0").rpartition(":")[2])
+        monkeypatch.setattr(redis_server, "_free_port", lambda: port)
+
+    def stop(self) -> None:
+        self._running.__exit__(None, None, None)
+
+    def start(self) -> None:
+        self._running = local_redis(self._directory)
+        self._running.__enter__()
+
+
+@pytest.fixture
+def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Going]:
+    going = Going(tmp_path / "redis", monkeypatch)
+    yield going
+    going.stop()
+
+
+def test_a_redis_that_is_away_degrades_it_and_after_a_while_it_is_not_ready(
+    login: Account, looks: Looks, redis: Going, clock: Clock
+) -> None:
+    look = looks(login.settings.model_copy(update={"redis_url": SecretStr(redis.url)}))
+    health = look()
+    assert (health.status, health.queue) == (
+        "ok",
+        Queue(pushed=0, waiting=0, in_flight=0, dead=0, oldest_age_sec=None),
+    )
+    assert isinstance(health.redis, Redis)
+    assert (health.redis.status, health.redis.away_sec) == ("ok", None)
+    assert 0 < (health.redis.latency_ms or 0) < 1_000
+    redis.stop()
+    health = look()
+    assert (health.status, health.ready) == ("degraded", True)
+    assert health.state_store == StateStoreHealth(status="degraded", driver="redis", degraded=True, writable=True)
+    assert isinstance(health.queue, Unread)
+    clock.ahead = REDIS_GRACE_SECONDS + 1
+    health = look()
+    assert not health.ready
+    (reason,) = health.not_ready
+    assert reason.startswith("redis: Redis at 127.0.0.1:")
+    redis.start()
+    health = look()
+    assert health.ready
+    clock.ahead += 61  # the state store looks at its Redis again
+    assert look().status == "ok"
+
+
+def test_breakers_and_floods_are_told_with_the_time_that_is_left(login: Account, looks: Looks) -> None:
+    settings = login.settings.model_copy(update={"circuit_breaker_failure_threshold": 1, "flood_wait_max_seconds": 60})
+    look = looks(settings)
+    with closing(state_store(settings)) as store:
+        gate = Gate(store, "7", policy=settings.call_policy, clock=SystemClock(), meter=CallMeter())
+        for error in (FloodWaitError(50, "a", "premium"), FloodWaitError(500, "b"), NetworkError("x")):
+
+            async def fail(error: Exception = error) -> None:
+                async with gate.passage(getattr(error, "method", "c")):
+                    raise error
+
+            with pytest.raises(type(error)):
+                asyncio.run(fail())
+        health = look()
+    assert isinstance(health.flood_waits, list)
+    assert isinstance(health.breakers, list)
+    told = [(one.account, one.method, one.reason, round(one.seconds_left, -1)) for one in health.flood_waits]
+    assert told == [("7", "a", "premium", 50), ("7", "b", "flood", 500)]
+    assert health.flood_waits[0].until_ts < health.flood_waits[1].until_ts
+    (breaker,) = health.breakers
+    assert (breaker.component, breaker.state, round(breaker.seconds_left or 0, -1)) == ("telegram", "open", 60)
+    assert health.status == "degraded"
+    opened, flooded = health.reasons
+    assert opened == "breakers: telegram is open: nothing is called."
+    assert "before the next b." in flooded, "a wait that runs sit out is nothing to worry about"
+
+
+async def test_a_session_in_use_is_told_with_its_process(login: Account, looks: Looks) -> None:
+    settings = login.settings.model_copy(update={"telegram_sessions": None})
+    look = looks(settings)
+    health = look()
+    assert isinstance(health.sessions, Sessions)
+    assert (health.sessions.status, health.sessions.count, health.status) == ("none", 0, "degraded")
+    save_session(settings.home / "sessions", "main", login.simulator.session)
+    fingerprint = Session("it", login.simulator.session).fingerprint
+    async with lease(settings.session_leases, [fingerprint], what="It", wait_seconds=0):
+        held = look().sessions
+    free = look().sessions
+    one = SessionHealth(name="main", status="leased", leased_by=os.getpid())
+    assert held == Sessions(status="ok", source="files", count=1, sessions=[one])
+    assert isinstance(free, Sessions)
+    assert free.sessions == [SessionHealth(name="main", status="free")]
+
+
+def test_a_session_that_telegram_refused_is_no_good_health(login: Account, looks: Looks) -> None:
+    with closing(state_store(login.settings)) as store:
+        store.hash_set(DEAD_SESSIONS, {Session("it", login.simulator.session).fingerprint: b"1"})
+    health = looks(login.settings)()
+    assert (health.status, health.ready) == ("degraded", True)
+    (reason,) = health.reasons
+    assert reason.startswith("sessions: Telegram refused Session 1 of the settings")
+
+
+def test_a_part_that_cannot_be_read_takes_no_other_along(login: Account, looks: Looks) -> None:
+    login.settings.chats_path.write_text("chats: nonsense\n")
+
+    def broken() -> Heartbeats:
+        raise ValueError("password: hush")
+
+    health = looks(login.settings, broken)()
+    assert health.scheduler == Unread(reason="It could not be read (ValueError).")
+    assert isinstance(health.chats, Unread)
+    assert "`chats` must be a list" in health.chats.reason
+    assert (health.status, health.ready, len(health.reasons)) == ("degraded", True, 2)
+    assert "hush" not in health.model_dump_json()
+
+
+def test_the_archive_s_password_is_not_told(login: Account, looks: Looks) -> None:
+    settings = Settings(_env_file=None, dagster_home=login.settings.home, data_uri="ftp://me:hush@127.0.0.1:9/archive")
+    health = looks(settings)()
+    assert not health.ready
+    assert "hush" not in health.model_dump_json()
+
+
+def test_a_part_that_hangs_is_waited_for_once_and_not_begun_again() -> None:
+    begun, release = [], Event()
+
+    def hangs() -> str:
+        begun.append(1)
+        assert release.wait(20)
+        return "at last"
+
+    parts = SideBySide(limit_seconds=0.05)
+    works = {"slow": hangs, "quick": lambda: "here"}
+    for _ in range(3):
+        assert parts.read(works) == {"slow": Unread(reason="There was no answer within 0.05 s."), "quick": "here"}
+    release.set()
+    time.sleep(0.05)
+    assert parts.read(works)["slow"] == "at last"
+    assert len(begun) == 1
+
+
+def test_lags_are_those_of_registered_chats(login: Account, looks: Looks, clock: Clock) -> None:
+    login.settings.chats_path.write_text("chats:\n- {slug: busy, chat: '@busy'}\n- {slug: other, chat: '@other'}\n")
+    with closing(state_store(login.settings)) as store:
+        note_read(store, "busy", clock.now() - 90)
+        note_read(store, "stranger", clock.now())
+    chats = looks(login.settings)().chats
+    assert isinstance(chats, Chats)
+    assert (chats.count, list(chats.lag_sec)) == (2, ["busy"])
+    assert chats.lag_sec["busy"] == pytest.approx(90, abs=5)

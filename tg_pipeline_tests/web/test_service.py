@@ -1,0 +1,139 @@
+"""The service as a probe, a person and Prometheus meet it: over HTTP, in a process of its own."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.health import Health
+from tg_pipeline.web import app as pages
+from tg_pipeline.web.service import listening, serving
+from tg_pipeline_tests.cli.conftest import Terminal, simulator, terminal, tg
+from tg_pipeline_tests.live_simulator import PROGRAM
+from tg_pipeline_tests.processes import wait_until
+
+__all__ = ["simulator", "terminal", "tg"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, dagster_home=tmp_path / "home", data_uri=str(tmp_path / "data"))
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[int]:
+    """The service in this process; gives its port."""
+    listener = listening("127.0.0.1", 0, "--port")
+    port: int = listener.getsockname()[1]
+    with serving(settings, listener):
+        yield port
+
+
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+    """Status, content type and body of an answer."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type", ""), answer.read()
+
+
+def told(port: int, path: str) -> tuple[int, Any]:
+    code, _, body = ask(port, path)
+    return code, json.loads(body)
+
+
+def test_every_page_answers_get_and_head(settings: Settings) -> None:
+    with served(settings) as port:
+        assert told(port, "/health") == (200, {"status": "alive"})
+        assert told(port, "/health/ready") == (200, {"ready": True, "reasons": []})
+        code, content_type, body = ask(port, "/health/details")
+        assert (code, content_type) == (200, "application/json")
+        assert Health.model_validate_json(body).status == "down", "nobody schedules anything here"
+        code, content_type, body = ask(port, "/metrics")
+        assert (code, content_type.partition(";")[0]) == (200, "text/plain")
+        assert b'breaker_state{component="telegram"} 0.0' in body
+        for path in ("/health", "/health/ready", "/health/details", "/metrics"):
+            assert ask(port, path, "HEAD")[::2] == (200, b"")
+            assert ask(port, path, "POST")[0] == 405
+        for path in ("/", "/docs", "/openapi.json", "/health/../../etc/passwd"):
+            assert ask(port, path)[0] == 404
+
+
+def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "FRESH_SECONDS", 0.0)
+    data = Path(settings.data_uri)
+    data.write_text("in the archive's place")
+    with served(settings) as port:
+        reason = f"storage: {data} cannot be written: Not a directory."
+        assert told(port, "/health/ready") == (503, {"ready": False, "reasons": [reason]})
+        assert told(port, "/health")[0] == 200, "to be started again would not help"
+        assert ask(port, "/health/ready", "HEAD")[::2] == (503, b"")
+        data.unlink()
+        assert told(port, "/health/ready") == (200, {"ready": True, "reasons": []})
+
+
+def test_many_who_ask_share_a_look(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "FRESH_SECONDS", 60.0)
+    with served(settings) as port:
+        assert len({told(port, "/health/details")[1]["ts"] for _ in range(3)}) == 1
+
+
+def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:hush@127.0.0.1:{silent.getsockname()[1]}/0"
+        with served(settings.model_copy(update={"redis_url": SecretStr(url)})) as port:
+            began = time.monotonic()
+            code, health = told(port, "/health/details")
+            assert (code, health["redis"]["status"]) == (200, "away")
+            assert time.monotonic() - began < 6
+            assert told(port, "/health/ready")[0] == 200, "for a while it can do without"
+            assert "hush" not in json.dumps(health)
+
+
+def test_what_goes_wrong_inside_is_no_traceback(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> tuple[bytes, str]:
+        raise ValueError("hush")
+
+    monkeypatch.setattr(pages, "exposition", broken)
+    with served(settings) as port:
+        assert told(port, "/metrics") == (500, {"error": "/metrics cannot be told now (ValueError)."})
+        assert told(port, "/health")[0] == 200
+
+
+def test_a_port_that_is_not_to_be_had_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=rf"{port} \(.*\)\. Choose another port: --port N"):
+            listening("127.0.0.1", port, "--port")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_verb_serves_until_a_signal_ends_it_in_order(tg: Terminal, number: signal.Signals, code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    log = tg.home / "serve.log"
+    with log.open("wb") as stream:
+        serve = subprocess.Popen([PROGRAM, "serve", "--port", str(port)], env=os.environ, stdout=stream, stderr=stream)
+    try:
+        assert wait_until(lambda: "Ctrl-C stops it." in log.read_text() or serve.poll() is not None, 60)
+        assert told(port, "/health/ready")[0] == 200
+        assert told(port, "/health/details")[1]["sessions"]["count"] == 1
+        sentence = tg.refused("serve", "--port", str(port))
+        assert "Address already in use" in sentence
+        assert "Choose another port: tg-pipeline serve --port N" in sentence
+    finally:
+        serve.send_signal(number)
+        assert serve.wait(20) == code
+    assert "Traceback" not in log.read_text()
