@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.checks import chat_checks
@@ -20,12 +21,14 @@ from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
+from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
 from tg_pipeline.storage.registry import load_registry
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Definitions of every registered chat. SettingsError where `chats.yaml` is wrong."""
+    keep_traces(settings)
     chats = load_registry(settings.chats_path)
     refuse_ambiguous(chat.slug for chat in chats)
     store = day_store(settings)
@@ -48,6 +51,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 watchdog_sensor(runs),
                 *bus_sensors(settings, chats, jobs),
                 *([metrics_sensor(settings)] if settings.pushes_metrics else []),
+                *([traces_sensor()] if settings.otel_exporter_otlp_endpoint else []),
             ],
             executor=watched_executor(runs),
         )

@@ -1,6 +1,7 @@
 """Every setting of the program: from the environment or `.env`, checked at start. `.env.example` lists them all."""
 
 import os
+import re
 from dataclasses import asdict
 from datetime import date
 from functools import cached_property
@@ -27,6 +28,8 @@ FILE_SYSTEMS = {
 """The fsspec file systems that can be written and outlive the process: not memory, archives, caches or the web."""
 
 API_HASH_LENGTH = 32
+HEADER = r"\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+\s*=[\x21-\x7e ]*"
+"""One of HTTP's as OpenTelemetry's settings write it."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 CallsPerSecond = Annotated[float, Field(gt=0, le=100_000)]
@@ -90,6 +93,8 @@ class Settings(BaseSettings):
     metrics_mode: Literal["scrape", "push", "both"] = "both"
     pushgateway_url: SecretStr | None = None
     metrics_push_interval_seconds: Seconds = 15
+    otel_exporter_otlp_endpoint: SecretStr | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -136,6 +141,24 @@ class Settings(BaseSettings):
     def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("must be http://[user:password@]host:port or https://...")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_http_without_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        url = value.get_secret_value() if value else "http://"
+        if not url.startswith(("http://", "https://")) or "@" in url:
+            raise ValueError(
+                "must be http://host:port or https://..., of a collector that takes OTLP over HTTP; "
+                "what lets us in belongs in OTEL_EXPORTER_OTLP_HEADERS"
+            )
+        return value
+
+    @field_validator("otel_exporter_otlp_headers")
+    @classmethod
+    def _are_headers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(re.fullmatch(HEADER, pair) for pair in value.get_secret_value().split(",")):
+            raise ValueError("must be name=value, of several with commas between; values percent-encoded")
         return value
 
     @field_validator("telegram_api_hash")

@@ -26,6 +26,7 @@ from tg_pipeline.contracts.registry import find_registered, unregistered
 from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over, run_request, submit
 from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
@@ -145,6 +146,7 @@ class Tick:
             return
         self.done["ended"] += tell_ended(self.queue, self.instance, command)
         self.queue.release(command)
+        trace_command(self.instance, command, time.time())
 
     def _is_ready(self, command: AcceptedCommand) -> bool:
         """Whether Dagster has loaded the chat, and the days as partitions."""

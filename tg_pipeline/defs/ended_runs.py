@@ -5,7 +5,7 @@ every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.2
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
@@ -13,14 +13,20 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.defs.launching import ENDED, Outcome, command_of, days_of, is_over, outcome, outcome_of_runs, slugs_of
+from tg_pipeline.defs.launching import (
+    Outcome,
+    command_of,
+    days_of,
+    ended_between,
+    is_over,
+    outcome,
+    outcome_of_runs,
+    since_cursor,
+    slugs_of,
+)
 from tg_pipeline.defs.run_events import as_command, event_id
 
-RUNS_PER_TICK = 50
 LOOK_EVERY_SECONDS = 5
-SETTLED_SECONDS = 5.0
-"""Runs that ended later are left for the next look: a process takes the time before it waits for the database, so that
-one with an earlier time may come after one that was seen, and the cursor would have passed it."""
 
 
 def tell_ended_runs(
@@ -34,13 +40,7 @@ def tell_ended_runs(
 
     Raises StateUnavailable, and then the same runs are told of the next time.
     """
-    since, before = span
-    records = instance.get_run_records(
-        dg.RunsFilter(statuses=ENDED, updated_after=since, updated_before=before),
-        limit=RUNS_PER_TICK,
-        order_by="update_timestamp",
-        ascending=True,
-    )
+    records, until = ended_between(instance, *span)
     told = 0
     for record in records:
         command = command_of(record.dagster_run.tags)
@@ -53,7 +53,7 @@ def tell_ended_runs(
             if days is not None and slug in chats and not _is_retried(record):
                 id_ = event_id(record.dagster_run.run_id, slug, slugs)
                 told += _tell(queue, as_command(id_, chats[slug], days), outcome_of_runs(instance, slug, [record]))
-    return (records[-1].update_timestamp.replace(tzinfo=UTC) if records else since), told
+    return until, told
 
 
 def tell_ended(queue: CommandQueue, instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
@@ -87,8 +87,7 @@ def ended_runs_sensor(
         description="Publishes how runs ended that could not tell it themselves.",
     )
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.now(UTC)
-        before = datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS)
+        since, before = since_cursor(context.cursor)
         try:
             until, told = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run)
         except StateUnavailable as error:

@@ -17,6 +17,7 @@ from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents, tell_completed, tell_failed
+from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.storage.day_store import DayStore
 
 
@@ -93,14 +94,15 @@ def fetch_partitions(
             record(moment.committed)
 
     try:
-        days = day_range(context.partition_keys)
-        to_read = days if events.force else unsealed(store, chat.slug, days)
-        report = telegram.fetch(chat, to_read, on_progress) if to_read else None
-        for day in report.resumed_days if report else ():
-            record(receipt(store, chat.slug, day))
-        for day in days:
-            if str(day) not in receipts:
+        with asset_span(context, chat):
+            days = day_range(context.partition_keys)
+            to_read = days if events.force else unsealed(store, chat.slug, days)
+            report = telegram.fetch(chat, to_read, on_progress) if to_read else None
+            for day in report.resumed_days if report else ():
                 record(receipt(store, chat.slug, day))
+            for day in days:
+                if str(day) not in receipts:
+                    record(receipt(store, chat.slug, day))
         last = max(receipts)
         about = fetch_metadata(report) if report else {}
         context.add_asset_metadata({**about, **preview(store, chat.slug, receipts[last])}, partition_key=last)

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
@@ -29,6 +29,10 @@ RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_ra
 REPOSITORY = "__repository__"
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+RUNS_PER_LOOK = 50
+SETTLED_SECONDS = 5.0
+"""Runs that ended later are left for the next look: a process takes the time before it waits for the database, so that
+one with an earlier time may come after one that was seen, and the cursor would have passed it."""
 _BACKFILL_ENDED = {
     BulkActionStatus.COMPLETED,
     BulkActionStatus.COMPLETED_SUCCESS,
@@ -143,6 +147,25 @@ def is_over(instance: dg.DagsterInstance, command: AcceptedCommand, days_per_run
         if backfill.status != BulkActionStatus.REQUESTED or ended < expected_runs(command, days_per_run):
             return False
     return ended > 0 and ended == instance.get_runs_count(_runs(command)) and not _is_retried(instance, command)
+
+
+def since_cursor(cursor: str | None) -> tuple[datetime, datetime]:
+    """Since when and until when a sensor of ended runs looks; without a cursor, from now on."""
+    now = datetime.now(UTC)
+    return datetime.fromisoformat(cursor) if cursor else now, now - timedelta(seconds=SETTLED_SECONDS)
+
+
+def ended_between(
+    instance: dg.DagsterInstance, since: datetime, before: datetime
+) -> tuple[Sequence[dg.RunRecord], datetime]:
+    """Runs that ended then, the oldest first, and until when these are all; ask for the rest from there on."""
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=ENDED, updated_after=since, updated_before=before),
+        limit=RUNS_PER_LOOK,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    return records, records[-1].update_timestamp.replace(tzinfo=UTC) if records else since
 
 
 def outcome(instance: dg.DagsterInstance, command: AcceptedCommand) -> Outcome:

@@ -9,6 +9,7 @@ from tg_pipeline.contracts.errors import SettingsError
 POOL = "telegram"
 """The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
 CHAT_TAG = "tg/chat"
+BACKFILL_TAG = "dagster/backfill"
 
 
 def messages_key(slug: str) -> dg.AssetKey:

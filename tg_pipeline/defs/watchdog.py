@@ -15,7 +15,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
-from tg_pipeline.defs.names import CHAT_TAG
+from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.state.lease import discard, hold_until_exit, look
 
 LOOK_EVERY_SECONDS = 30
@@ -28,7 +28,6 @@ LAUNCH_SECONDS = 120.0
 It takes a fraction of a second. Dagster counts the run as submitted and does not come back to it
 (job_backfill.py, `_get_partitions_chunk`, 1.13.27); the runs of sensors and of asset backfills it resumes.
 """
-BACKFILL_TAG = "dagster/backfill"
 
 CODE_LOCATION_TAG = "dagster/code_location"
 """Dagster's tag on runs that were launched; a run that a program executes in its own process has none."""

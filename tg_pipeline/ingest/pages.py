@@ -8,6 +8,7 @@ from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
 from tg_pipeline.observability import metrics
+from tg_pipeline.observability.traces import span
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ class PageReader:
         surprising (where nothing was sent between two places, the same page follows both) is believed once confirmed,
         or if it stays after a message of an earlier process: where that was deleted since, nothing can confirm it.
         """
+        with span("page", {"tg.chat": self._report.slug, "tg.after_id": cursor.after_id or 0}):
+            return await self._believed(cursor)
+
+    async def _believed(self, cursor: Cursor) -> Page:
         answers: list[list[int]] = []
         for attempt in range(self._rereads + 1):
             page = await self._read(cursor)

@@ -20,6 +20,7 @@ from tg_pipeline.contracts.errors import DeadlineExceeded, FloodWaitError, Retry
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.contracts.policy import CallPolicy
 from tg_pipeline.observability import metrics
+from tg_pipeline.observability.traces import span
 from tg_pipeline.resilience.gate import Gate
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ async def resilient(
             try:
                 async with gate.passage(method) as wait:
                     waited += wait
-                    return await _within_deadline(call, method, policy.deadline_seconds)
+                    with span(method, {"rpc.method": method, "tg.waited_seconds": wait}):
+                        return await _within_deadline(call, method, policy.deadline_seconds)
             except FloodWaitError as flood:
                 if flood.seconds > policy.flood_wait_max_seconds:
                     raise

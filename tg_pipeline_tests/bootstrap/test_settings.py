@@ -66,6 +66,10 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch, nothing: str) -> Non
         ("DATA_URI", "zip://x", "zip:// keeps no archive."),
         ("DATA_URI", "dir://x", "dir:// keeps no archive."),
         ("DATA_URI", "nowhere://x", "nowhere:// keeps no archive."),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be http://host:port or https://..., of a collector"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@collector", "must be http://host:port or https://..."),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "must be name=value, of several with commas between"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,c", "must be name=value"),
         ("LOG_LEVEL", "LOUD", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL. Found 'LOUD'."),
     ],
 )

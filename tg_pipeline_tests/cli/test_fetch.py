@@ -15,10 +15,12 @@ from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.cli.fetch import how_to_go_on
 from tg_pipeline.cli.showcase.compare import differences
 from tg_pipeline.contracts.errors import CircuitOpen, FloodWaitError, LeaseUnavailable, TgPipelineError
+from tg_pipeline.observability import traces
 from tg_pipeline.simulator import Error, Latency, Simulator
 from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.worlds import Overlay
 from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.otlp import collector
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import first_days
 
@@ -45,6 +47,21 @@ def test_a_range_becomes_one_file_a_day_that_equals_the_world(tg: Terminal, simu
     assert "; 10 files written, 0 unchanged; " in said
     control = f"http://127.0.0.1:{simulator.control}"
     assert list(differences(day_store(load_settings()), control, "busy", "busy", first_days(10))) == []
+
+
+def test_a_fetch_is_a_trace_of_its_own_with_every_attempt_of_a_call(tg: Terminal, simulator: Simulator) -> None:
+    simulator.faults.add(Error(method="messages.getHistory", error="INTERNAL", code=500, count=1))
+    with collector() as found:
+        tg.set("OTEL_EXPORTER_OTLP_ENDPOINT", found.url)
+        tg.ok(*TEN_DAYS)
+        traces.stop_sending()
+    (root,) = found.named("fetch")
+    assert root.parent == ""
+    assert {span.trace for span in found.spans} == {root.trace}
+    attempts = found.named("messages.getHistory")
+    assert len(attempts) == len(history_calls(simulator))
+    assert [span.about["error.type"] for span in attempts if span.failed] == ["ServerError"]
+    assert {tuple(found.above(span)) for span in attempts} == {("messages.getHistory", "page", "fetch")}
 
 
 def test_the_same_history_again_leaves_the_same_bytes(tg: Terminal) -> None:

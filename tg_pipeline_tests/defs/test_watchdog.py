@@ -10,9 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.names import CHAT_TAG
+from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.defs.watchdog import (
-    BACKFILL_TAG,
     CODE_LOCATION_TAG,
     GRACE_SECONDS,
     LAUNCH_SECONDS,

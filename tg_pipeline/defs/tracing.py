@@ -1,0 +1,116 @@
+"""Traces across processes: command -> backfill -> run -> asset, and below that what the asset does.
+
+A command, its backfill and its runs are known to everybody by their ids, so a run needs no more than its tags to know
+its parent, and its parent may be told of later. A trace is named as what began it: the command's id, else the run's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.defs.launching import command_of, ended_between, outcome, outcome_of_runs, since_cursor, slugs_of
+from tg_pipeline.defs.names import BACKFILL_TAG
+from tg_pipeline.observability import traces
+from tg_pipeline.observability.traces import SpanId
+
+LOOK_EVERY_SECONDS = 10
+
+
+def _of_command(command: AcceptedCommand) -> SpanId:
+    return SpanId.of(command.id, "command", command.accepted)
+
+
+def _of_backfill(command: AcceptedCommand) -> SpanId:
+    return SpanId.of(command.id, "backfill", command.accepted)
+
+
+def _of_run(run: dg.DagsterRun) -> SpanId:
+    command = command_of(run.tags)
+    return SpanId.of(command.id if command else run.run_id, "run", run.run_id)
+
+
+def _above_run(run: dg.DagsterRun) -> SpanId | None:
+    command = command_of(run.tags)
+    if command is None:
+        return None
+    return _of_backfill(command) if command.backfill_id else _of_command(command)
+
+
+@contextmanager
+def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Iterator[None]:
+    """One attempt of the asset. What has ended is sent with it, since a run's process may end at once."""
+    if not traces.is_tracing():
+        yield
+        return
+    about = {
+        "tg.chat": chat.slug,
+        "tg.first_day": min(context.partition_keys),
+        "tg.last_day": max(context.partition_keys),
+        "dagster.run_id": context.run.run_id,
+        "dagster.retry_number": context.retry_number,
+    }
+    try:
+        with traces.span(f"asset {context.asset_key.to_user_string()}", about, _of_run(context.run)):
+            yield
+    finally:
+        traces.send_now()
+
+
+def trace_command(instance: dg.DagsterInstance, command: AcceptedCommand, now: float) -> None:
+    """A command that is over, and its backfill."""
+    if not traces.is_tracing():
+        return
+    found = outcome(instance, command)
+    about: dict[str, str | int] = {
+        "tg.command_id": command.id,
+        "tg.chat": command.slug,
+        "tg.mode": command.mode,
+        "tg.strategy": command.strategy,
+        "tg.days": len(command.days),
+        "tg.messages": found.processed,
+        "tg.status": found.status,
+    }
+    between, error = (command.accepted / 1_000, now), found.error_type
+    traces.tell("command", about, _of_command(command), None, between=between, error=error)
+    if command.backfill_id is not None:
+        about["dagster.backfill_id"] = command.backfill_id
+        own, parent = _of_backfill(command), _of_command(command)
+        traces.tell("backfill", about, own, parent, between=between, error=error)
+
+
+def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
+    run = record.dagster_run
+    slugs = slugs_of(run)
+    found = outcome_of_runs(instance, slugs[0], [record]) if slugs else None
+    about: dict[str, str] = {
+        "dagster.run_id": run.run_id,
+        "dagster.job": run.job_name,
+        "dagster.status": run.status.value,
+    }
+    about |= {"tg.chat": ",".join(slugs)} if slugs else {}
+    about |= {"dagster.backfill_id": run.tags[BACKFILL_TAG]} if BACKFILL_TAG in run.tags else {}
+    created = record.create_timestamp.timestamp()
+    between = (record.start_time or created, record.end_time or created)
+    traces.tell("run", about, _of_run(run), _above_run(run), between=between, error=found.error_type if found else None)
+
+
+def traces_sensor() -> dg.SensorDefinition:
+    """Tells of runs that have ended: also of those that were killed. Runs as soon as Dagster does."""
+
+    @dg.sensor(
+        name="traces",
+        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Sends spans of ended runs to the OpenTelemetry collector.",
+    )
+    def trace_ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        records, until = ended_between(context.instance, *since_cursor(context.cursor))
+        for record in records:
+            _trace_run(context.instance, record)
+        context.update_cursor(until.isoformat())
+        return dg.SkipReason(f"{len(records)} runs had ended.")
+
+    return trace_ended_runs

@@ -1,0 +1,159 @@
+"""Spans of runs and commands, as a collector gets them."""
+
+import json
+import logging
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import redis
+from pydantic import SecretStr
+
+from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.defs.tracing import traces_sensor
+from tg_pipeline.observability import traces
+from tg_pipeline.simulator import Error
+from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline, register
+from tg_pipeline_tests.defs.servers import launch, serving
+from tg_pipeline_tests.otlp import Collector, collector
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import account, first_days, plain_world, world_of
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC).isoformat()
+HISTORY = "messages.getHistory"
+
+
+@pytest.fixture
+def otlp() -> Iterator[Collector]:
+    with collector() as found:
+        yield found
+        traces.stop_sending()
+
+
+def told(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the sensor tells of ended runs, without waiting for them to settle."""
+    monkeypatch.setattr("tg_pipeline.defs.launching.SETTLED_SECONDS", -3_600.0)
+    with dg.build_sensor_context(instance=found.instance, cursor=LONG_AGO) as context:
+        traces_sensor().evaluate_tick(context)
+    traces.send_now()
+
+
+def test_a_run_is_a_trace_down_to_its_calls(tmp_path: Path, otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
+        result = found.run("busy", first_days(3))
+        told(found, monkeypatch)
+        calls = Counter(entry["method"] for entry in found.account.simulator.journal)
+    (run,) = otlp.named("run")
+    assert run.trace == result.run_id.replace("-", "")
+    assert {span.trace for span in otlp.spans} == {run.trace}
+    assert (run.parent, run.failed, run.about["dagster.status"]) == ("", False, "SUCCESS")
+    (asset,) = otlp.named("asset telegram/busy/messages")
+    assert otlp.above(asset) == ["asset", "run"]
+    assert run.begin <= asset.begin < asset.end <= run.end
+    pages = otlp.named("page")
+    assert {tuple(otlp.above(page)) for page in pages} == {("page", "asset", "run")}
+    assert {tuple(otlp.above(call)) for call in otlp.named(HISTORY)} == {(HISTORY, "page", "asset", "run")}
+    assert len(otlp.named(HISTORY)) == calls[HISTORY] >= len(pages) > 0
+
+
+def test_an_error_is_told_by_its_class_and_not_by_its_sentence(
+    tmp_path: Path, otlp: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
+        found.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
+        assert not found.run("busy", first_days(1), raise_on_error=False).success
+        told(found, monkeypatch)
+    (run,) = otlp.named("run")
+    (asset,) = otlp.named("asset telegram/busy/messages")
+    assert run.failed
+    assert asset.failed
+    assert run.about["error.type"] == asset.about["error.type"] == "ChatPrivate"
+    assert not any(b"CHANNEL_PRIVATE" in body or b"cannot be read" in body for body in otlp.raw)
+
+
+def test_a_collector_that_is_away_or_fails_costs_a_fetch_nothing_but_a_line(
+    tmp_path: Path, otlp: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    otlp.status = 400
+    with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
+        assert found.run("busy", first_days(1)).success
+        assert found.run("busy", first_days(2)).success
+    lost = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lost == [f"Traces are lost: the collector at {otlp.url.removeprefix('http://')} does not take them."]
+
+
+def test_a_collector_that_never_answers_does_not_hold_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(endpoint)) as found:
+            assert found.run("busy", first_days(1)).success
+        traces.stop_sending()
+    assert caplog.text.count("Traces are lost") == 1
+
+
+def test_without_a_collector_nothing_is_traced(tmp_path: Path) -> None:
+    with pipeline(plain_world(), tmp_path, "busy") as found:
+        assert "traces" not in {sensor.name for sensor in found.defs.sensors or ()}
+        assert found.run("busy", first_days(1)).success
+    assert not traces.is_tracing()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_command_is_one_trace_across_processes(tmp_path: Path, otlp: Collector) -> None:
+    today = datetime.now(UTC).date()
+    start = today - timedelta(3)
+    register(tmp_path, "busy", start=start)
+    home = tmp_path / "instance"
+    home.mkdir()
+    (home / "dagster.yaml").write_bytes((PROJECT_DIRECTORY / "dagster.yaml").read_bytes())
+    world = world_of(synthetic_chat("busy", per_day=5, first_day=start, last_day=today - timedelta(1)))
+    id_ = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d11"
+    command = {"command": "fetch", "chat": "@busy", "mode": "days", "days": 3, "strategy": "per_day"}
+    with (
+        local_redis(tmp_path / "redis") as url,
+        account(world, tmp_path, redis_url=url) as found,
+        redis.Redis.from_url(url) as client,
+    ):
+        environment = environment_of(found) | {
+            "REDIS_URL": url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20let-me-in",
+        }
+        log = tmp_path / "log"
+        with serving("dagster", "dev", environment=environment, log=log) as webserver:
+            client.rpush("tg_commands", json.dumps(command | {"command_id": id_}))
+            assert wait_until(lambda: bool(otlp.named("command")) and len(otlp.named("run")) == 3, 240), (
+                log.read_text()[-5_000:]
+            )
+            alone = launch(webserver, "busy", DayRange(start, start))
+            assert wait_until(lambda: len(otlp.named("run")) == 4, 120), log.read_text()[-5_000:]
+        with open_instance(found.settings) as instance:
+            runs = {run.run_id for run in instance.get_runs(dg.RunsFilter(tags={"tg/command_id": id_}))}
+    ours = [span for span in otlp.spans if span.trace == id_.replace("-", "")]
+    (root,) = [span for span in ours if not span.parent]
+    assert (root.name, root.about["tg.status"], root.about["tg.days"]) == ("command", "success", "3")
+    chains = {tuple(otlp.above(span)) for span in ours}
+    to_run = ("run", "backfill", "command")
+    assert {
+        ("command",),
+        to_run[1:],
+        to_run,
+        ("asset", *to_run),
+        ("page", "asset", *to_run),
+        (HISTORY, "page", "asset", *to_run),
+    } <= chains
+    assert {span.about["dagster.run_id"] for span in ours if span.name == "run"} == runs
+    assert len(runs) == len([span for span in ours if span.name.startswith("asset")]) == 3
+    assert {len(otlp.above(span)) for span in otlp.spans if span not in ours} <= {1, 2, 3, 4}
+    assert {span.trace for span in otlp.spans if span not in ours} == {alone.replace("-", "")}
+    assert {headers["authorization"] for headers in otlp.headers} == {"Bearer let-me-in"}
+    assert log.read_text().count("let-me-in") == 0
