@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.logs import keep_logs
 from tg_pipeline.bootstrap.settings import Settings, load_settings
 from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -77,7 +78,9 @@ def bus_sensors(
 
 keep_event_logs_open()
 try:
-    defs = build_definitions(load_settings())
+    settings = load_settings()
+    keep_logs(settings, "stdout", everything=False)
+    defs = build_definitions(settings)
 except SettingsError as error:
     # Anew, so that Dagster shows the sentence and not the way it came.
     raise SettingsError(str(error)) from None

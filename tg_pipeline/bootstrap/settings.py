@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     redis_outage_max_seconds: Seconds | None = None
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    loki_url: SecretStr | None = None
     metrics_mode: Literal["scrape", "push", "both"] = "both"
     pushgateway_url: SecretStr | None = None
     metrics_push_interval_seconds: Seconds = 15
@@ -136,7 +138,7 @@ class Settings(BaseSettings):
             raise ValueError("must be redis://[user:password@]host:port/0, rediss://... (TLS) or unix://path")
         return value
 
-    @field_validator("pushgateway_url")
+    @field_validator("pushgateway_url", "loki_url")
     @classmethod
     def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("http://", "https://")):

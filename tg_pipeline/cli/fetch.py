@@ -44,14 +44,15 @@ def fetch(chat: str, first: date, last: date) -> None:
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.bootstrap.tracing import keep_traces
     from tg_pipeline.contracts.days import DayRange
+    from tg_pipeline.observability.logs import about
     from tg_pipeline.observability.traces import trace
 
     settings = load_settings()
     found = find_chat(settings, chat)
     days = DayRange(first, last)
     keep_traces(settings)
-    about = {"tg.chat": found.slug, "tg.first_day": str(first), "tg.last_day": str(last)}
-    with trace("fetch", about), _progress_bar(found.slug, len(days)) as on_progress:
+    facts = {"tg.chat": found.slug, "tg.first_day": str(first), "tg.last_day": str(last)}
+    with about(chat=found.slug), trace("fetch", facts), _progress_bar(found.slug, len(days)) as on_progress:
         try:
             report = run_stoppably(partial(fetch_through_outages, settings, found, days, on_progress=on_progress))
         except (KeyboardInterrupt, Terminated):

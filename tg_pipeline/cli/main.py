@@ -57,14 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _log_to_stderr() -> None:
+    from tg_pipeline.bootstrap.logs import keep_logs
     from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.observability.logs import log_to_stderr
+    from tg_pipeline.observability.logs import log_to
 
     try:
-        level = load_settings().log_level
+        settings = load_settings()
     except TgPipelineError:
-        level = "INFO"  # the verb that needs the settings says what is wrong with them
-    log_to_stderr(level)
+        log_to("stderr", "INFO", "auto")  # the verb that needs the settings says what is wrong with them
+    else:
+        keep_logs(settings)
 
 
 if __name__ == "__main__":

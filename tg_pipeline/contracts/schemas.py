@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from tg_pipeline.contracts.commands import COMMAND, COMMAND_SCHEMA_VERSION
 from tg_pipeline.contracts.events import EVENT_SCHEMA_VERSION, Event
+from tg_pipeline.contracts.log_line import LOG_LINE_SCHEMA_VERSION, LogLine
 
 DIALECT = GenerateJsonSchema.schema_dialect
 FOLDER = Path("schemas")
@@ -28,20 +30,18 @@ def command_schema() -> Schema:
 
 def event_schema() -> Schema:
     """What is published: fields that are not set are left out, and readers do not mind new ones."""
-    schema = Event.model_json_schema(schema_generator=_Untitled)
-    del schema["additionalProperties"]
-    schema["required"] = [
-        name for name, field in Event.model_fields.items() if field.is_required() or field.default is not None
-    ]
-    for name in schema["properties"].keys() - schema["required"]:
-        _never_null(schema["properties"][name])
     title = "An event, as published on the Redis channel tg_events and kept in the stream tg_events:log"
-    return _headed("event", EVENT_SCHEMA_VERSION, title, schema)
+    return _headed("event", EVENT_SCHEMA_VERSION, title, _told(Event))
+
+
+def log_line_schema() -> Schema:
+    """What is logged where no person looks: likewise."""
+    return _headed("log_line", LOG_LINE_SCHEMA_VERSION, "A line of the log, in JSON", _told(LogLine))
 
 
 def schemas() -> Mapping[str, str]:
     """The text of each file."""
-    made = {"command": command_schema(), "event": event_schema()}
+    made = {"command": command_schema(), "event": event_schema(), "log_line": log_line_schema()}
     return {f"{name}.schema.json": json.dumps(schema, indent=2) + "\n" for name, schema in made.items()}
 
 
@@ -63,6 +63,17 @@ def _headed(name: str, version: str, title: str, schema: Schema) -> Schema:
     return {"$schema": DIALECT, "$id": f"urn:tg-pipeline:{name}:{version}", "title": title} | {
         key: value for key, value in schema.items() if key != "title"
     }
+
+
+def _told(model: type[BaseModel]) -> Schema:
+    schema = model.model_json_schema(schema_generator=_Untitled)
+    del schema["additionalProperties"]
+    schema["required"] = [
+        name for name, field in model.model_fields.items() if field.is_required() or field.default is not None
+    ]
+    for name in schema["properties"].keys() - schema["required"]:
+        _never_null(schema["properties"][name])
+    return schema
 
 
 def _never_null(field: Schema) -> None:

@@ -85,9 +85,13 @@ class Tick:
             command = parse_command(taken.raw, taken.size)
             accepted = self._accepted(command)
         except CommandError as error:
-            self.queue.reject(taken, error, about=_about(taken, command))
+            told = _about(taken, command)
+            self.queue.reject(taken, error, about=told)
+            log.info("A command is rejected: %s", error, extra={**told, "error_type": error.error_type})
             return "rejected"
-        return self.queue.accept(taken, command, accepted)
+        became = self.queue.accept(taken, command, accepted)
+        log.info("The command for %s is %s.", accepted.days, became, extra=_of(accepted))
+        return became
 
     def _accepted(self, command: Command) -> AcceptedCommand:
         chat = self._chat(command.chat)
@@ -146,6 +150,8 @@ class Tick:
             return
         self.done["ended"] += tell_ended(self.queue, self.instance, command)
         self.queue.release(command)
+        took = round(time.time() * 1_000) - command.accepted
+        log.info("The command for %s is over.", command.days, extra={**_of(command), "duration_ms": took})
         trace_command(self.instance, command, time.time())
 
     def _is_ready(self, command: AcceptedCommand) -> bool:
@@ -163,6 +169,7 @@ class Tick:
         elif self.location is not None:
             submit(self.instance, self.location, command)
         self.done["launched"] += 1
+        log.info("The command for %s is launched.", command.days, extra=_of(command))
 
 
 def commands_sensor(
@@ -214,6 +221,11 @@ def _owner(instance: dg.DagsterInstance) -> str:
     """The same for all daemons that share Dagster's database, since each can follow up what another launched."""
     storage = instance.run_storage
     return storage.get_run_storage_id() if isinstance(storage, SqlRunStorage) else socket.gethostname()
+
+
+def _of(command: AcceptedCommand) -> dict[str, str]:
+    """What log lines about it say of it."""
+    return {"command_id": command.id, "chat": command.slug, "mode": command.mode}
 
 
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:

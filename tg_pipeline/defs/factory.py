@@ -11,6 +11,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
+from tg_pipeline.defs.launching import command_of
 from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, preview
 from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
@@ -18,6 +19,7 @@ from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents, tell_completed, tell_failed
 from tg_pipeline.defs.tracing import asset_span
+from tg_pipeline.observability.logs import about
 from tg_pipeline.storage.day_store import DayStore
 
 
@@ -44,8 +46,9 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         telegram: dg.ResourceParam[TelegramResource],
         events: dg.ResourceParam[RunEvents],
     ) -> Mapping[str, CommittedDay]:
-        events.begin(context, chat)
-        return fetch_partitions(context, telegram, events, store, chat)
+        with about(chat=chat.slug, run_id=context.run.run_id, **of_command(context.run.tags)):
+            events.begin(context, chat)
+            return fetch_partitions(context, telegram, events, store, chat)
 
     return [messages]
 
@@ -104,12 +107,18 @@ def fetch_partitions(
                 if str(day) not in receipts:
                     record(receipt(store, chat.slug, day))
         last = max(receipts)
-        about = fetch_metadata(report) if report else {}
-        context.add_asset_metadata({**about, **preview(store, chat.slug, receipts[last])}, partition_key=last)
+        facts = fetch_metadata(report) if report else {}
+        context.add_asset_metadata({**facts, **preview(store, chat.slug, receipts[last])}, partition_key=last)
     except TgPipelineError as error:
         events.failing(error)
         raise_to_dagster(error, chat.slug, retry_number=context.retry_number, now=time.time())
     return dict(sorted(receipts.items()))
+
+
+def of_command(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """What log lines of a run say of the command that caused it."""
+    command = command_of(tags)
+    return {"command_id": command.id, "mode": command.mode} if command else {}
 
 
 def unsealed(store: DayStore, slug: str, days: DayRange) -> DayRange | None:

@@ -4,6 +4,7 @@ What a run cannot tell, because it was killed, canceled, retried or cut off from
 authority (see `commands` and `ended_runs`). Whoever comes first publishes; nothing is published twice.
 """
 
+import logging
 import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from tg_pipeline.defs.partitions import day_range
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.reporter import Reporter
+
+log = logging.getLogger(__name__)
 
 PERMANENT = (ChatError, OperatorError, InputError)
 """Whatever else of the command would run, it would meet the same."""
@@ -99,10 +102,15 @@ class RunEvents:
 
     def failed(self, context: dg.HookContext) -> None:
         """The step failed for good. What other runs of a command may still do is left to the sensors."""
-        error = self._error or context.op_exception
+        error, command = self._error or context.op_exception, self._command
         permanent = isinstance(error, PERMANENT)
         if permanent:
-            context.log.critical("Nobody can fetch this until a person acts: %s", error)
+            told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
+            log.critical(
+                "Nobody can fetch this until a person acts: %s",
+                error,
+                extra={**told, "run_id": self._run_id, "error_type": type(error).__name__},
+            )
         final = permanent or (self._whole and not context.instance.run_retries_enabled)
         self._end("failed", type(error).__name__, str(error)[:500], final=final)
 

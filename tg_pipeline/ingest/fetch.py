@@ -86,6 +86,7 @@ class Fetch:
             self._segments = plan(
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
             )
+            log.info("%s %s is read.", self._report.slug, self._report.range)
             await self._read_all()
             if self._open_days:
                 await self._save_pointers()
@@ -96,6 +97,11 @@ class Fetch:
             self._report.duration_seconds = self._clock.now() - began
             metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
+        log.info(
+            "%s %s is archived: %d messages read with %d calls.",
+            *(self._report.slug, self._report.range, self._report.messages, self._report.meter.total_calls),
+            extra={"duration_ms": round(self._report.duration_seconds * 1_000)},
+        )
         return self._report
 
     def _reopen_lost_days(self) -> None:
@@ -245,6 +251,7 @@ class Fetch:
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
                 committed = await to_its_end(self._commit, day)
+                log.debug("%s %s is committed: %d messages.", self._report.slug, day, committed.message_count)
                 self._report.days.append(committed)
                 self._open_days.remove(day)
                 self._tell(committed)

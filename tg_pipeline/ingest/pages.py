@@ -66,6 +66,7 @@ class PageReader:
         page = await self._history.page(cursor)
         metrics.MESSAGES_FETCHED.labels(self._report.slug).inc(len(page.ids))
         self._report.pages += 1
+        log.debug("%s: %d messages at %s.", self._report.slug, len(page.ids), cursor)
         if page.ids:
             self._places.setdefault(page.ids[0], cursor)
         return page

@@ -1,25 +1,133 @@
-"""Log lines on standard error: for people at a terminal, with time and origin elsewhere."""
+"""Log lines: sentences for people at a terminal, JSON elsewhere and to Loki. docs/logs.md says what is in them.
+
+Every room logs by the standard library. What a line is about - a chat, a command, a run - is bound to the context where
+it is known, once, and goes with all that is done there; `extra` gives what belongs to one line only.
+
+Secrets are hidden in what any logger says, whoever listens: records are made by a factory of ours.
+"""
 
 import logging
+import re
 import sys
+import traceback
+from collections.abc import Collection, MutableMapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
-from rich.logging import RichHandler
+import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
+
+from tg_pipeline.contracts.log_line import LogLine
+
+if TYPE_CHECKING:
+    from tg_pipeline.observability.loki import LokiHandler
+
+Stream = Literal["stdout", "stderr"]
+Style = Literal["auto", "json", "console"]
+
+OURS = "tg_pipeline"
+EXTRA = ("chat", "command_id", "run_id", "mode", "duration_ms", "error_type")
+"""What one line may say by `extra`."""
+HIDDEN = "[hidden]"
+LEAST_SECRET = 4
+"""Characters: of anything shorter, hiding it would make nonsense of every other word."""
+_SHAPES = (
+    r"(?<![A-Za-z0-9_-])1[A-Za-z0-9_-]{200,}={0,2}",  # a session string
+    r"(?<=://)[^\s/@]+@",  # a login in a URL
+    r"(?<![\w+])\+\d{8,15}(?!\d)",  # a phone number
+    r"(?i:(?<=api_hash=)|(?<=api_hash: )|(?<='api_hash': '))[0-9a-f]{32}",
+)
+
+_hidden = re.compile("|".join(_SHAPES))
 
 
-def log_to_stderr(level: str) -> None:
-    """Set up logging for this process.
+def hide(text: str) -> str:
+    """The text without the secrets that are known, and without what looks like one."""
+    return _hidden.sub(HIDDEN, text)
 
-    Telethon's own lines are kept down, because what they tell comes as our errors, and those of Alembic, which speaks
-    whenever Dagster's history is opened.
+
+def about(**facts: str | None) -> AbstractContextManager[None]:
+    """The block's lines, in whatever room, say these facts as well: chat, command_id, run_id, mode."""
+    return bound_contextvars(**{name: fact for name, fact in facts.items() if fact is not None})
+
+
+def log_to(
+    stream: Stream,
+    level: str,
+    style: Style,
+    *,
+    secrets: Collection[str] = (),
+    loki: "LokiHandler | None" = None,
+    everything: bool = True,
+) -> None:
+    """Set up logging for this process; what was set up here before is replaced.
+
+    `everything`: other libraries' warnings as well, unless somebody else has set up logging. Telethon's lines are kept
+    down in any case, because what they tell comes as our errors, and may be about messages.
     """
-    handler: logging.Handler
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False)
-        handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+    _hide(secrets)
+    logging.setLogRecordFactory(_Record)
     logging.getLogger("telethon").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    ours = logging.getLogger(OURS)
+    ours.setLevel(level)
+    target = logging.getLogger() if everything else ours
+    for handler in [found for found in target.handlers if getattr(found, "is_of_tg_pipeline", False)]:
+        target.removeHandler(handler)
+        handler.close()
+    if target.handlers and everything:
+        return
+    handlers = [_stream_handler(stream, style), *([loki] if loki else [])]
+    for handler in handlers:
+        vars(handler)["is_of_tg_pipeline"] = True
+        target.addHandler(handler)
+
+
+def json_formatter() -> logging.Formatter:
+    """One JSON object a line, as schemas/log_line.schema.json has it."""
+    return ProcessorFormatter(
+        foreign_pre_chain=[merge_contextvars, ExtraAdder(EXTRA), add_log_level, add_logger_name, _stamp],
+        processors=[_tidy, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    )
+
+
+class _Record(logging.LogRecord):
+    def getMessage(self) -> str:  # noqa: N802 - as the base class has it
+        return hide(super().getMessage())
+
+
+def _stream_handler(stream: Stream, style: Style) -> logging.Handler:
+    output = sys.stdout if stream == "stdout" else sys.stderr
+    if style == "json" or (style == "auto" and not output.isatty()):
+        handler: logging.Handler = logging.StreamHandler(output)
+        handler.setFormatter(json_formatter())
+        return handler
+    from rich.console import Console  # noqa: PLC0415 - for terminals only
+    from rich.logging import RichHandler  # noqa: PLC0415
+
+    handler = RichHandler(console=Console(stderr=stream == "stderr"), show_path=False)
+    handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
+    return handler
+
+
+def _hide(secrets: Collection[str]) -> None:
+    global _hidden  # noqa: PLW0603 - of the process, as logging itself is
+    known = sorted({secret for secret in secrets if len(secret) >= LEAST_SECRET}, key=len, reverse=True)
+    _hidden = re.compile("|".join([*map(re.escape, known), *_SHAPES]))
+
+
+def _stamp(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    moment = datetime.fromtimestamp(line["_record"].created, UTC)
+    line["ts"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return line
+
+
+def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a person looks for first comes first; nothing but what the schema knows."""
+    error = (line.get("exc_info") or (None, None))[1]
+    if error is not None:
+        line.setdefault("error_type", type(error).__name__)
+        line["exception"] = "".join(traceback.format_exception(error))
+    told = {key: line[key] for key in LogLine.model_fields if key in line}
+    return {key: hide(value) if isinstance(value, str) else value for key, value in told.items()}

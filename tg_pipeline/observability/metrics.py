@@ -104,6 +104,13 @@ STATE_STORE_DEGRADED = _gauge(
     mode="livemax",
 )
 
+LOG_LINES_DROPPED = _counter(
+    "log_lines_dropped_total",
+    "Log lines that did not reach Loki: full (queue), refused, unsent at the end of a process.",
+    "reason",
+    unit="lines",
+)
+
 # --- fetching ---------------------------------------------------------------------------------------------------------
 FETCH_DURATION = _histogram(
     "fetch_duration_seconds",

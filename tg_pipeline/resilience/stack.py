@@ -59,7 +59,11 @@ async def resilient(
         meter.retries[reason] += 1
         metrics.RETRIES.labels(method, reason).inc()
         metrics.LAST_RETRY_DELAY.labels(method).set(pause)
-        log.warning("Attempt %d of %s failed: %s Trying again in %.1f s.", state.attempt_number, method, error, pause)
+        log.warning(
+            "Attempt %d of %s failed: %s Trying again in %.1f s.",
+            *(state.attempt_number, method, error, pause),
+            extra={"error_type": reason},
+        )
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(RetryableError),

@@ -16,7 +16,7 @@ from tg_pipeline.cli.running import Terminated, run_stoppably
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import TgPipelineError
-from tg_pipeline.observability.logs import log_to_stderr
+from tg_pipeline.observability.logs import log_to
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline_tests.chaos.accelerated import AcceleratedClock
 from tg_pipeline_tests.telegram_account import first_days
@@ -25,7 +25,7 @@ from tg_pipeline_tests.telegram_account import first_days
 def main() -> None:
     """Fetch what `sys.argv[1]` says. Exit code 0 done, 1 failed with a sentence and the seconds to wait, 143 ended."""
     spec: dict[str, Any] = json.loads(sys.argv[1])
-    log_to_stderr("WARNING")
+    log_to("stderr", "WARNING", "auto")
     if spec["disk_bytes"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (spec["disk_bytes"], resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     if spec["broken"] == "memory":

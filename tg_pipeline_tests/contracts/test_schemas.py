@@ -44,7 +44,11 @@ def test_the_files_are_written_where_one_stands(tmp_path: Path, monkeypatch: pyt
     assert {path.name: path.read_text() for path in (tmp_path / "schemas").iterdir()} == schemas.schemas()
 
 
-@pytest.mark.parametrize("schema", [schemas.command_schema(), schemas.event_schema()], ids=["command", "event"])
+@pytest.mark.parametrize(
+    "schema",
+    [schemas.command_schema(), schemas.event_schema(), schemas.log_line_schema()],
+    ids=["command", "event", "log_line"],
+)
 def test_they_are_schemas_and_describe_every_field(schema: Any) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
