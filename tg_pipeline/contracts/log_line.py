@@ -19,7 +19,9 @@ class LogLine(BaseModel):
     level: Literal["debug", "info", "warning", "error", "critical"] = Field(description="How bad it is.")
     event: str = Field(description="What happened: a sentence. Holds neither secrets nor texts of messages.")
     logger: str = Field(description="The module that says it.")
-    chat: str | None = Field(default=None, description="The slug of the chat it is about.")
+    chat: str | None = Field(
+        default=None, description="The chat it is about: its slug; of a rejected command, what it named."
+    )
     command_id: str | None = Field(default=None, description="The command that caused it.")
     run_id: str | None = Field(default=None, description="The run of Dagster's that it happened in.")
     mode: str | None = Field(default=None, description="The command's mode: date, days or range.")

@@ -6,6 +6,7 @@ it is known, once, and goes with all that is done there; `extra` gives what belo
 Secrets are hidden in what any logger says, whoever listens: records are made by a factory of ours.
 """
 
+import json
 import logging
 import re
 import sys
@@ -15,7 +16,6 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
@@ -88,7 +88,7 @@ def json_formatter() -> logging.Formatter:
     """One JSON object a line, as schemas/log_line.schema.json has it."""
     return ProcessorFormatter(
         foreign_pre_chain=[merge_contextvars, ExtraAdder(EXTRA), add_log_level, add_logger_name, _stamp],
-        processors=[_tidy, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        processors=[_tidy, _render],
     )
 
 
@@ -121,6 +121,11 @@ def _stamp(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
     moment = datetime.fromtimestamp(line["_record"].created, UTC)
     line["ts"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return line
+
+
+def _render(_: Any, __: str, line: MutableMapping[str, Any]) -> str:
+    """JSON, in which a lone surrogate, that UTF-8 does not have, is an escape again."""
+    return json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

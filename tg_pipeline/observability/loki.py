@@ -24,7 +24,7 @@ ANSWER_SECONDS = 2.0
 """How long Loki may take to answer."""
 PAUSE_SECONDS = 2.0
 """Before the same lines are sent again."""
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 3.0
 """At the end of the process, for what is left."""
 LABELS = {"service": "tg-pipeline"}
 NOT_TOLD = ("urllib3", "requests", "opentelemetry", __name__)

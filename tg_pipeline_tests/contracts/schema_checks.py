@@ -26,7 +26,7 @@ def is_command(value: Any) -> bool:
 
 def check_log(text: str) -> list[dict[str, Any]]:
     """The lines of a log; each is as the schema and the model have it."""
-    lines = [json.loads(line) for line in text.splitlines()]
+    lines = [json.loads(line) for line in text.split("\n") if line]
     for line in lines:
         _log_lines.validate(line)
         LogLine.model_validate(line)
