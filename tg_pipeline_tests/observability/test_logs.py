@@ -1,6 +1,7 @@
 """Lines of the log: their form, what they are about, and what they never say."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from tg_pipeline.bootstrap.logs import keep_logs, secrets_of
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.observability import logs
-from tg_pipeline.observability.logs import about, hide, log_to
+from tg_pipeline.observability.logs import about, hide, json_formatter, log_to
 from tg_pipeline_tests.contracts.schema_checks import check_log
 
 log = logging.getLogger("tg_pipeline.somewhere")
@@ -66,10 +67,16 @@ def test_what_is_below_the_level_is_not_said(output: Output) -> None:
 
 def test_a_line_may_be_of_any_text(output: Output) -> None:
     log_to("stdout", "INFO", "json", everything=False)
-    texts = ["привет \u2028 мир", 'a "b"\nc', "\x00\x1b[31m", "100 % of {it}", "\ud800"]
+    texts = ["привет \u2028 мир", 'a "b"\nc', "\x00\x1b[31m", "100 % of {it}"]
     for text in texts:
         log.info("%s", text)
     assert [line["event"] for line in written(output)] == texts
+
+
+def test_what_utf_8_does_not_have_is_escaped() -> None:
+    record = logging.LogRecord("tg_pipeline.x", logging.INFO, __file__, 1, "%s", ("\ud800",), None)
+    text = json_formatter().format(record)
+    assert json.loads(text.encode())["event"] == "\ud800"
 
 
 def test_what_is_known_where_work_begins_is_said_in_whatever_it_comes_to(output: Output) -> None:
