@@ -4,6 +4,7 @@ A queue of bounded length, and one thread that empties it. What that thread woul
 goes to the other handlers only: else a line would cause the next one for ever.
 """
 
+import atexit
 import base64
 import json
 import logging
@@ -11,6 +12,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
@@ -52,6 +54,8 @@ class LokiHandler(logging.Handler):
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._said = False
+        # Whoever configures logging anew, as Dagster does, has it forget at the end what handlers there were.
+        atexit.register(self.close)
         self.addFilter(lambda record: not record.name.startswith(NOT_TOLD))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -65,14 +69,19 @@ class LokiHandler(logging.Handler):
             self._lines.put_nowait((int(record.created * 1e9), record.levelname.lower(), text))
         except queue.Full:
             metrics.LOG_LINES_DROPPED.labels("full").inc()
-        if self._thread is None and not self._ending.is_set():
+        if self._thread is None or not self._thread.is_alive():
+            self._ending.clear()
             self._thread = threading.Thread(target=self._send_all, name="loki", daemon=True)
-            self._thread.start()
+            with suppress(RuntimeError):  # at the very end of a process none can be started
+                self._thread.start()
 
     def close(self) -> None:
-        """Send what is left, for CLOSE_SECONDS at most; what is left then is counted."""
+        """Send what is left, for CLOSE_SECONDS at most; what is left then is counted.
+
+        A line may follow all the same, and is sent: whoever configures logging anew closes every handler there is.
+        """
         self._ending.set()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
         super().close()
 

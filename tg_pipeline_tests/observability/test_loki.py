@@ -80,6 +80,14 @@ def test_what_is_told_while_it_is_away_arrives_when_it_is_back(server: Loki) -> 
     assert len(server.lines) == 10
 
 
+def test_lines_after_it_was_closed_are_sent_too(server: Loki) -> None:
+    handler = handler_to(server.url)
+    for _ in range(2):
+        told(handler, 3)
+        handler.close()
+    assert len(server.lines) == 6
+
+
 def test_what_it_will_never_take_is_dropped_and_counted(server: Loki) -> None:
     server.status = 400
     before = dropped("refused")
