@@ -4,22 +4,27 @@ One process a measurement, so that each starts from the same memory and none war
 """
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from prometheus_client import Counter, Gauge, Histogram
 from telethon import TelegramClient
 from telethon.sessions import StringSession
 from telethon.tl.functions.messages import GetHistoryRequest
 
+from tg_pipeline.bootstrap import fetching
 from tg_pipeline.bootstrap.fetching import fetch
+from tg_pipeline.bootstrap.logs import keep_logs
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
@@ -32,7 +37,7 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What to read and how. `pages_in_flight` is not used by the bare loop."""
+    """What to read and how. `pages_in_flight` is not used by the bare loop, `pushgateway` but by `observed`."""
 
     session: str
     api_id: int
@@ -41,6 +46,7 @@ class Job:
     first: str
     last: str
     pages_in_flight: int = 1
+    pushgateway: str = ""
 
 
 def bare(job: Job, _home: Path) -> Found:
@@ -79,14 +85,40 @@ async def _bare(job: Job) -> Found:
 
 def pipeline(job: Job, home: Path) -> Found:
     """A whole fetch, from no connection to committed day files, in a new home with an empty archive."""
+    return _fetched(Settings.model_validate(_settings(job, home)), job)
+
+
+def _fetched(settings: Settings, job: Job) -> Found:
     days = DayRange(date.fromisoformat(job.first), date.fromisoformat(job.last))
-    settings = Settings.model_validate(_settings(job, home))
     report = asyncio.run(fetch(settings, RegisteredChat(slug=SLUG, chat=f"@{job.chat}"), days))
     return {
         "messages": sum(day.message_count for day in report.days),
         "history_calls": report.meter.calls[HISTORY],
         "cuts": report.splits,
     }
+
+
+def observed(job: Job, home: Path) -> Found:
+    """A whole fetch as production observes it: metrics kept and pushed, JSON lines from INFO on."""
+    pushed = {"metrics_mode": "both", "pushgateway_url": job.pushgateway, "log_level": "INFO", "log_format": "json"}
+    settings = Settings.model_validate(_settings(job, home) | pushed)
+    with (home / "log").open("w") as log, redirect_stderr(log):
+        keep_logs(settings)
+        return _fetched(settings, job)
+
+
+def unobserved(job: Job, home: Path) -> Found:
+    """The same where nothing is counted and nothing is said."""
+
+    def nothing(*_: object, **__: object) -> None:
+        return
+
+    vars(fetching)["keep_metrics"] = nothing
+    for kind, changes in ((Counter, ("inc",)), (Gauge, ("set", "inc", "dec")), (Histogram, ("observe",))):
+        for change in changes:
+            setattr(kind, change, nothing)
+    logging.disable(logging.CRITICAL)
+    return _fetched(Settings.model_validate(_settings(job, home) | {"metrics_mode": "scrape"}), job)
 
 
 def dagster(job: Job, home: Path) -> Found:
@@ -132,7 +164,13 @@ def _settings(job: Job, home: Path) -> dict[str, Any]:
     }
 
 
-MEASURED: dict[str, Callable[[Job, Path], Found]] = {"bare": bare, "pipeline": pipeline, "dagster": dagster}
+MEASURED: dict[str, Callable[[Job, Path], Found]] = {
+    "bare": bare,
+    "pipeline": pipeline,
+    "observed": observed,
+    "unobserved": unobserved,
+    "dagster": dagster,
+}
 
 
 def main() -> None:

@@ -48,6 +48,16 @@ def test_the_stack_is_measured_over_every_store(tmp_path: Path, monkeypatch: pyt
     assert all(row["ms a call"] > 0 for row in rows)
 
 
+def test_what_observing_costs_is_measured_in_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", "observability", "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (row,) = orjson.loads(output.read_bytes())["observability"]["tables"]["observability"]["rows"]
+    assert (row["messages"], row["pairs"]) == (202, 1)
+    assert row["observed / unobserved"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_commands_are_timed_beside_runs_launched_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
