@@ -1,13 +1,13 @@
 """A collector of OpenTelemetry's protocol over HTTP, within the test's process."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tg_pipeline_tests.http_sink import http_sink
 
 
 @dataclass(frozen=True)
@@ -80,26 +80,11 @@ def collector() -> Iterator[Collector]:
     """It listens while the block runs."""
     found = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.headers.append({key.lower(): value for key, value in self.headers.items()})
-            if found.status == 200 and self.path == "/v1/traces":
-                found.take(body)
-            self.send_response(found.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(path: str, headers: Mapping[str, str], body: bytes) -> int:
+        found.headers.append(dict(headers))
+        if found.status == 200 and path == "/v1/traces":
+            found.take(body)
+        return found.status
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with http_sink(answer) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

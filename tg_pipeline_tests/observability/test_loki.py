@@ -100,8 +100,7 @@ def test_what_it_will_never_take_is_dropped_and_counted(server: Loki) -> None:
 @pytest.mark.parametrize("state", ["away", "silent", "failing"])
 def test_nobody_waits_and_the_queue_does_not_grow(server: Loki, state: str, caplog: pytest.LogCaptureFixture) -> None:
     server.status = 500
-    if state == "silent":
-        server.silent.set()
+    server.silent = state == "silent"
     full, unsent = dropped("full"), dropped("unsent")
     handler = handler_to(nobody() if state == "away" else server.url)
     told(handler, 3 * QUEUE_LINES)
@@ -128,8 +127,7 @@ def test_what_sending_itself_says_is_not_sent(server: Loki) -> None:
 @pytest.mark.parametrize("state", ["up", "away", "silent", "failing"])
 def test_a_fetch_is_the_same_whatever_becomes_of_its_lines(server: Loki, state: str, tmp_path: Path) -> None:
     server.status = 500 if state == "failing" else 204
-    if state == "silent":
-        server.silent.set()
+    server.silent = state == "silent"
     with live_simulator(tmp_path) as simulator:
         environment = simulator.environment(tmp_path) | {
             "LOG_LEVEL": "DEBUG",
