@@ -26,7 +26,8 @@ def http_sink(answer: Answer) -> Iterator[str]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_PUT = do_POST
+        def do_PUT(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: object) -> None:
             pass
