@@ -76,7 +76,10 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
     workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
     # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.
     quiet = ["-W", "ignore:Function `dev_command`:FutureWarning"]
-    command = [*quiet, "-m", "dagster", "dev", "--host", host, "--port", str(port), "--workspace", workspace]
+    # Else every look of every sensor is a line.
+    level = "info" if settings.log_level == "DEBUG" else "warning"
+    command = [*quiet, *("-m", "dagster", "dev", "--workspace", workspace, "--log-level", level)]
+    command += ["--host", host, "--port", str(port)]
     # Else Dagster warns at every start that the project's dagster.yaml is but a template.
     directory = settings.home if Path.cwd() == PROJECT_DIRECTORY else Path.cwd()
     own = {"DAGSTER_HOME": str(settings.home), "PATH": path}

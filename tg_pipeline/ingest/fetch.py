@@ -86,7 +86,7 @@ class Fetch:
             self._segments = plan(
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
             )
-            log.info("%s %s is read.", self._report.slug, self._report.range)
+            log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
             if self._open_days:
                 await self._save_pointers()

@@ -101,7 +101,7 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
         r"The command for .* is launched\.",
         r"The command for .* is over\.",
         r"A command is rejected: ",
-        r"busy .* is read\.",
+        r"Reading busy .*\.",
         r"busy .* is archived: \d+ messages read with \d+ calls\.",
         r"busy .* is committed: 5 messages\.",
         r"busy: \d+ messages at ",
