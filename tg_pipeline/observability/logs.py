@@ -37,7 +37,7 @@ _SHAPES = (
     r"(?<![A-Za-z0-9_-])1[A-Za-z0-9_-]{200,}={0,2}",  # a session string
     r"(?<=://)[^\s/@]+@",  # a login in a URL
     r"(?<![\w+])\+\d{8,15}(?!\d)",  # a phone number
-    r"(?i:(?<=api_hash=)|(?<=api_hash: )|(?<='api_hash': '))[0-9a-f]{32}",
+    r"(?i:(?<=api_hash=)|(?<=api_hash: )|(?<=['\"]api_hash['\"]: ['\"]))[0-9a-f]{32}",
 )
 
 _hidden = re.compile("|".join(_SHAPES))

@@ -132,6 +132,8 @@ def test_at_a_terminal_it_is_a_sentence(output: Output) -> None:
         ("redis://me:hunter2@localhost:6379/0 is away", "redis://[hidden]localhost:6379/0 is away"),
         ("code sent to +49123456789", "code sent to [hidden]"),
         (f"api_hash={'0123456789abcdef' * 2}", "api_hash=[hidden]"),
+        (f"{{'api_hash': '{'0123456789abcdef' * 2}'}}", "{'api_hash': '[hidden]'}"),
+        (f'{{"api_hash": "{"0123456789abcdef" * 2}"}}', '{"api_hash": "[hidden]"}'),
         ("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00+00:00"),
         ("id -1001234567890 in 12345678 calls", "id -1001234567890 in 12345678 calls"),
         ("https://t.me/name", "https://t.me/name"),
