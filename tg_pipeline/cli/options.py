@@ -86,3 +86,8 @@ def print_columns(*rows: Sequence[str]) -> None:
 def print_table(table: Table) -> None:
     """To standard output, as wide as it needs to be where no terminal says how wide it may."""
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+
+
+def reachable(host: str) -> str:
+    """An address to call a server at that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104

@@ -20,7 +20,7 @@ def serve(host: str, port: int) -> None:
     /health/details tells everything; /metrics is for Prometheus.
     """
     from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.cli.up import reachable
+    from tg_pipeline.cli.options import reachable
     from tg_pipeline.web.service import listening, serving
 
     settings = load_settings()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tg_pipeline.cli.options import reachable
 from tg_pipeline.cli.serve import PORT
 from tg_pipeline.contracts.errors import InputError
 
@@ -120,8 +121,3 @@ def _refuse_taken_port(host: str, port: int) -> None:
         raise InputError(
             f"Dagster cannot listen on {host}:{port} ({error.strerror}). Choose another: tg-pipeline up --port N"
         ) from None
-
-
-def reachable(host: str) -> str:
-    """An address to call a server at that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
