@@ -64,22 +64,22 @@ def log_to(
 ) -> None:
     """Set up logging for this process; what was set up here before is replaced.
 
-    `everything`: other libraries' warnings as well, unless somebody else has set up logging. Telethon's lines are kept
-    down in any case, because what they tell comes as our errors, and may be about messages.
+    Whoever has set up logging already keeps their stream, and ours stays silent. `everything`: other libraries'
+    warnings as well. Telethon's lines are kept down in any case: what they tell comes as our errors, and may be about
+    messages.
     """
     _hide(secrets)
     logging.setLogRecordFactory(_Record)
     logging.getLogger("telethon").setLevel(logging.ERROR)
     ours = logging.getLogger(OURS)
     ours.setLevel(level)
-    target = logging.getLogger() if everything else ours
+    root = logging.getLogger()
+    target = root if everything else ours
     for handler in [found for found in target.handlers if getattr(found, "is_of_tg_pipeline", False)]:
         target.removeHandler(handler)
         handler.close()
-    if target.handlers and everything:
-        return
-    handlers = [_stream_handler(stream, style), *([loki] if loki else [])]
-    for handler in handlers:
+    handlers = [] if root.handlers else [_stream_handler(stream, style)]
+    for handler in [*handlers, *([loki] if loki else [])]:
         vars(handler)["is_of_tg_pipeline"] = True
         target.addHandler(handler)
 

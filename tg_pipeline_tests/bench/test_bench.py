@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from tg_pipeline_tests.bench.__main__ import main
 
 
+@pytest.mark.slow
 def test_a_quick_run_fills_every_table_and_judges_the_aims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"

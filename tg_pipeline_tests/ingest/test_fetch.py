@@ -369,7 +369,7 @@ def test_cancelled_it_waits_for_its_threads_and_the_next_call_goes_on(archive: A
 
     class Slow(MemoryHistory):
         async def page(self, cursor: Cursor) -> Page:
-            if self.calls == 30:
+            if self.calls >= 30:  # of several in flight none may see the very number
                 running.cancel()
             return await super().page(cursor)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +46,26 @@ def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
     logs._hide([])
 
 
+@contextmanager
+def nobody_logging() -> Iterator[None]:
+    """As in a process where nobody has set up logging: pytest has."""
+    root = logging.getLogger()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(root, "handlers", [])
+        yield
+
+
+def first_log_to(*arguments: Any, **named: Any) -> None:
+    with nobody_logging():
+        log_to(*arguments, **named)
+
+
 def written(output: Output) -> list[dict[str, object]]:
     return check_log(output.getvalue())
 
 
 def test_every_level_is_a_line_of_the_schema(output: Output) -> None:
-    log_to("stdout", "DEBUG", "json", everything=False)
+    first_log_to("stdout", "DEBUG", "json", everything=False)
     for level in ("debug", "info", "warning", "error", "critical"):
         getattr(log, level)("%s: %d", level, 7)
     assert [(line["level"], line["event"], line["logger"]) for line in written(output)] == [
@@ -59,14 +74,14 @@ def test_every_level_is_a_line_of_the_schema(output: Output) -> None:
 
 
 def test_what_is_below_the_level_is_not_said(output: Output) -> None:
-    log_to("stdout", "WARNING", "auto", everything=False)
+    first_log_to("stdout", "WARNING", "auto", everything=False)
     log.info("quiet")
     log.warning("loud")
     assert [line["event"] for line in written(output)] == ["loud"]
 
 
 def test_a_line_may_be_of_any_text(output: Output) -> None:
-    log_to("stdout", "INFO", "json", everything=False)
+    first_log_to("stdout", "INFO", "json", everything=False)
     texts = ["привет \u2028 мир", 'a "b"\nc', "\x00\x1b[31m", "100 % of {it}"]
     for text in texts:
         log.info("%s", text)
@@ -80,7 +95,7 @@ def test_what_utf_8_does_not_have_is_escaped() -> None:
 
 
 def test_what_is_known_where_work_begins_is_said_in_whatever_it_comes_to(output: Output) -> None:
-    log_to("stdout", "INFO", "json", everything=False)
+    first_log_to("stdout", "INFO", "json", everything=False)
 
     async def work() -> None:
         await asyncio.to_thread(log.info, "in a thread")
@@ -98,7 +113,7 @@ def test_what_is_known_where_work_begins_is_said_in_whatever_it_comes_to(output:
 
 
 def test_an_unforeseen_error_is_told_with_its_traceback_and_without_secrets(output: Output) -> None:
-    log_to("stdout", "INFO", "json", secrets=["hunter2!"], everything=False)
+    first_log_to("stdout", "INFO", "json", secrets=["hunter2!"], everything=False)
     try:
         raise ValueError("it was hunter2!")
     except ValueError:
@@ -111,13 +126,20 @@ def test_an_unforeseen_error_is_told_with_its_traceback_and_without_secrets(outp
 
 def test_set_up_anew_a_line_is_written_once(output: Output) -> None:
     for _ in range(3):
-        log_to("stdout", "INFO", "json", everything=False)
+        first_log_to("stdout", "INFO", "json", everything=False)
     log.info("once")
     assert len(written(output)) == 1
 
 
+def test_where_somebody_has_set_up_logging_theirs_is_kept(output: Output, caplog: pytest.LogCaptureFixture) -> None:
+    log_to("stdout", "INFO", "json", everything=False)
+    log.info("heard")
+    assert written(output) == []
+    assert caplog.messages == ["heard"]
+
+
 def test_at_a_terminal_it_is_a_sentence(output: Output) -> None:
-    log_to("stdout", "INFO", "console", secrets=["hunter2!"], everything=False)
+    first_log_to("stdout", "INFO", "console", secrets=["hunter2!"], everything=False)
     log.warning("Waiting, says %s", "hunter2!")
     said = output.getvalue()
     assert "WARNING" in said
@@ -157,7 +179,8 @@ def test_every_secret_of_the_settings_is_known(output: Output) -> None:
         "otel_exporter_otlp_headers": "authorization=Bearer%20tok-en",
     }
     settings = Settings(_env_file=None, **given)
-    keep_logs(settings, "stdout", everything=False)
+    with nobody_logging():
+        keep_logs(settings, "stdout", everything=False)
     told = ["49123456789", "one-session", "three-session", "ddaabb", "p@ss", "p%40ss", "word1", "Bearer tok-en"]
     assert set(told) <= secrets_of(settings)
     for secret in [*told, given["telegram_api_hash"]]:
@@ -174,7 +197,7 @@ def test_no_secret_setting_is_forgotten() -> None:
 
 
 def test_other_libraries_speak_of_what_is_wrong_only(output: Output) -> None:
-    log_to("stdout", "DEBUG", "json", everything=False)
+    first_log_to("stdout", "DEBUG", "json", everything=False)
     logging.getLogger("telethon.network").warning("Server sent a very old message %s", "text of a message")
     assert not logging.getLogger("telethon.network").isEnabledFor(logging.WARNING)
     assert not logging.getLogger("urllib3").isEnabledFor(logging.INFO)

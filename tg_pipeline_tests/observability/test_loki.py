@@ -124,6 +124,7 @@ def test_what_sending_itself_says_is_not_sent(server: Loki) -> None:
     assert len(server.lines) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["up", "away", "silent", "failing"])
 def test_a_fetch_is_the_same_whatever_becomes_of_its_lines(server: Loki, state: str, tmp_path: Path) -> None:
     server.status = 500 if state == "failing" else 204
