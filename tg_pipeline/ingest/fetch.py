@@ -75,7 +75,7 @@ class Fetch:
         Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The
         server's clock decides which days are over. An InputError where the range ends after the server's today.
         """
-        began, status = self._clock.now(), "failed"
+        began, status = self._clock.steady(), "failed"
         try:
             self._until = int(await self._history.now())
             self._report.range.not_in_future(day_of(self._until))
@@ -94,7 +94,7 @@ class Fetch:
                 raise Stopped(self._how_far())
             status = "success"
         finally:
-            self._report.duration_seconds = self._clock.now() - began
+            self._report.duration_seconds = self._clock.steady() - began
             metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
         log.info(
