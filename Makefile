@@ -14,10 +14,10 @@ runtime := .venv/.installed-runtime
 dev := .venv/.installed-dev
 export PYTHON
 
-.PHONY: help demo dev test test-all check format bench lock clean
+.PHONY: help demo dev test test-slow test-nightly check format bench lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(runtime) ## Fetch a week of demo chats through Dagster and show where things are (ONCE=1: headless; EXPORTS=dir; TIMEZONE=name)
 	@$(bin)/tg-pipeline demo $(if $(ONCE),--once) $(if $(EXPORTS),--exports "$(EXPORTS)") $(if $(TIMEZONE),--timezone "$(TIMEZONE)")
@@ -26,10 +26,13 @@ dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
 	@$(bin)/tg-pipeline up
 
 test: $(dev) ## Run the tests with the coverage floor (ARGS="-k name" for some of them, without the floor)
-	@$(bin)/pytest --numprocesses 2 --dist worksteal -m "not slow" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
+	@$(bin)/pytest --numprocesses 2 --dist worksteal -m "not slow and not nightly" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
 
-test-all: $(dev) ## Run the long suites as well
-	@$(bin)/pytest --numprocesses 2 --dist worksteal --timeout 1800 $(ARGS)
+test-slow: $(dev) ## Run the slow suite of the gate (whole Dagster processes, chaos, Prometheus, UI)
+	@$(bin)/pytest --numprocesses 6 --dist loadgroup -m "slow and not nightly" --timeout 900 $(ARGS)
+
+test-nightly: $(dev) ## Run what is too long for the gate (random chaos seeds, 10,000 commands, benchmarks)
+	@$(bin)/pytest --numprocesses 2 --dist loadgroup -m nightly --timeout 3600 $(ARGS)
 
 check: $(dev) ## Check format, lint, types and layers
 	@$(bin)/ruff format --check .
