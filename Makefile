@@ -1,4 +1,4 @@
-# Everything a person types. `make` alone lists it. Nothing but make and Python 3.11 or 3.12 need be installed.
+# Everything a person types. `make` alone lists it. Nothing but make and Python 3.11 to 3.14 need be installed.
 #   PYTHON=/path/to/python   builds .venv with that interpreter
 
 SHELL := /bin/sh
