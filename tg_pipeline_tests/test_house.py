@@ -151,7 +151,7 @@ def test_make_alone_lists_the_commands() -> None:
     done = subprocess.run(
         ["make", "--directory", str(PROJECT)], capture_output=True, text=True, check=True, env=os.environ.copy()
     )
-    for command in ("demo", "dev", "test", "test-all", "check", "bench"):
+    for command in ("demo", "dev", "test", "test-slow", "test-nightly", "check", "bench"):
         assert f"make {command} " in done.stdout
 
 

@@ -29,7 +29,7 @@ def fetch(telegram: LiveSimulator, home: Path, last_day: str) -> str:
     """Fetch to the end; what it said."""
     environment = telegram.environment(home)
     with program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", last_day, environment=environment) as process:
-        said, troubles = process.communicate(timeout=120)
+        said, troubles = process.communicate()
     assert process.returncode == 0, troubles
     return said
 

@@ -20,7 +20,7 @@ from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
 
 NO_SERVICE = ["--health-port", "0"]
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]

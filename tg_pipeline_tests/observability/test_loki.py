@@ -135,7 +135,7 @@ def test_a_fetch_is_the_same_whatever_becomes_of_its_lines(server: Loki, state: 
             "LOKI_URL": nobody() if state == "away" else server.url,
         }
         fetch = program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", "2024-03-05", environment=environment)
-        out, err = fetch.communicate(timeout=100)
+        out, err = fetch.communicate()
         assert (fetch.returncode, out.count("5 days")) == (0, 1), err
         calls = simulator.history_calls()
     assert len(list((tmp_path / "data" / "demo_busy" / "2024").iterdir())) == 5

@@ -110,7 +110,7 @@ async def test_an_export_and_a_fault_script_are_served(tmp_path: Path) -> None:
     ],
 )
 def test_bad_arguments_get_a_sentence_and_exit_code_two(arguments: list[str], sentence: str) -> None:
-    ended = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
