@@ -14,7 +14,7 @@ def is_running(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
-BUSY = 10
+BUSY = 5
 """How many times longer than on an idle machine anything may take."""
 
 

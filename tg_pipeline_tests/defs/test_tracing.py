@@ -105,7 +105,7 @@ def test_without_a_collector_nothing_is_traced(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.xdist_group("live")
 def test_a_command_is_one_trace_across_processes(live: LivePlatform) -> None:
-    id_ = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d12"
+    id_ = "5d1c1c55-6d0f-4f6c-8a44-1c8f2b9a7e33"
     trace = id_.replace("-", "")
 
     def ours() -> list[Span]:
