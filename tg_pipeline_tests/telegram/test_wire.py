@@ -113,7 +113,7 @@ async def test_a_slow_answer_meets_the_deadline_and_others_do_not_wait_for_it(si
     slow = asyncio.create_task(connection.call(history))
     assert await connection.own_id() == 500_000_001
     assert not slow.done()
-    with pytest.raises(DeadlineExceeded, match=r"No answer to messages\.getHistory within 1 s"):
+    with pytest.raises(DeadlineExceeded, match=r"messages\.getHistory .* 1 s"):
         await slow
 
 
