@@ -35,6 +35,7 @@ from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 DAY = str(FIRST_DAY)
+AGAIN = "Send the command again"
 BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -199,7 +200,7 @@ def test_of_a_run_that_was_killed_it_is_said_what_to_do(platform: Platform) -> N
     platform.tick()
     last = platform.events[-1]
     assert (last["event"], last["error_type"]) == ("failed", "RunDied")
-    assert "Send the command again" in last["message"]
+    assert AGAIN in last["message"]
 
 
 def test_of_a_run_that_ended_with_dagster_it_is_said_what_to_do(platform: Platform) -> None:
@@ -219,7 +220,7 @@ def test_of_a_run_that_ended_with_dagster_it_is_said_what_to_do(platform: Platfo
     platform.tick()
     last = platform.events[-1]
     assert (last["event"], last["error_type"]) == ("failed", "RunDied")
-    assert "Send the command again" in last["message"]
+    assert AGAIN in last["message"]
 
 
 def test_a_command_of_several_days_becomes_one_backfill(platform: Platform) -> None:

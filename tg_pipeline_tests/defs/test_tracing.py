@@ -83,7 +83,9 @@ def test_a_collector_that_is_away_or_fails_costs_a_fetch_nothing_but_a_line(
         assert found.run("busy", first_days(1)).success
         assert found.run("busy", first_days(2)).success
     lost = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert lost == [f"Traces are lost: the collector at {otlp.url.removeprefix('http://')} does not take them."]
+    (line,) = lost
+    assert line.startswith("Traces are lost: ")
+    assert otlp.url.removeprefix("http://") in line
 
 
 def test_a_collector_that_never_answers_does_not_hold_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

