@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tg_pipeline.cli.options import echo
+from tg_pipeline.contracts.text import printable
+
 if TYPE_CHECKING:
     from tg_pipeline.telegram.login import DataCentre
 
@@ -41,14 +44,14 @@ def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None
     by = login_by_qr if qr else login_by_code
     done = run(by(telegram_api(settings), prompts, _server(server)))
     path = save_session(settings.home / "sessions", name, done.secret)
-    click.echo(f"Logged in as {done.name}. The session is kept in {path}.")
+    echo(f"Logged in as {printable(done.name)}. The session is kept in {path}.")
 
 
 def _show_qr(url: str, expires: datetime) -> None:
     import segno
 
     segno.make(url, error="l").terminal(compact=True)
-    click.echo(f"Scan it in Telegram: Settings > Devices > Link Desktop Device. Valid until {expires:%H:%M:%S} UTC.")
+    echo(f"Scan it in Telegram: Settings > Devices > Link Desktop Device. Valid until {expires:%H:%M:%S} UTC.")
 
 
 def _server(text: str | None) -> "DataCentre | None":

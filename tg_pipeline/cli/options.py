@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.table import Table
 
 from tg_pipeline.contracts.days import parse_day
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.text import printable, printable_lines
+from tg_pipeline.observability.console import SafeConsole
 
 WIDTH_OF_A_FILE = 200
 """Columns of a table where no terminal says how wide it is."""
@@ -68,9 +69,9 @@ def today_utc() -> date:
     return datetime.now(UTC).date()
 
 
-def count(number: int, noun: str) -> str:
-    """`1 day`, `1,000 days`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print a text, which may quote what came from outside, so that a terminal obeys nothing of it."""
+    click.echo(printable_lines(text), err=err)  # noqa: TID251 - the one place
 
 
 def print_columns(*rows: Sequence[str]) -> None:
@@ -78,14 +79,15 @@ def print_columns(*rows: Sequence[str]) -> None:
 
     Where a terminal is too narrow it wraps the line itself, so that whatever is in it can be copied whole.
     """
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    table = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_table(table: Table) -> None:
     """To standard output, as wide as it needs to be where no terminal says how wide it may."""
-    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+    SafeConsole(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
 
 
 def reachable(host: str) -> str:

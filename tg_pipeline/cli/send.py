@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tg_pipeline.cli.events import EventFields, event_line, following
-from tg_pipeline.cli.options import ChatCommand, Day, today_utc
+from tg_pipeline.cli.options import ChatCommand, Day, echo, today_utc
+from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.queue import CommandQueue
@@ -55,7 +55,7 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
     with closing(command_queue(load_settings())) as queue:
         since = queue.last_entry()
         queue.push(text)
-        click.echo(wanted["command_id"])
+        echo(wanted["command_id"])
         if wait:
             _wait(queue, wanted["command_id"], since)
 
@@ -79,8 +79,9 @@ def _which_days(
 
 def _wait(queue: "CommandQueue", id_: str, since: str) -> None:
     """Until its last event. SystemExit with 1 where that is `failed`, 2 where it was rejected."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
-    console = Console(stderr=True)
+    named = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), named, BarColumn(), MofNCompleteColumn(), TextColumn("days"))
+    console = SafeConsole(stderr=True)
     try:
         with Progress(*columns, TimeElapsedColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("waits", total=None)
@@ -89,7 +90,7 @@ def _wait(queue: "CommandQueue", id_: str, since: str) -> None:
                 bar.update(task, description=event["event"])
                 bar.update(task, completed=event.get("days_done") or 0, total=event.get("days_total"))
     except KeyboardInterrupt:
-        click.echo(f"The command goes on. To look at it: tg-pipeline commands show {id_}", err=True)
+        echo(f"The command goes on. To look at it: tg-pipeline commands show {id_}", err=True)
         raise
     if event["event"] == "failed":
         sys.exit(2 if event["status"] == "rejected" else 1)
@@ -106,7 +107,7 @@ def _of_command(queue: "CommandQueue", id_: str, since: str) -> Iterator[EventFi
         elif event is None and time.monotonic() > patience:
             patience = float("inf")
             if queue.counts()["pushed"]:
-                click.echo(
+                echo(
                     f"Nobody has taken commands for {NOBODY_READS_SECONDS:.0f} s. Does tg-pipeline up run with this "
                     "REDIS_URL, and is the sensor `commands` on?",
                     err=True,

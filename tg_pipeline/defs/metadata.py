@@ -8,6 +8,7 @@ import dagster as dg
 import orjson
 
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
+from tg_pipeline.contracts.text import printable
 from tg_pipeline.storage.day_store import DayStore
 
 Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
@@ -15,6 +16,11 @@ Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
 PREVIEW_MESSAGES = 5
 PREVIEW_CHARACTERS = 80
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-!|~&$"})
+
+
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is, on one line, whatever is in it."""
+    return printable(text).translate(_MARKDOWN)
 
 
 def day_metadata(day: CommittedDay) -> Metadata:
@@ -79,4 +85,4 @@ def _cell(text: str) -> str:
     """Text that a table of Markdown shows as it is, whatever is in it, cut short."""
     line = " ".join(text.split())
     short = line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1].rstrip() + "…"
-    return short.translate(_MARKDOWN)
+    return plain(short)

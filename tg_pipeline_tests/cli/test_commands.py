@@ -17,6 +17,7 @@ import pytest
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
+from tg_pipeline.contracts.text import printable
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
@@ -214,7 +215,7 @@ def test_the_list_shows_every_place_a_command_can_be_in(terminal: Terminal, queu
     assert f"waiting    {ids[1]}  busy  2024-01-02..2024-01-02  batch     0\n" in said
     assert "  not read yet\n" in said
     assert "NotJson" in said
-    assert "\\x1b[31mnonsense\\n" in said, "a terminal obeys none of it"
+    assert printable("\x1b[31mnonsense\n") in said, "a terminal obeys none of it"
 
 
 def test_a_long_list_is_cut_and_says_so(
