@@ -62,15 +62,24 @@ def list_chats() -> None:
 def show(chat: str) -> None:
     """Show a chat's entry and what of it is archived."""
     from tg_pipeline.bootstrap.archive import day_store
-    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.chats import find_chat, registered
     from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.contracts.errors import InputError
 
     settings = load_settings()
     entry = find_chat(settings, chat)
     store = day_store(settings)
     headers = [header for day in store.days(entry.slug) if (header := store.header(entry.slug, day))]
-    for key, value in entry.model_dump(mode="json").items():
-        echo(f"{key:10} {'-' if value is None else printable(str(value))}")
+    if entry not in registered(settings):
+        register = f"tg-pipeline chats add {entry.chat}"
+        if not headers:
+            raise InputError(
+                f"chat: {chat!r} is not registered, and nothing of it is archived. To register it: {register}"
+            )
+        echo(f"{entry.slug} is not registered. To register it: {register}")
+    else:
+        for key, value in entry.model_dump(mode="json").items():
+            echo(f"{key:10} {'-' if value is None else printable(str(value))}")
     if headers:
         messages = sum(header.message_count for header in headers)
         unsealed = sum(not header.sealed for header in headers)

@@ -21,7 +21,7 @@ WIDTH_OF_A_FILE = 200
 
 
 class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.5
-    """A UTC day: YYYY-MM-DD, `today` or `yesterday`."""
+    """A UTC day that has begun: YYYY-MM-DD, `today` or `yesterday`."""
 
     name = "date"
 
@@ -33,9 +33,13 @@ class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click
         if value in {"today", "yesterday"}:
             return today if value == "today" else date.fromordinal(today.toordinal() - 1)
         try:
-            return parse_day(str(value), _flag(param))
+            day = parse_day(str(value), _flag(param))
         except InputError as error:
             raise click.UsageError(str(error), ctx) from None
+        if day > today:
+            latest = f"The latest day that can be read is today, {today} UTC."
+            raise click.UsageError(f"{_flag(param)}: {day} is in the future. {latest}", ctx)
+        return day
 
 
 class Zone(click.ParamType):  # type: ignore[type-arg] # as above

@@ -27,6 +27,7 @@ from tg_pipeline.contracts.errors import (
     LeaseUnavailable,
     SessionRevoked,
     Stopped,
+    StorageError,
 )
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.stopping import Stop
@@ -165,6 +166,13 @@ async def test_machines_that_share_a_redis_share_sessions_and_limits(login: Acco
         assert login.calls()["users.getUsers"] <= asked + 1, "one call more, to learn whose session it is"
 
 
+def test_an_archive_that_cannot_be_written_is_noticed_before_telegram_is_called(login: Account) -> None:
+    Path(login.settings.data_uri).write_text("a file in its place")
+    with pytest.raises(StorageError):
+        login.fetch("busy", first_days(1))
+    assert not login.calls()
+
+
 async def test_a_redis_that_is_away_stops_nobody(
     login: Account, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,7 +181,7 @@ async def test_a_redis_that_is_away_stops_nobody(
     report = await fetch(settings, RegisteredChat(slug="busy", chat="@busy"), first_days(10))
     assert report.messages == 300
     assert [r.getMessage() for r in caplog.records if "Redis" in r.getMessage()] == [
-        f"Redis at 127.0.0.1:1 cannot be used (ConnectionError). {MEANWHILE}"
+        f"Redis at 127.0.0.1:1 cannot be used (Connection refused). {MEANWHILE}"
     ]
 
 

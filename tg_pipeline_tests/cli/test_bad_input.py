@@ -45,7 +45,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(tg: Terminal, key: str, v
     tg.set(key, value)
     said = tg.refused(*FETCH)
     assert sentence in said
-    assert not tg.data.exists()
+    assert not list(tg.data.rglob("*"))
 
 
 def test_secrets_are_not_repeated(tg: Terminal) -> None:
@@ -80,9 +80,10 @@ def test_a_wrong_registry_is_named_with_its_line(tg: Terminal, verb: tuple[str, 
     assert not tg.data.exists()
 
 
-def test_a_data_directory_that_cannot_be_is_said(tg: Terminal) -> None:
+def test_a_data_directory_that_cannot_be_is_said_before_telegram_is_called(tg: Terminal, simulator: Simulator) -> None:
     tg.data.write_text("a file in its place")
     assert str(tg.data) in tg.refused(*FETCH)
+    assert list(simulator.journal) == []
     assert tg.data.read_text() == "a file in its place"
 
 

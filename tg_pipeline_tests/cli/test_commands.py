@@ -144,7 +144,7 @@ def test_without_a_redis_it_says_what_to_set(terminal: Terminal, verb: list[str]
 def test_a_redis_that_is_away_is_a_sentence(terminal: Terminal, verb: list[str]) -> None:
     terminal.set("REDIS_URL", "redis://127.0.0.1:9/0")
     done = terminal.run(*verb)
-    assert (done.code, done.err) == (1, "tg-pipeline: Redis at 127.0.0.1:9 cannot be used (ConnectionError).\n")
+    assert (done.code, done.err) == (1, "tg-pipeline: Redis at 127.0.0.1:9 cannot be used (Connection refused).\n")
 
 
 def test_waiting_it_shows_the_command_to_its_end(terminal: Terminal, queue: CommandQueue) -> None:

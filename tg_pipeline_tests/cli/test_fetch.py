@@ -260,7 +260,7 @@ def test_a_flood_wait_ends_at_once_when_asked_to_stop(tg: Terminal, simulator: S
         (("--from", "01.02.2025"), "--from: '01.02.2025' is not a day"),
         (("--from", "2024-01-02", "--to", "2024-1-3"), "--to: '2024-1-3' is not a day"),
         (("--from", "2024-01-02", "--to", "2024-01-01"), "from 2024-01-02 is after to 2024-01-01"),
-        (("--from", "2024-01-02", "--to", "9999-01-01"), "to 9999-01-01 is in the future"),
+        (("--from", "2024-01-02", "--to", "9999-01-01"), "9999-01-01 is in the future"),
         ((), "Missing option '--from'"),
     ],
 )

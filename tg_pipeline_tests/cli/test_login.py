@@ -82,6 +82,13 @@ def test_a_wrong_code_may_be_mended(fresh: Terminal, simulator: Simulator) -> No
     assert "Wrong code. Once more" in said
 
 
+def test_a_home_that_cannot_be_written_is_said_before_a_code_is_sent(fresh: Terminal, simulator: Simulator) -> None:
+    (fresh.home / "a-file").write_text("")
+    fresh.set("DAGSTER_HOME", fresh.home / "a-file" / "instance")
+    fresh.refused("login", *server(simulator), "--phone", PHONE)
+    assert list(simulator.journal) == []
+
+
 def test_three_wrong_codes_end_it(fresh: Terminal, simulator: Simulator) -> None:
     typed = f"{PHONE}\n99999\n88888\n77777\n"
     assert "code: wrong three times" in fresh.refused("login", *server(simulator), typed=typed)

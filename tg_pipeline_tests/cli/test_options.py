@@ -14,6 +14,13 @@ def test_a_day_may_be_given_as_a_word_or_a_date() -> None:
     assert Day().convert("2025-01-31", None, None) == Day().convert(date(2025, 1, 31), None, None) == date(2025, 1, 31)
 
 
+@pytest.mark.parametrize("flag", ["--from", "--to"])
+def test_a_day_that_has_not_begun_is_a_usage_error_about_its_own_flag(flag: str) -> None:
+    with pytest.raises(click.UsageError, match=f"^{flag}: 2999-01-01 is in the future") as raised:
+        Day().convert("2999-01-01", click.Option([flag]), None)
+    assert str(raised.value).count("--") == 1
+
+
 @pytest.mark.parametrize("text", ["2025-02-30", "tomorrow", "", "2025-1-1", "20250101", "2025-01-01T00:00"])
 def test_what_is_no_day_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.UsageError, match="is not a day"):
