@@ -35,13 +35,17 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     `tg-pipeline serve` does alone.
     """
     from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
+    from tg_pipeline.cli.relay import relay_as_json
 
     if not simulator:
-        _serve(load_settings(), inherited_environment(), host, port, health_port)
+        settings = load_settings()
+        relay_as_json(settings.log_format)
+        _serve(settings, inherited_environment(), host, port, health_port)
         return
     from tg_pipeline.cli.showcase.stage import own_directory, running
 
     with own_directory() as directory, running(directory, []) as stage:
+        relay_as_json(stage.settings.log_format)
         echo(f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a")
         _serve(stage.settings, stage.environment(), host, port, health_port)
 

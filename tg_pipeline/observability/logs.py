@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Collection, MutableMapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
@@ -86,6 +86,11 @@ def log_to(
         target.addHandler(handler)
 
 
+def is_json(style: Style, stream: TextIO) -> bool:
+    """Whether lines on that stream are JSON: sentences are for people at a terminal."""
+    return style == "json" or (style == "auto" and not stream.isatty())
+
+
 def json_formatter() -> logging.Formatter:
     """One JSON object a line, as schemas/log_line.schema.json has it."""
     return ProcessorFormatter(
@@ -101,7 +106,7 @@ class _Record(logging.LogRecord):
 
 def _stream_handler(stream: Stream, style: Style) -> logging.Handler:
     output = sys.stdout if stream == "stdout" else sys.stderr
-    if style == "json" or (style == "auto" and not output.isatty()):
+    if is_json(style, output):
         handler: logging.Handler = logging.StreamHandler(output)
         handler.setFormatter(json_formatter())
         return handler
