@@ -114,8 +114,8 @@ def _summarise(report: "FetchReport") -> None:
         parts.append(f"retried {count(report.meter.total_retries, 'time')}")
     if paced := report.meter.waits["rate"]:
         parts.append(f"paced {paced:.0f} s by the rate limit")
-    if asked := report.meter.waited_seconds - paced:
-        parts.append(f"waited {asked:.0f} s as Telegram asked")
+    if slept := report.meter.slept_for_floods:
+        parts.append(f"asked by Telegram to wait {report.meter.asked_seconds:.0f} s, slept {slept:.0f} s")
     echo("; ".join(parts) + ".")
 
 

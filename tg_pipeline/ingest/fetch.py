@@ -155,7 +155,8 @@ class Fetch:
         return (
             f"{report.slug}: stopped as asked after {done} of {len(report.range)} days, {report.messages} messages read"
             + (", the last of them {1} of {0}".format(*max(read)) if read else "")
-            + f". Waited {report.meter.waited_seconds:.0f} s. The same request goes on from here."
+            + f". Waited {report.meter.waited_seconds:.0f} s in all, where Telegram had asked for "
+            f"{report.meter.asked_seconds:.0f} s. The same request goes on from here."
         )
 
     def _stolen(self) -> Segment | None:
