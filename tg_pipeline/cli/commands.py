@@ -36,8 +36,8 @@ def list_commands(*, everything: bool) -> None:
         counts, limit = queue.counts(), 10_000 if everything else SHOWN
         running = [flight.command for flight in queue.in_flight()]
         waiting, pushed, dead = queue.waiting(limit), queue.pushed(limit), queue.dead(limit)
-    where = {"pushed": "pushed", "waiting": "waiting", "in_flight": "in flight", "dead": "dead letters"}
-    echo(", ".join(f"{counts[key]:,} {words}" for key, words in where.items()) + ".")
+    places = [f"{counts[place]:,} {place.replace('_', ' ')}" for place in ("pushed", "waiting", "in_flight")]
+    echo(", ".join([*places, count(counts["dead"], "dead letter")]) + ".")
     if running or waiting:
         echo()
         rows = [*(_row("in flight", command) for command in running), *(_row("waiting", one) for one in waiting)]

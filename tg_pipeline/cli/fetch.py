@@ -84,18 +84,19 @@ def _progress_bar(slug: str, days: int) -> Iterator["OnProgress"]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("days  {task.fields[messages]:,} messages  {task.fields[calls]} calls  {task.fields[rate]:,.0f}/s"),
+        TextColumn("days  {task.fields[messages]}  {task.fields[calls]}  {task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(slug, total=days, messages=0, calls=0, rate=0.0)
+        task = bar.add_task(slug, total=days, messages="", calls="", rate=0.0)
 
         def on_progress(moment: "FetchProgress") -> None:
             elapsed = bar.tasks[task].elapsed or 0.0
             rate = moment.messages / elapsed if elapsed else 0.0
-            bar.update(task, completed=moment.days_done, messages=moment.messages, calls=moment.calls, rate=rate)
+            messages, calls = count(moment.messages, "message"), count(moment.calls, "call")
+            bar.update(task, completed=moment.days_done, messages=messages, calls=calls, rate=rate)
 
         yield on_progress
 

@@ -151,7 +151,8 @@ def _sessions(part: "Sessions") -> str:
 
 def _queue(part: "Queue") -> str:
     counts = (
-        f"{part.pushed:,} pushed, {part.waiting:,} waiting, {part.in_flight:,} in flight, {part.dead:,} dead letters"
+        f"{part.pushed:,} pushed, {part.waiting:,} waiting, {part.in_flight:,} in flight, "
+        f"{count(part.dead, 'dead letter')}"
     )
     return counts if part.oldest_age_sec is None else f"{counts}; the oldest since {duration(part.oldest_age_sec)}"
 

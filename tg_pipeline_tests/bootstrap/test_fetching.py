@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shutil
 import sqlite3
 import time
@@ -57,6 +58,14 @@ def is_whole(account: Account) -> bool:
 def test_what_is_fetched_verifies(login: Account) -> None:
     login.fetch("busy", first_days(10))
     assert is_whole(login)
+
+
+def test_what_is_counted_agrees_with_its_noun(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with account(plain_world(per_day=1, days=1), tmp_path) as login:
+        login.fetch("busy", first_days(1))
+    assert "1 message read with" in caplog.text
+    assert not re.search(r"\b1 (messages|calls|days)\b", caplog.text)
 
 
 def test_a_day_in_the_future_is_refused_before_anything_is_asked(login: Account) -> None:

@@ -210,7 +210,7 @@ def test_the_list_shows_every_place_a_command_can_be_in(terminal: Terminal, queu
     start(queue, take(queue)[0])
     queue.push("not read yet")
     said = terminal.ok("commands", "list")
-    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letters.\n")
+    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letter.\n")
     assert f"in flight  {ids[0]}  busy  2024-01-01..2024-01-01  batch     0\n" in said
     assert f"waiting    {ids[1]}  busy  2024-01-02..2024-01-02  batch     0\n" in said
     assert "  not read yet\n" in said

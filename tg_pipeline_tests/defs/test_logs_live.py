@@ -106,7 +106,7 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
         r"busy .* is committed: 5 messages\.",
         r"busy: \d+ messages at ",
         r"Attempt 1 of messages\.getHistory failed: ",
-        r"Telegram asks to wait before the next messages\.getHistory",
+        r"Telegram asks to wait \d+ s before the next messages\.getHistory",
         r"Nobody can fetch this until a person acts: ",
     ):
         assert any(re.match(kind, event) for event in events), (kind, events)

@@ -82,7 +82,7 @@ def _exports(directory: Path | None) -> list[Path]:
 
 def _register(stage: Stage, console: SafeConsole) -> list[RegisteredChat]:
     usernames = [chat["username"] for chat in stage.simulator["chats"] if chat["username"]]
-    console.print(f"Registering {len(usernames)} chats in {stage.keys['CHATS_FILE']} ...")
+    console.print(f"Registering {count(len(usernames), 'chat')} in {stage.keys['CHATS_FILE']} ...")
 
     async def all_of_them() -> list[RegisteredChat]:
         return [(await register(stage.settings, f"@{username}", None))[0] for username in usernames]
