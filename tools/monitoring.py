@@ -249,7 +249,8 @@ def _limits() -> tuple[Panel, ...]:
         _lines(
             "Waits that Telegram asked for",
             ("tg:floodwait_remaining_seconds", "{{source}}: left"),
-            ("increase(tg:floodwait_seconds_total[$window])", "waited"),
+            ("increase(tg:floodwait_asked_seconds_total[$window])", "asked"),
+            ("increase(tg:floodwait_slept_seconds_total[$window])", "slept"),
             unit="s",
         ),
         _timeline(

@@ -21,6 +21,7 @@ from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
+from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
 
@@ -42,13 +43,15 @@ async def fetch(
     """Read the range to its end and commit every day of it.
 
     Interrupted, the next call with the same chat and range goes on where this one stopped. Once a `stop` is asked for,
-    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, LeaseUnavailable, and
-    what `contracts.errors` lists; days committed before stay committed.
+    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, StorageError before
+    anything is called where the archive cannot be written, LeaseUnavailable, and what `contracts.errors` lists; days
+    committed before stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
+    check_writable(store.root)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
     keep_metrics(settings)
     with collector.fetching(), pushed(settings):

@@ -5,7 +5,6 @@ Every part is read for itself: one that cannot be read says why, and takes no ot
 
 import platform
 import re
-import secrets
 import shutil
 from functools import cached_property
 from importlib.metadata import version
@@ -51,13 +50,12 @@ from tg_pipeline.contracts.health import (
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look, signer
-from tg_pipeline.storage.atomic import is_local, replace, writing
+from tg_pipeline.storage.atomic import check_writable, is_local
 from tg_pipeline.telegram.sessions import SUFFIX, Session, load_sessions
 
 LIMIT_SECONDS: Final = 2.0
 STALE_INTERVALS: Final = 2
 DOWN_INTERVALS: Final = 10
-PROBE_BYTES: Final = 4_096
 PROBE_TTL_SECONDS: Final = 60.0
 NO_REDIS: Final = Absent(reason="REDIS_URL is not set.")
 PACED: Final = ("breakers", "flood_waits", "rates")
@@ -244,12 +242,8 @@ def _place(root: UPath) -> Place:
     """Whether a file can be put there: one is, as day files are, and taken away again."""
     location = _USERINFO.sub("//", str(root))
     try:
-        with writing(root):
-            probe = root / f".probe-{secrets.token_hex(4)}.tmp"
-            with replace(probe, durable=False) as stream:
-                stream.write(bytes(PROBE_BYTES))
-            probe.unlink()
-            free = shutil.disk_usage(root.path).free if is_local(root) else None
+        check_writable(root)
+        free = shutil.disk_usage(root.path).free if is_local(root) else None
     except StorageError as error:
         cause = error.__cause__
         reason = (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__

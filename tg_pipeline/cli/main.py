@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import click
 
 from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
+from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
+from tg_pipeline.contracts.text import printable_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _log_to_stderr()
         cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
+        error.message = printable_lines(error.message)  # type: ignore[misc] # final, and shown raw
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(1)
     except TgPipelineError as error:
-        click.echo(f"tg-pipeline: {error}", err=True)
+        echo(f"tg-pipeline: {error}", err=True)
         sys.exit(1 if isinstance(error, TRY_LATER) else 2)
 
 

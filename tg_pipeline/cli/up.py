@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tg_pipeline.cli.options import reachable
+from tg_pipeline.cli.options import echo, reachable
 from tg_pipeline.cli.serve import PORT
 from tg_pipeline.contracts.errors import InputError
 
@@ -35,16 +35,18 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     `tg-pipeline serve` does alone.
     """
     from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
+    from tg_pipeline.cli.relay import relay_as_json
 
     if not simulator:
-        _serve(load_settings(), inherited_environment(), host, port, health_port)
+        settings = load_settings()
+        relay_as_json(settings.log_format)
+        _serve(settings, inherited_environment(), host, port, health_port)
         return
     from tg_pipeline.cli.showcase.stage import own_directory, running
 
     with own_directory() as directory, running(directory, []) as stage:
-        click.echo(
-            f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a"
-        )
+        relay_as_json(stage.settings.log_format)
+        echo(f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a")
         _serve(stage.settings, stage.environment(), host, port, health_port)
 
 
@@ -70,9 +72,9 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
         slots = set_pool_limits(instance, settings)
     url = f"http://{reachable(host)}:{port}"
     write_webserver_url(settings.home, url)
-    click.echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
+    echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
     if listener:
-        click.echo(f"Health is told at http://{reachable(host)}:{health_port}/health/details, metrics beside it.")
+        echo(f"Health is told at http://{reachable(host)}:{health_port}/health/details, metrics beside it.")
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
     # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.

@@ -13,6 +13,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
+from tg_pipeline.contracts.text import count
 from tg_pipeline.defs.launching import (
     Outcome,
     command_of,
@@ -94,7 +95,7 @@ def ended_runs_sensor(
             context.log.warning("Events wait: %s", error)
             until, told = since, 0
         context.update_cursor(until.isoformat())
-        return dg.SkipReason(f"The end of {told} runs was published.")
+        return dg.SkipReason(f"The end of {count(told, 'run')} was published.")
 
     return ended_runs
 

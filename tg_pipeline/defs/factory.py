@@ -12,7 +12,7 @@ from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.launching import command_of
-from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, preview
+from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, plain, preview
 from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
@@ -55,7 +55,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
 
 def _describe(chat: RegisteredChat) -> str:
     title = f"{chat.title} ({chat.chat})" if chat.title else chat.chat
-    return f"Every message of {title}, one JSON file a UTC day."
+    return f"Every message of {plain(title)}, one JSON file a UTC day."
 
 
 def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataValue]:

@@ -11,6 +11,7 @@ import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.text import count
 from tg_pipeline.defs.launching import command_of, ended_between, outcome, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.defs.names import BACKFILL_TAG
 from tg_pipeline.observability import traces
@@ -111,6 +112,6 @@ def traces_sensor() -> dg.SensorDefinition:
         for record in records:
             _trace_run(context.instance, record)
         context.update_cursor(until.isoformat())
-        return dg.SkipReason(f"{len(records)} runs had ended.")
+        return dg.SkipReason(f"{count(len(records), 'run')} ended.")
 
     return trace_ended_runs

@@ -81,7 +81,12 @@ RATE_LIMIT_HITS = _counter(
     "reason",
     unit="answers",
 )
-FLOODWAIT_SECONDS = _counter("floodwait_seconds_total", "Seconds waited because Telegram asked to.", unit="seconds")
+FLOODWAIT_ASKED = _counter("floodwait_asked_seconds_total", "Seconds that Telegram asked to wait.", unit="seconds")
+FLOODWAIT_SLEPT = _counter(
+    "floodwait_slept_seconds_total",
+    "Seconds slept because Telegram asked to wait: a little longer than asked, by each process that waits.",
+    unit="seconds",
+)
 BREAKER_OPENED = _counter("breaker_open_total", "How often the circuit breaker opened.", "component", unit="openings")
 BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", "component", unit="state")
 FLOODWAIT_REMAINING = _derived(

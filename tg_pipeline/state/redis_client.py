@@ -48,7 +48,7 @@ def where(client: Any) -> str:
 
 def unavailable(client: Any, error: Exception) -> StateUnavailable:
     """What to raise after `error`."""
-    reason = type(error).__name__
+    reason = _reason(error)
     options = client.connection_pool.connection_kwargs
     if str(error) == "DB index is out of range":
         reason = f"it has no database {options.get('db')}"
@@ -58,3 +58,15 @@ def unavailable(client: Any, error: Exception) -> StateUnavailable:
         given = options.get("password")
         reason = "it refuses the password" if given else "it wants a password"
     return StateUnavailable(f"Redis at {where(client)} cannot be used ({reason}).")
+
+
+def _reason(error: Exception) -> str:
+    """In words: the operating system's where the connection failed, Redis's own where it answered."""
+    cause = error.__cause__ or error.__context__
+    match error, cause:
+        case redis.TimeoutError(), _:
+            return f"no answer within {TIMEOUT_SECONDS:g} s"
+        case redis.ConnectionError(), OSError(strerror=str(words)):
+            return words
+        case _:
+            return str(error) or type(error).__name__

@@ -14,6 +14,8 @@ from upath import UPath
 from tg_pipeline.contracts.errors import StorageError
 
 _BUFFER = 1 << 18
+_PROBE_BYTES = 4_096
+"""Enough to be refused where the disk is full."""
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
 
@@ -36,14 +38,17 @@ def replace(path: UPath, *, durable: bool = True) -> Iterator[BinaryIO]:
     block has ended, unless `durable` is False: for what a power cut may undo, which spares milliseconds. Elsewhere a
     temporary object is moved into place. An OSError becomes a StorageError.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    with writing(path):
-        if is_local(path):
-            with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
-                yield stream
-        else:
-            with _replace_remote(path, temporary) as stream:
-                yield stream
+    with writing(path), _replacing(path, durable=durable) as stream:
+        yield stream
+
+
+def check_writable(directory: UPath) -> None:
+    """Raise a StorageError where no file can be put there: one is, as day files are, and removed again."""
+    probe = directory / f".probe-{secrets.token_hex(4)}.tmp"
+    with writing(directory):
+        with _replacing(probe, durable=False) as stream:
+            stream.write(bytes(_PROBE_BYTES))
+        probe.unlink()
 
 
 @contextmanager
@@ -79,6 +84,17 @@ def unreadable(path: object, error: OSError) -> StorageError:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
+
+
+@contextmanager
+def _replacing(path: UPath, *, durable: bool) -> Iterator[BinaryIO]:
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    if is_local(path):
+        with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
+            yield stream
+    else:
+        with _replace_remote(path, temporary) as stream:
+            yield stream
 
 
 @contextmanager

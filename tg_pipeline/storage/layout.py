@@ -16,6 +16,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.contracts.text import count
 from tg_pipeline.storage.atomic import is_local, reading, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
@@ -179,7 +180,7 @@ class DayReader:
 
     def _finish(self) -> None:
         if self._count != self.header.message_count:
-            raise self.damaged(f"it holds {self._count} messages and says {self.header.message_count}")
+            raise self.damaged(f"it holds {count(self._count, 'message')} and says {self.header.message_count}")
         if self._whole is not None:
             return
         if self._stream.read() != b"}\n":

@@ -29,6 +29,7 @@ from tg_pipeline.contracts.errors import (
     LeaseUnavailable,
     SessionRevoked,
     Stopped,
+    StorageError,
 )
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.stopping import Stop
@@ -58,6 +59,14 @@ def is_whole(account: Account) -> bool:
 def test_what_is_fetched_verifies(login: Account) -> None:
     login.fetch("busy", first_days(10))
     assert is_whole(login)
+
+
+def test_what_is_counted_agrees_with_its_noun(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with account(plain_world(per_day=1, days=1), tmp_path) as login:
+        login.fetch("busy", first_days(1))
+    assert "1 message read with" in caplog.text
+    assert not re.search(r"\b1 (messages|calls|days)\b", caplog.text)
 
 
 def test_a_day_in_the_future_is_refused_before_anything_is_asked(login: Account) -> None:
@@ -168,6 +177,13 @@ async def test_machines_that_share_a_redis_share_sessions_and_limits(login: Acco
             async with logged_in(two) as second:
                 await second.connection.own_id()
         assert login.calls()["users.getUsers"] <= asked + 1, "one call more, to learn whose session it is"
+
+
+def test_an_archive_that_cannot_be_written_is_noticed_before_telegram_is_called(login: Account) -> None:
+    Path(login.settings.data_uri).write_text("a file in its place")
+    with pytest.raises(StorageError):
+        login.fetch("busy", first_days(1))
+    assert not login.calls()
 
 
 async def test_a_redis_that_is_away_stops_nobody(

@@ -113,6 +113,29 @@ def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:
     assert f"files      {tg.data / 'busy'}" in shown
 
 
+@pytest.mark.parametrize("name", ["nosuch", "@nosuch", "-1001234567890"])
+def test_a_chat_that_is_neither_registered_nor_archived_is_not_shown(tg: Terminal, name: str) -> None:
+    done = tg.run("chats", "show", name)
+    assert (done.code, done.out) == (2, "")
+    assert name in done.err
+
+
+def test_of_an_archived_chat_that_is_not_registered_the_files_are_shown(tg: Terminal) -> None:
+    tg.ok("fetch", "@busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    first, *archived = tg.ok("chats", "show", "@busy").splitlines()
+    assert first.endswith("tg-pipeline chats add @busy")
+    assert [line.split()[0] for line in archived] == ["archived", "files"]
+
+
+def test_a_registry_that_cannot_be_written_is_noticed_before_telegram_is_called(
+    tg: Terminal, simulator: Simulator
+) -> None:
+    (tg.home / "a-file").write_text("")
+    tg.set("CHATS_FILE", tg.home / "a-file" / "chats.yaml")
+    tg.refused("chats", "add", "@busy")
+    assert list(simulator.journal) == []
+
+
 def test_remove_keeps_the_files(tg: Terminal) -> None:
     tg.ok("chats", "add", "@busy")
     tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-02")

@@ -18,6 +18,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
+from tg_pipeline.contracts.text import printable
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
@@ -145,7 +146,7 @@ def test_a_redis_that_is_away_is_a_sentence(terminal: Terminal, verb: list[str])
     terminal.set("REDIS_URL", "redis://127.0.0.1:9/0")
     error = str(terminal.fails(StateUnavailable, *verb, code=1))
     assert "127.0.0.1:9 " in error
-    assert "ConnectionError" in error
+    assert "(Connection refused)" in error
 
 
 def test_waiting_it_shows_the_command_to_its_end(terminal: Terminal, queue: CommandQueue) -> None:
@@ -211,12 +212,12 @@ def test_the_list_shows_every_place_a_command_can_be_in(terminal: Terminal, queu
     start(queue, take(queue)[0])
     queue.push("not read yet")
     said = terminal.ok("commands", "list")
-    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letters.\n")
+    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letter.\n")
     assert f"in flight  {ids[0]}  busy  2024-01-01..2024-01-01  batch     0\n" in said
     assert f"waiting    {ids[1]}  busy  2024-01-02..2024-01-02  batch     0\n" in said
     assert "  not read yet\n" in said
     assert "NotJson" in said
-    assert "\\x1b[31mnonsense\\n" in said, "a terminal obeys none of it"
+    assert printable("\x1b[31mnonsense\n") in said, "a terminal obeys none of it"
 
 
 def test_a_long_list_is_cut_and_says_so(

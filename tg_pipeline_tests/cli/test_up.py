@@ -17,6 +17,7 @@ from tg_pipeline.cli.showcase.stage import free_port
 from tg_pipeline.defs.webserver import ask
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
@@ -55,6 +56,7 @@ def url(tg: Terminal) -> Iterator[str]:
         os.killpg(up.pid, signal.SIGINT)
         assert up.wait() == 130
         assert wait_until(lambda: not of_home(tg.home), 60), "processes outlive Ctrl-C"
+        assert check_log(log.read_text())
 
 
 def answers(url: str) -> bool:
@@ -198,3 +200,6 @@ def test_with_a_simulator_of_its_own_it_carries_out_commands(tg: Terminal) -> No
     finally:
         os.killpg(up.pid, signal.SIGINT)
         assert up.wait(90) == 130
+    lines = check_log(log.read_text())
+    assert [line for line in lines if line.get("run_id") and line["logger"] == "tg_pipeline.ingest.fetch"]
+    assert [line for line in lines if line["logger"].startswith("dagster")]

@@ -73,7 +73,7 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
         r"logged .* is committed: 5 messages\.",
         r"logged: \d+ messages at ",
         r"Attempt 1 of messages\.getHistory failed: ",
-        r"Telegram asks .* messages\.getHistory \(flood wait\)",
+        r"Telegram asks .* \d+ s .* messages\.getHistory \(flood wait\)",
         r"Nobody can fetch this until a person acts: ",
     ):
         assert any(re.match(kind, event) for event in events), (kind, events)

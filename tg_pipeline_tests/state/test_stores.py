@@ -314,7 +314,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_redis_that_is_not_there_is_a_sentence_without_its_password() -> None:
     store = RedisStore("redis://someone:hush@127.0.0.1:1/0", time.time)
-    with pytest.raises(StateUnavailable, match=r"Redis at 127\.0\.0\.1:1 cannot be used") as caught:
+    with pytest.raises(StateUnavailable, match=r"127\.0\.0\.1:1 cannot be used \(Connection refused\)") as caught:
         store.read("a")
     assert "hush" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
@@ -339,7 +339,7 @@ def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url
         admin.execute_command("ACL", "SETUSER", "worker", "on", ">pass:word/@", "~mine:*", "+@all")
         as_worker = redis_url.replace("redis://", "redis://worker:pass%3Aword%2F%40@")
         assert RedisStore(as_worker, time.time, namespace="mine").add("n") >= 1
-        with pytest.raises(StateUnavailable, match="NoPermission"):
+        with pytest.raises(StateUnavailable, match="permissions"):
             RedisStore(as_worker, time.time).add("n")
     finally:
         admin.config_set("requirepass", "")
@@ -394,7 +394,7 @@ def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:
     store.add("n")
     admin = RedisStore(redis_url, time.time)._redis
     admin.execute_command("CLIENT", "PAUSE", "1500", "WRITE")
-    with pytest.raises(StateUnavailable, match="TimeoutError"):
+    with pytest.raises(StateUnavailable, match="no answer within"):
         store.add("n")
     assert wait_until(lambda: store.add("n", 0) >= 1)
     assert store.add("n", 0) <= 2
