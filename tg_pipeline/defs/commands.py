@@ -31,7 +31,6 @@ from tg_pipeline.defs.webserver import WebserverError, reload_code_location, web
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 
-LOOK_EVERY_SECONDS = 5
 JUDGED_PER_TICK = 1_000
 JUDGING_SECONDS = 3.0
 """Of a tick, on a machine where so many take longer; what was taken meanwhile comes first in the next one."""
@@ -108,6 +107,7 @@ class Tick:
             force=command.options.force,
             priority=command.options.priority,
             clamped=planned.clamped,
+            ignored_options=command.options.ignored,
             accepted=int(datetime.now(UTC).timestamp() * 1_000),
         )
 
@@ -178,7 +178,7 @@ def commands_sensor(
     chats: Sequence[RegisteredChat],
     jobs: Sequence[UnresolvedAssetJobDefinition],
 ) -> dg.SensorDefinition:
-    """Looks every five seconds. Runs as soon as Dagster does."""
+    """Looks every COMMANDS_INTERVAL_SECONDS. Runs as soon as Dagster does."""
     partitions = {chat.slug: daily_partitions(chat.start or settings.start_date) for chat in chats}
 
     reloading = _Reloading(settings)
@@ -186,7 +186,7 @@ def commands_sensor(
     @dg.sensor(
         name="commands",
         jobs=jobs or None,
-        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        minimum_interval_seconds=settings.commands_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Carries out the commands on the Redis list tg_commands, and publishes how they end.",
     )

@@ -23,7 +23,7 @@ from tg_pipeline.contracts.names import ALLOWED as NAMES_ALLOWED
 from tg_pipeline.contracts.strict_json import VALUE_SHOWN
 from tg_pipeline_tests.contracts.commands_at_random import Fields, any_json, valid_commands
 
-ERROR_TYPES = {"NotJson", "DuplicateKey", "TooLong", "MissingField", "UnknownField", "InvalidField", "ReservedField"}
+ERROR_TYPES = {"NotJson", "DuplicateKey", "TooLong", "MissingField", "UnknownField", "InvalidField"}
 AN_OBJECT = "one JSON object, in UTF-8"
 UTC_ONLY = "UTC dates only: YYYY-MM-DD, without time and zone"
 ONE_TO_MOST = "a whole number from 1 to 3660"
@@ -291,7 +291,7 @@ def test_what_is_no_json_object_is_said(
             "InvalidField",
             "options: it must be an object",
             "null",
-            "an object of force, priority, limit, media",
+            "an object of force, priority",
         ),
         (
             DAYS | {"options": {"force": "yes"}},
@@ -306,27 +306,6 @@ def test_what_is_no_json_object_is_said(
             "options.priority: it must be at most 9",
             "10",
             "a whole number from 0 to 9",
-        ),
-        (
-            DAYS | {"options": {"limit": 100}},
-            "ReservedField",
-            "options.limit: it is reserved: leave it out",
-            "100",
-            "nothing yet",
-        ),
-        (
-            DAYS | {"options": {"media": True}},
-            "ReservedField",
-            "options.media: it is reserved: leave it out",
-            "true",
-            "nothing yet",
-        ),
-        (
-            DAYS | {"options": {"hurry": 1}},
-            "UnknownField",
-            "options.hurry: there is no such field here",
-            "1",
-            "force, priority, limit, media",
         ),
         (
             DAYS | {"command_id": "7"},
@@ -427,6 +406,28 @@ def test_days_before_the_first_are_left_out_and_the_start_says_so() -> None:
     )
     assert (accepted.first, accepted.last) == (START, date(2020, 1, 3))
     assert accepted.event("started", "running").message == "Days before 2020-01-01, the chat's first, were left out."
+    assert accepted.event("completed", "success").message is None
+
+
+def test_unknown_options_are_ignored_and_named_by_the_start() -> None:
+    names = ["media", "\x07" * 1_000, *(f"option{number}" for number in range(500))]
+    command = parse_command(text(DATE | {"options": {"priority": 3} | dict.fromkeys(names, 1)}))
+    assert (command.options.priority, command.params["options"]) == (3, {"priority": 3})
+    day = date(2025, 11, 7)
+    accepted = AcceptedCommand(
+        id=ID,
+        slug="durov",
+        chat=command.chat,
+        mode=command.mode,
+        params=command.params,
+        first=day,
+        last=day,
+        ignored_options=command.options.ignored,
+    )
+    message = str(accepted.event("started", "running").message)
+    assert "media" in message
+    assert message.isprintable()
+    assert len(message) < 500
     assert accepted.event("completed", "success").message is None
 
 

@@ -298,7 +298,7 @@ def test_sealed_days_are_read_again_only_where_that_is_forced(platform: Platform
         ({"chat": "@nobody_here"}, "ChatNotRegistered", "chat"),
         ({"chat": "../../etc/passwd"}, "ChatNotRegistered", "chat"),
         ({"date": "2025-11-07T00:00+03:00"}, "InvalidField", "date"),
-        ({"options": {"limit": 5}}, "ReservedField", "options.limit"),
+        ({"options": {"priority": 10}}, "InvalidField", "options.priority"),
     ],
 )
 def test_what_cannot_be_carried_out_is_said(
