@@ -239,11 +239,12 @@ def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
     if not isinstance(given, dict):
         return {}
     told = {key: given.get(key) for key in ("command_id", "chat", "mode")}
-    return {
+    texts = {
         key: value.encode(errors="replace").decode()[:256]
         for key, value in told.items()
         if isinstance(value, str) and value
     }
+    return texts | ({"command_id": texts["command_id"].lower()} if "command_id" in texts else {})
 
 
 class _Reloading:
