@@ -26,6 +26,7 @@ from tg_pipeline.contracts.registry import find_registered, unregistered
 from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over, run_request, submit
 from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
 from tg_pipeline.storage.registry import load_registry
@@ -66,17 +67,20 @@ class Tick:
         until = time.monotonic() + JUDGING_SECONDS
         for taken in self.queue.take(JUDGED_PER_TICK):
             if time.monotonic() < until:
-                self.done[self._judge(taken)] += 1
+                with skipping(f"What was pushed as number {taken.seq}", self.done):
+                    self.done[self._judge(taken)] += 1
         flights = self.queue.in_flight()
         for flight in flights:
-            self._follow(flight)
+            with skipping(f"Command {flight.command.id}", self.done):
+                self._follow(flight)
         room = min(LAUNCHES_PER_TICK - len(self.requests), IN_FLIGHT_MOST - len(flights))
         slugs = {chat.slug for chat in self.registry}
         for command in self.queue.due()[: max(0, room)]:
-            if command.slug not in slugs:
-                self.queue.drop(command, "ChatNotRegistered", f"{command.slug} was removed from the registry.")
-            elif self._is_ready(command) and self.queue.claim(command, self.owner):
-                self._launch(command)
+            with skipping(f"Command {command.id}", self.done):
+                if command.slug not in slugs:
+                    self.queue.drop(command, "ChatNotRegistered", f"{command.slug} was removed from the registry.")
+                elif self._is_ready(command) and self.queue.claim(command, self.owner):
+                    self._launch(command)
 
     def _judge(self, taken: Taken) -> str:
         command: Command | None = None
@@ -209,10 +213,8 @@ def commands_sensor(
             tick.done["not done"] += 1
         if tick.wants_reload:
             reloading.ask()
-        told = ", ".join(f"{count} {what}" for what, count in sorted(tick.done.items()))
-        return dg.SensorResult(
-            run_requests=tick.requests, skip_reason=None if tick.requests else dg.SkipReason(told or "No commands.")
-        )
+        told = summary(tick.done) or "No commands."
+        return dg.SensorResult(run_requests=tick.requests, skip_reason=None if tick.requests else dg.SkipReason(told))
 
     return commands
 

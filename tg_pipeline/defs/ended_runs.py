@@ -4,6 +4,7 @@ Dagster's own run status sensors go on to the next run also when telling of one 
 every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.27: the cursor moves after an error).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -25,6 +26,7 @@ from tg_pipeline.defs.launching import (
     slugs_of,
 )
 from tg_pipeline.defs.run_events import as_command, event_id
+from tg_pipeline.defs.skipping import skipping, summary
 
 LOOK_EVERY_SECONDS = 5
 
@@ -35,25 +37,41 @@ def tell_ended_runs(
     chats: Mapping[str, RegisteredChat],
     span: tuple[datetime, datetime],
     days_per_run: int,
-) -> tuple[datetime, int]:
-    """Publish the last event of runs that ended within `span`, the oldest first; until when, and of how many.
+) -> tuple[datetime, Counter[str]]:
+    """Publish the last event of runs that ended within `span`, the oldest first; until when, and how many events.
 
     Raises StateUnavailable, and then the same runs are told of the next time.
     """
     records, until = ended_between(instance, *span)
-    told = 0
+    done: Counter[str] = Counter()
     for record in records:
-        command = command_of(record.dagster_run.tags)
-        if command is not None:
-            told += is_over(instance, command, days_per_run) and tell_ended(queue, instance, command)
-            continue
-        slugs = slugs_of(record.dagster_run)
-        days = days_of(record.dagster_run.tags)
-        for slug in slugs:
-            if days is not None and slug in chats and not _is_retried(record):
-                id_ = event_id(record.dagster_run.run_id, slug, slugs)
-                told += _tell(queue, as_command(id_, chats[slug], days), outcome_of_runs(instance, slug, [record]))
-    return until, told
+        with skipping(f"Run {record.dagster_run.run_id}", done):
+            done["published"] += _tell_run(instance, queue, chats, record, days_per_run)
+    return until, done
+
+
+def _tell_run(
+    instance: dg.DagsterInstance,
+    queue: CommandQueue,
+    chats: Mapping[str, RegisteredChat],
+    record: dg.RunRecord,
+    days_per_run: int,
+) -> int:
+    command = command_of(record.dagster_run.tags)
+    if command is not None:
+        return is_over(instance, command, days_per_run) and tell_ended(queue, instance, command)
+    slugs, days = slugs_of(record.dagster_run), days_of(record.dagster_run.tags)
+    if days is None or _is_retried(record):
+        return 0
+    return sum(
+        _tell(
+            queue,
+            as_command(event_id(record.dagster_run.run_id, slug, slugs), chats[slug], days),
+            outcome_of_runs(instance, slug, [record]),
+        )
+        for slug in slugs
+        if slug in chats
+    )
 
 
 def tell_ended(queue: CommandQueue, instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
@@ -89,12 +107,12 @@ def ended_runs_sensor(
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since, before = since_cursor(context.cursor)
         try:
-            until, told = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run)
+            until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run)
         except StateUnavailable as error:
             context.log.warning("Events wait: %s", error)
-            until, told = since, 0
+            until, done = since, Counter()
         context.update_cursor(until.isoformat())
-        return dg.SkipReason(f"The end of {told} runs was published.")
+        return dg.SkipReason(summary(done) or "No runs ended.")
 
     return ended_runs
 

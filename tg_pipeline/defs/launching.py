@@ -18,7 +18,7 @@ from dagster._core.remote_representation.external_data import partition_set_snap
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import Status
-from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
+from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name, slug_of
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"
@@ -78,8 +78,8 @@ def days_of(tags: Mapping[str, str]) -> DayRange | None:
 
 def slugs_of(run: dg.DagsterRun) -> list[str]:
     """The chats that a run fetches."""
-    selected = [key.path[1] for key in run.asset_selection or () if key == messages_key(key.path[1])]
-    return sorted(selected) if selected else [run.tags[CHAT_TAG]] if CHAT_TAG in run.tags else []
+    selected = sorted(slug for key in run.asset_selection or () if (slug := slug_of(key)))
+    return selected or ([run.tags[CHAT_TAG]] if CHAT_TAG in run.tags else [])
 
 
 def is_one_run(command: AcceptedCommand) -> bool:

@@ -355,12 +355,12 @@ def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform)
     unconnected(platform).pipeline.run("busy", first_days(2))
     chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
     instance = platform.pipeline.instance
-    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, BEFORE), 366) == (BEFORE, 0), "left for later"
-    until, told = tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)
-    assert told == 1
+    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, BEFORE), 366) == (BEFORE, {}), "left for later"
+    until, done = tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)
+    assert done == {"published": 1}
     assert platform.told == [("started", "running"), ("completed", "success")]
-    assert tell_ended_runs(instance, platform.queue, chats, (until, AFTER), 366) == (until, 0)
-    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)[1] == 0
+    assert tell_ended_runs(instance, platform.queue, chats, (until, AFTER), 366) == (until, {})
+    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)[1]["published"] == 0
 
 
 def test_a_fetch_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
