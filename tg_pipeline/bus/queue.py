@@ -202,10 +202,6 @@ class CommandQueue:
         begun = started.dump() if started else ""
         return bool(self._script(scripts.FINISH, ended.command_id, begun, ended.dump()))
 
-    def has_ended(self, id_: str) -> bool:
-        """Whether the last event of that id is out."""
-        return bool(self._run(lambda: self._redis.hexists(f"tg_events:marks:{id_}", "ended")))
-
     def events(self, since: str = "0-0", *, block_seconds: float | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Events of the log after the entry `since` ("$": from now on), with their entries' ids.
 

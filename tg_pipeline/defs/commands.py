@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
@@ -24,7 +24,17 @@ from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandErro
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
 from tg_pipeline.contracts.registry import find_registered, unregistered
 from tg_pipeline.defs.ended_runs import tell_ended
-from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over, run_request, submit
+from tg_pipeline.defs.launching import (
+    cancel,
+    dead_runs,
+    is_launched,
+    is_one_run,
+    is_over,
+    outcome,
+    retry_request,
+    run_request,
+    submit,
+)
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
@@ -74,11 +84,10 @@ class Tick:
             with skipping(f"Command {flight.command.id}", self.done):
                 self._follow(flight)
         room = min(LAUNCHES_PER_TICK - len(self.requests), IN_FLIGHT_MOST - len(flights))
-        slugs = {chat.slug for chat in self.registry}
         for command in self.queue.due()[: max(0, room)]:
             with skipping(f"Command {command.id}", self.done):
-                if command.slug not in slugs:
-                    self.queue.drop(command, "ChatNotRegistered", f"{command.slug} was removed from the registry.")
+                if not self._is_registered(command):
+                    self.queue.drop(command, "ChatNotRegistered", _removed(command))
                 elif self._is_ready(command) and self.queue.claim(command, self.owner):
                     self._launch(command)
 
@@ -148,15 +157,34 @@ class Tick:
             elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
                 self._launch(command)
             return
+        if flight.ended is None and self._is_registered(command) and self._retry(command):
+            return
         if not is_over(self.instance, command, self.settings.backfill_days_per_run):
-            if flight.ended == "failed" and not is_one_run(command):
+            if flight.ended == "failed" or not self._is_registered(command):
                 cancel(self.instance, command)
             return
-        self.done["ended"] += tell_ended(self.queue, self.instance, command)
+        found = outcome(self.instance, command)
+        if found.status != "success" and not self._is_registered(command):
+            found = replace(found, status="canceled", error_type="ChatNotRegistered", message=_removed(command))
+        self.done["ended"] += flight.ended is None and tell_ended(self.queue, command, found)
         self.queue.release(command)
         took = round(time.time() * 1_000) - command.accepted
         log.info("The command for %s is over.", command.days, extra={**_of(command), "duration_ms": took})
-        trace_command(self.instance, command, time.time())
+        trace_command(command, found, time.time())
+
+    def _retry(self, command: AcceptedCommand) -> bool:
+        """Launch the runs again that died; whether there are any."""
+        dead = dead_runs(self.instance, command)
+        if dead and self._is_ready(command):
+            self.requests += map(retry_request, dead)
+            self.done["retried"] += len(dead)
+            log.warning(
+                "Runs that died are launched again: %s.", ", ".join(run.run_id for run in dead), extra=_of(command)
+            )
+        return bool(dead)
+
+    def _is_registered(self, command: AcceptedCommand) -> bool:
+        return any(chat.slug == command.slug for chat in self.registry)
 
     def _is_ready(self, command: AcceptedCommand) -> bool:
         """Whether Dagster has loaded the chat, and the days as partitions."""
@@ -228,6 +256,10 @@ def _owner(instance: dg.DagsterInstance) -> str:
 def _of(command: AcceptedCommand) -> dict[str, str]:
     """What log lines about it say of it."""
     return {"command_id": command.id, "chat": command.slug, "mode": command.mode}
+
+
+def _removed(command: AcceptedCommand) -> str:
+    return f"{command.slug} was removed from the registry."
 
 
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
-from tg_pipeline.defs.launching import command_of, ended_between, outcome, outcome_of_runs, since_cursor, slugs_of
+from tg_pipeline.defs.launching import Outcome, command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.defs.names import BACKFILL_TAG
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.observability import traces
@@ -61,11 +61,10 @@ def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Itera
         traces.send_now()
 
 
-def trace_command(instance: dg.DagsterInstance, command: AcceptedCommand, now: float) -> None:
+def trace_command(command: AcceptedCommand, found: Outcome, now: float) -> None:
     """A command that is over, and its backfill."""
     if not traces.is_tracing():
         return
-    found = outcome(instance, command)
     about: dict[str, str | int] = {
         "tg.command_id": command.id,
         "tg.chat": command.slug,
