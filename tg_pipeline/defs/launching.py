@@ -161,15 +161,18 @@ def dead_runs(instance: dg.DagsterInstance, command: AcceptedCommand) -> list[dg
         backfill = instance.get_backfill(_backfill_id(command))
         if backfill is None or backfill.status in _BACKFILL_ABORTED:
             return []
-    failed = instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
     most = instance.run_retries_max_retries if instance.run_retries_enabled else 0
-    return [
+    died = [
         run
-        for run in failed
-        if run.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.STEP_FAILURE.value
-        and _attempt(run) < most
-        and instance.get_runs_count(dg.RunsFilter(tags=_retry_tags(run))) == 0
+        for run in instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
+        if run.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.STEP_FAILURE.value and _attempt(run) < most
     ]
+    if not died:
+        return []
+    attempts = [str(number) for number in range(1, most + 1)]
+    retries = instance.get_runs(dg.RunsFilter(tags={**_tags(command), ATTEMPT_TAG: attempts}))
+    launched = {(_first_attempt(retry), _attempt(retry)) for retry in retries}
+    return [run for run in died if (_first_attempt(run), _attempt(run) + 1) not in launched]
 
 
 def retry_request(run: dg.DagsterRun) -> dg.RunRequest:
