@@ -1,4 +1,4 @@
-# Everything a person types. `make` alone lists it. Nothing but make and Python 3.11 or 3.12 need be installed.
+# Everything a person types. `make` alone lists it. Nothing but make and Python 3.11 to 3.14 need be installed.
 #   PYTHON=/path/to/python   builds .venv with that interpreter
 
 SHELL := /bin/sh
@@ -26,7 +26,7 @@ dev: $(runtime) ## Start Dagster's UI and daemon on your own settings (.env)
 	@$(bin)/tg-pipeline up
 
 test: $(dev) ## Run the tests with the coverage floor (ARGS="-k name" for some of them, without the floor)
-	@$(bin)/pytest --numprocesses 2 --dist worksteal -m "not slow and not nightly" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
+	@$(bin)/pytest --numprocesses 3 --dist worksteal -m "not slow and not nightly" $(if $(ARGS),$(ARGS),--cov --cov-report term --cov-report xml)
 
 test-slow: $(dev) ## Run the slow suite of the gate (whole Dagster processes, chaos, Prometheus, UI)
 	@$(bin)/pytest --numprocesses 6 --dist loadgroup -m "slow and not nightly" --timeout 900 $(ARGS)

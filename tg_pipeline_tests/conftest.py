@@ -3,14 +3,20 @@
 import atexit
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import hypothesis
+import pytest
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.resilience import loopback
 from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
+
+if TYPE_CHECKING:
+    from tg_pipeline_tests.live_platform import LivePlatform
 
 __all__ = ["pytest_configure", "pytest_terminal_summary"]
 
@@ -34,3 +40,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A machine may be busy, and the gate must not turn red by the luck of a draw: examples follow from the test's own code.
 hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gate")
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LivePlatform]":
+    """The platform that live tests share: mark them `slow` and `xdist_group("live")`."""
+    from tg_pipeline_tests.live_platform import live_platform
+
+    with live_platform(tmp_path_factory.mktemp("live")) as found:
+        yield found

@@ -14,9 +14,16 @@ def is_running(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
+BUSY = 5
+"""How many times longer than on an idle machine anything may take."""
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Wait for other processes to bring `condition` about; False if they did not in time."""
-    deadline = time.monotonic() + seconds
+    """Wait for other processes to bring `condition` about; False if they did not in time.
+
+    `seconds` is ample time on an idle machine; a busy one is given `BUSY` times as much.
+    """
+    deadline = time.monotonic() + seconds * BUSY
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -1,6 +1,7 @@
 """A fetch that is killed outright (SIGKILL), whenever that may be, and started again loses nothing and little time."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ def fetch(telegram: LiveSimulator, home: Path, last_day: str) -> str:
     """Fetch to the end; what it said."""
     environment = telegram.environment(home)
     with program("fetch", "@demo_busy", "--from", "2024-03-01", "--to", last_day, environment=environment) as process:
-        said, troubles = process.communicate(timeout=120)
+        said, troubles = process.communicate()
     assert process.returncode == 0, troubles
     return said
 
@@ -62,6 +63,6 @@ def test_a_fetch_killed_at_random_moments_ends_as_if_undisturbed(
     ]
     said = fetch(telegram, home, last_day)
     assert all(killed)
-    assert "kept from the interrupted run" in said
+    assert re.search(r"; \d+ days? kept ", said)
     assert files(home) == files(tmp_path / "undisturbed")
     assert telegram.history_calls() - undisturbed <= undisturbed + CALLS_A_KILL * kills

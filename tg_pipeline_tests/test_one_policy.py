@@ -46,7 +46,7 @@ def test_four_processes_on_two_sessions_keep_within_one_bucket(tmp_path: Path) -
         command = ("--from", str(days.first), "--to", str(days.last))
         running = [program("fetch", f"@{name}", *command, environment=environment) for name in CHATS]
         for process in running:
-            _, troubles = process.communicate(timeout=100)
+            _, troubles = process.communicate()
             assert process.returncode == 0, troubles
 
         calls = [entry for entry in simulator.journal if entry["method"] == HISTORY]

@@ -22,12 +22,12 @@ unset PYTHONDONTWRITEBYTECODE PIP_NO_COMPILE PYTHONPATH PYTHONHOME || true # a r
 say() { echo "[install] $*" >&2; }
 die() { echo "[install] $*" >&2; exit 1; }
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
-is_supported() { case $(version_of "$1") in 3.11 | 3.12) return 0 ;; *) return 1 ;; esac; }
+is_supported() { case $(version_of "$1") in 3.11 | 3.12 | 3.13 | 3.14) return 0 ;; *) return 1 ;; esac; }
 is_complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
 
 choose_python() {
     incomplete=
-    for candidate in ${PYTHON:-python3.12 python3.11 python3}; do
+    for candidate in ${PYTHON:-python3.14 python3.13 python3.12 python3.11 python3}; do
         is_supported "$candidate" || continue
         if is_complete "$candidate"; then echo "$candidate"; return; fi
         incomplete=$candidate
@@ -37,8 +37,8 @@ choose_python() {
             "On Debian and Ubuntu: apt-get install python$(version_of "$incomplete")-venv"
     fi
     found=$(version_of "${PYTHON:-python3}")
-    die "Python 3.11 or 3.12 is needed; ${PYTHON:-python3} is ${found:-not there}." \
-        "Install one, or name one: make PYTHON=/path/to/python3.12 ..."
+    die "Python 3.11 to 3.14 is needed; ${PYTHON:-python3} is ${found:-not there}." \
+        "Install one, or name one: make PYTHON=/path/to/python3.13 ..."
 }
 
 # A venv is kept if no pip died in it, its Python and pip run, and it is the version asked for; else it is made anew.

@@ -28,7 +28,10 @@ PUBLISHING = CallPolicy(
 def command_queue(settings: Settings) -> CommandQueue:
     """The queue. SettingsError where no Redis is set."""
     if settings.redis is None:
-        raise SettingsError("REDIS_URL is not set. Commands and events need a Redis, such as redis://localhost:6379/0.")
+        raise SettingsError(
+            "REDIS_URL is not set. Commands and events need a Redis, such as redis://localhost:6379/0.",
+            field="REDIS_URL",
+        )
     return CommandQueue(settings.redis, ttl_seconds=settings.idempotency_ttl)
 
 

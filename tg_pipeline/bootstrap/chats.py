@@ -23,7 +23,9 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
     """
     chat = find_registered(registered(settings), name) or unregistered(name)
     if chat is None:
-        raise InputError(f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}.")
+        raise InputError(
+            f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}.", field="chat"
+        )
     return chat
 
 
@@ -46,7 +48,7 @@ async def register(settings: Settings, name: str, slug: str | None) -> tuple[Reg
     Raises InputError (bad name or slug), SettingsError (already registered), ChatNotFound, ChatPrivate.
     """
     if slug is not None and not is_slug(slug):
-        raise InputError(f"slug: {slug!r} is not allowed. Allowed are {SLUG_RULE}.")
+        raise InputError(f"slug: {slug!r} is not allowed. Allowed are {SLUG_RULE}.", field="slug")
     async with logged_in(settings) as login:
         details = await chat_details(login.connection, login.resolver, name)
     peer = details.peer

@@ -231,7 +231,8 @@ class Settings(BaseSettings):
         except (ValueError, ImportError, OSError) as error:
             raise SettingsError(
                 f"DATA_URI: {self.data_uri.partition('://')[0]}:// cannot be opened ({error}). "
-                "Allowed: a directory, or a URL of a file system whose fsspec driver is installed."
+                "Allowed: a directory, or a URL of a file system whose fsspec driver is installed.",
+                field="DATA_URI",
             ) from error
         return root
 
@@ -314,7 +315,9 @@ def load_settings() -> Settings:
     except OSError as error:
         raise SettingsError(f"{error.filename or '.env'} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(problem) for problem in error.errors(include_url=False))) from None
+        problems = error.errors(include_url=False)
+        key = str(next(iter(problems[0]["loc"]), "")).upper()
+        raise SettingsError("\n".join(map(_sentence, problems)), field=key) from None
 
 
 def _undecodable() -> Path:

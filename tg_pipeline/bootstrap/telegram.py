@@ -36,12 +36,14 @@ def telegram_api(settings: Settings) -> Api:
     """The API credentials and the proxy; trusts a test server's key where one is set. Raises SettingsError."""
     if settings.telegram_api_id is None or settings.telegram_api_hash is None:
         missing = "TELEGRAM_API_ID" if settings.telegram_api_id is None else "TELEGRAM_API_HASH"
-        raise SettingsError(f"{missing} is not set. Get both at https://my.telegram.org and write them into .env.")
+        raise SettingsError(
+            f"{missing} is not set. Get both at https://my.telegram.org and write them into .env.", field=missing
+        )
     if settings.server_key_path is not None:
         try:
             trust_server_key(settings.server_key_path.read_text())
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: {error}.") from error
+            raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: {error}.", field="TELEGRAM_SERVER_PUBLIC_KEY") from error
     proxy = parse_proxy(settings.telegram_proxy.get_secret_value()) if settings.telegram_proxy else None
     return Api(settings.telegram_api_id, settings.telegram_api_hash.get_secret_value(), proxy)
 

@@ -53,10 +53,13 @@ def parse_day(text: str, what: str = "date", *, first: date = FIRST_DAY) -> date
         day = date.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{what}: {text[:40]!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31."
+            f"{what}: {text[:40]!r} is not a day. Write a UTC date as YYYY-MM-DD, such as 2025-01-31.",
+            field=what,
         ) from None
     if day < first:
-        raise InputError(f"{what}: {day} is before there was Telegram. The first day that can be read is {first}.")
+        raise InputError(
+            f"{what}: {day} is before there was Telegram. The first day that can be read is {first}.", field=what
+        )
     return day
 
 
@@ -69,7 +72,9 @@ class DayRange:
 
     def __post_init__(self) -> None:
         if self.first > self.last:
-            raise InputError(f"from {self.first} is after to {self.last}. The range must run forward in time.")
+            raise InputError(
+                f"from {self.first} is after to {self.last}. The range must run forward in time.", field="from"
+            )
 
     def __iter__(self) -> Iterator[date]:
         return (self.first + timedelta(days=n) for n in range(len(self)))
@@ -86,5 +91,7 @@ class DayRange:
     def not_in_future(self, today: date) -> "DayRange":
         """The same range; an InputError where it ends after `today` (UTC)."""
         if self.last > today:
-            raise InputError(f"to {self.last} is in the future. The latest day that can be read is today, {today} UTC.")
+            raise InputError(
+                f"to {self.last} is in the future. The latest day that can be read is today, {today} UTC.", field="to"
+            )
         return self

@@ -81,7 +81,14 @@ class CircuitOpen(TgPipelineError):
 
 
 class LeaseUnavailable(TgPipelineError):
-    """Another process holds the lease and did not free it in the time allowed."""
+    """Another process holds the lease and did not free it in the time allowed.
+
+    `holder` says which, as far as it is known: "process 4711 since 2025-01-31T10:00:00+00:00", "another machine".
+    """
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class StateUnavailable(TgPipelineError):
@@ -125,7 +132,14 @@ class ApiRejected(OperatorError):
 
 
 class InputError(TgPipelineError):
-    """Something was asked for that cannot be; the message says what, where and what is allowed."""
+    """Something was asked for that cannot be; the message says what, where and what is allowed.
+
+    `field` names the argument, option or setting that is wrong, where one is; of several, the first.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class SettingsError(InputError):

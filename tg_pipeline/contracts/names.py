@@ -84,7 +84,7 @@ def parse_name(text: str) -> ChatName:
     """
     text = text.strip()
     if not text or len(text) > _TITLE_LENGTH or has_controls(text):
-        raise InputError(f"chat: {text[:40]!r} names no chat. Allowed: {ALLOWED}.")
+        raise InputError(f"chat: {text[:40]!r} names no chat. Allowed: {ALLOWED}.", field="chat")
     if _NUMBER.fullmatch(text):
         return ById(int(text))
     if text.startswith("@"):
@@ -122,19 +122,21 @@ def _from_path(path: list[str], text: str) -> ChatName:
         case [first, *_] if first.startswith("+") or first.lower() == "joinchat":
             raise InputError(
                 f"chat: {text!r} is an invite link. Join the chat with this account first, "
-                "then name it by its title or id."
+                "then name it by its title or id.",
+                field="chat",
             )
         case [first, name, *_] if first == _PREVIEW_PATH:
             return ByUsername(_username(name, text))
         case [first, *_] if first.lower() not in _NO_USERNAMES:
             return ByUsername(_username(first, text))
         case _:
-            raise InputError(f"chat: {text!r} is a link to no chat. Allowed: {ALLOWED}.")
+            raise InputError(f"chat: {text!r} is a link to no chat. Allowed: {ALLOWED}.", field="chat")
 
 
 def _username(name: str, text: str) -> str:
     if not _USERNAME.fullmatch(name):
         raise InputError(
-            f"chat: {text!r} holds no username. A username has 3-32 letters, digits and '_' and begins with a letter."
+            f"chat: {text!r} holds no username. A username has 3-32 letters, digits and '_' and begins with a letter.",
+            field="chat",
         )
     return name

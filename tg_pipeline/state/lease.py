@@ -44,7 +44,9 @@ async def lease(
         while (held := next((name for name, file in opened.items() if file.try_lock()), None)) is None:
             holders = " and ".join(sorted({file.holder() for file in opened.values()}))
             if clock.now() >= give_up:
-                raise LeaseUnavailable(f"{what} is in use by {holders}; waited {wait_seconds:g} s for it.")
+                raise LeaseUnavailable(
+                    f"{what} is in use by {holders}; waited {wait_seconds:g} s for it.", holder=holders
+                )
             if not waiting:
                 log.warning("%s is in use by %s; waiting up to %g s.", what, holders, wait_seconds)
                 waiting = True
@@ -66,7 +68,8 @@ def hold_until_exit(directory: Path, name: str, *, what: str, wait_seconds: floa
     while not file.try_lock():  # somebody may just be looking at it
         if time.monotonic() >= give_up:
             with file:
-                raise LeaseUnavailable(f"{what} is in use by {file.holder()}.")
+                holder = file.holder()
+                raise LeaseUnavailable(f"{what} is in use by {holder}.", holder=holder)
         time.sleep(_LOOKING_SECONDS)
     file.sign()
     _held_until_exit[directory, name] = file

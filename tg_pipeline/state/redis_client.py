@@ -20,11 +20,13 @@ def redis_client(url: str) -> Any:
         strange = sorted(name for name in parse_qs(parts.query) if name != "db" and not name.startswith("ssl_"))
         if strange:
             raise SettingsError(
-                f"REDIS_URL: {', '.join(strange)} cannot be set here. Allowed: db and ssl_... of redis-py."
+                f"REDIS_URL: {', '.join(strange)} cannot be set here. Allowed: db and ssl_... of redis-py.",
+                field="REDIS_URL",
             )
         if parts.scheme != "unix" and not re.fullmatch(r"/?|/[0-9]+", parts.path):
             raise SettingsError(
-                "REDIS_URL: what follows host:port must be the number of a database, as in host:port/0."
+                "REDIS_URL: what follows host:port must be the number of a database, as in host:port/0.",
+                field="REDIS_URL",
             )
         client = redis.Redis.from_url(
             url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
@@ -32,7 +34,8 @@ def redis_client(url: str) -> Any:
         client.connection_pool.make_connection()  # does not connect, but looks at the options
     except (ValueError, TypeError, redis.RedisError):
         raise SettingsError(
-            "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://."
+            "REDIS_URL: not the URL of a Redis. Allowed: redis://[user:password@]host:port/0, rediss:// or unix://.",
+            field="REDIS_URL",
         ) from None
     return client
 

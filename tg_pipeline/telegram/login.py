@@ -66,7 +66,9 @@ async def login_by_code(api: Api, prompts: Prompts, server: DataCentre | None = 
                 break
             except (vendor.PhoneCodeInvalidError, vendor.PhoneCodeEmptyError) as error:
                 if not tries_left:
-                    raise InputError("code: wrong three times. Run `tg-pipeline login` again for a new one.") from error
+                    raise InputError(
+                        "code: wrong three times. Run `tg-pipeline login` again for a new one.", field="code"
+                    ) from error
                 question = "Wrong code. Once more"
         return await _finished(client)
 
@@ -97,7 +99,7 @@ async def _password(client: TelegramClient, prompts: Prompts) -> None:
             await client.sign_in(password=prompts.password(question))
         except vendor.PasswordHashInvalidError as error:
             if not tries_left:
-                raise InputError("password: wrong three times.") from error
+                raise InputError("password: wrong three times.", field="password") from error
             question = "Wrong password. Once more"
         else:
             return
@@ -120,9 +122,11 @@ async def _client(api: Api, server: DataCentre | None) -> AsyncIterator[Telegram
         await client.connect()
         yield client
     except (vendor.PhoneNumberInvalidError, vendor.PhoneNumberUnoccupiedError, vendor.PhoneNumberFloodError) as error:
-        raise InputError("phone: Telegram does not accept this number. Write it as +<country code><number>.") from error
+        raise InputError(
+            "phone: Telegram does not accept this number. Write it as +<country code><number>.", field="phone"
+        ) from error
     except vendor.PhoneCodeExpiredError as error:
-        raise InputError("code: expired. Run `tg-pipeline login` again for a new one.") from error
+        raise InputError("code: expired. Run `tg-pipeline login` again for a new one.", field="code") from error
     except TgPipelineError:
         raise
     except Exception as error:

@@ -30,9 +30,9 @@ def parse_proxy(url: str) -> Proxy:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise SettingsError(f"TELEGRAM_PROXY: not an address. Allowed: {ALLOWED}.") from None
+        raise SettingsError(f"TELEGRAM_PROXY: not an address. Allowed: {ALLOWED}.", field="TELEGRAM_PROXY") from None
     if not host or not port:
-        raise SettingsError(f"TELEGRAM_PROXY: host or port is missing. Allowed: {ALLOWED}.")
+        raise SettingsError(f"TELEGRAM_PROXY: host or port is missing. Allowed: {ALLOWED}.", field="TELEGRAM_PROXY")
     where = f"{host}:{port}"
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
@@ -50,9 +50,11 @@ def parse_proxy(url: str) -> Proxy:
         case "mtproto" if user and _is_secret(user):
             return Proxy(where, transports.ConnectionTcpMTProxyRandomizedIntermediate, (host, port, user))
         case "mtproto":
-            raise SettingsError(f"TELEGRAM_PROXY: not an MTProto proxy's secret. Allowed: {ALLOWED}.")
+            raise SettingsError(
+                f"TELEGRAM_PROXY: not an MTProto proxy's secret. Allowed: {ALLOWED}.", field="TELEGRAM_PROXY"
+            )
         case _:
-            raise SettingsError(f"TELEGRAM_PROXY: unknown kind of proxy. Allowed: {ALLOWED}.")
+            raise SettingsError(f"TELEGRAM_PROXY: unknown kind of proxy. Allowed: {ALLOWED}.", field="TELEGRAM_PROXY")
 
 
 def _is_secret(text: str) -> bool:

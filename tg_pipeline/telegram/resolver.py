@@ -169,7 +169,8 @@ def _only(dialogs: Mapping[int, Peer], title: str) -> Peer | None:
     if len(found) > 1:
         ids = ", ".join(map(str, found))
         raise InputError(
-            f"chat: {len(found)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id."
+            f"chat: {len(found)} dialogs are titled {title!r} (ids {ids}). Name the one you mean by its id.",
+            field="chat",
         )
     return dialogs[found[0]] if found else None
 

@@ -55,7 +55,9 @@ def _fingerprint(session: Session) -> str:
 def check_session_name(name: str) -> None:
     """An InputError where the name cannot be a session file's."""
     if not _NAME.fullmatch(name):
-        raise InputError(f"session name: {name!r} is not allowed. Use 1-32 letters, digits, '_' and '-'.")
+        raise InputError(
+            f"session name: {name!r} is not allowed. Use 1-32 letters, digits, '_' and '-'.", field="session name"
+        )
 
 
 def save_session(directory: Path, name: str, secret: str) -> Path:

@@ -49,7 +49,9 @@ def trust_server_key(pem: str) -> None:
     try:
         rsa.add_key(pem.encode(), old=False)
     except Exception as error:
-        raise SettingsError("TELEGRAM_SERVER_PUBLIC_KEY: not an RSA public key in PEM form.") from error
+        raise SettingsError(
+            "TELEGRAM_SERVER_PUBLIC_KEY: not an RSA public key in PEM form.", field="TELEGRAM_SERVER_PUBLIC_KEY"
+        ) from error
 
 
 def session_from(text: str) -> StringSession:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tg_pipeline_tests.bench.__main__ import main
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_quick_run_fills_every_table_and_judges_the_aims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"
@@ -28,6 +28,7 @@ def test_a_quick_run_fills_every_table_and_judges_the_aims(tmp_path: Path, monke
     assert "messages/s" in done.output
 
 
+@pytest.mark.nightly
 def test_a_quick_run_against_a_hidden_rate_draws_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"
@@ -39,6 +40,7 @@ def test_a_quick_run_against_a_hidden_rate_draws_its_picture(tmp_path: Path, mon
     assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.nightly
 def test_the_stack_is_measured_over_every_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"
@@ -49,6 +51,7 @@ def test_the_stack_is_measured_over_every_store(tmp_path: Path, monkeypatch: pyt
     assert all(row["ms a call"] > 0 for row in rows)
 
 
+@pytest.mark.nightly
 def test_what_observing_costs_is_measured_in_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"
@@ -59,8 +62,7 @@ def test_what_observing_costs_is_measured_in_pairs(tmp_path: Path, monkeypatch: 
     assert row["observed / unobserved"] > 0
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.nightly
 def test_commands_are_timed_beside_runs_launched_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_QUICK", "1")
     output = tmp_path / "bench.json"

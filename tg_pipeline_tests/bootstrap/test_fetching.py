@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import re
 import shutil
 import sqlite3
 import time
@@ -33,11 +35,11 @@ from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.simulator import Error, PageFault, Simulator
 from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
 
-MEANWHILE = "Until it is back, what is known in the instance home serves."
 NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
 
 
@@ -60,8 +62,9 @@ def test_what_is_fetched_verifies(login: Account) -> None:
 
 def test_a_day_in_the_future_is_refused_before_anything_is_asked(login: Account) -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    with pytest.raises(InputError, match="is in the future"):
+    with pytest.raises(InputError, match=str(tomorrow)) as refused:
         login.fetch("busy", DayRange(tomorrow, tomorrow))
+    assert refused.value.field == "to"
     assert not login.simulator.journal
 
 
@@ -97,7 +100,7 @@ def test_an_archive_refuses_another_chat_under_its_name(tmp_path: Path) -> None:
         second.rename("first")
         assert login.fetch("first", first_days(4)).chat_id == known
         shutil.rmtree(login.settings.home / "state")
-        with pytest.raises(ChatMoved, match="@first now belongs to another chat"):
+        with pytest.raises(ChatMoved, match=f"^@first .*{known}"):
             login.fetch("first", first_days(5))
         assert before.items() <= (login.files() | {"progress.json": before["progress.json"]}).items()
 
@@ -137,9 +140,10 @@ def test_wrong_pages_change_nothing_but_the_number_of_calls(tmp_path: Path) -> N
 async def test_a_session_is_leased_for_as_long_as_it_is_connected(login: Account) -> None:
     settings = login.settings.model_copy(update={"lease_wait_seconds": 0})
     async with logged_in(settings):
-        with pytest.raises(LeaseUnavailable, match="The Telegram session is in use by process"):
+        with pytest.raises(LeaseUnavailable, match=r"^The Telegram session ") as refused:
             async with logged_in(settings):
                 pass
+        assert refused.value.holder.startswith(f"process {os.getpid()} ")
     async with logged_in(settings) as again:
         assert await again.connection.own_id()
 
@@ -152,9 +156,10 @@ async def test_machines_that_share_a_redis_share_sessions_and_limits(login: Acco
             for n in ("one", "two")
         )
         async with logged_in(one) as first:
-            with pytest.raises(LeaseUnavailable, match="The Telegram session is in use on another machine"):
+            with pytest.raises(LeaseUnavailable) as refused:
                 async with logged_in(two):
                     pass
+            assert refused.value.holder == ANOTHER_MACHINE
             login.simulator.faults.add(Error(method="users.getUsers", error="FLOOD_WAIT_500", count=1))
             with pytest.raises(FloodWaitError):
                 await first.connection.own_id()
@@ -172,9 +177,9 @@ async def test_a_redis_that_is_away_stops_nobody(
     settings = away.settings.model_copy(update={"redis_url": SecretStr("redis://:hush@127.0.0.1:1/0")})
     report = await fetch(settings, RegisteredChat(slug="busy", chat="@busy"), first_days(10))
     assert report.messages == 300
-    assert [r.getMessage() for r in caplog.records if "Redis" in r.getMessage()] == [
-        f"Redis at 127.0.0.1:1 cannot be used (ConnectionError). {MEANWHILE}"
-    ]
+    (said,) = (record.getMessage() for record in caplog.records if "Redis" in record.getMessage())
+    assert said.startswith("Redis at 127.0.0.1:1 ")
+    assert "hush" not in said
 
 
 async def test_of_several_sessions_each_serves_one_and_they_share_what_they_know(
@@ -185,9 +190,10 @@ async def test_of_several_sessions_each_serves_one_and_they_share_what_they_know
     async with logged_in(two.settings) as first, logged_in(two.settings) as second:
         await first.resolver.resolve("@busy")
         await second.resolver.resolve("@busy")
-        with pytest.raises(LeaseUnavailable, match="Each of the 2 Telegram sessions is in use by process"):
+        with pytest.raises(LeaseUnavailable, match=r"^Each of the 2 Telegram sessions ") as refused:
             async with logged_in(two.settings):
                 pass
+        assert refused.value.holder.startswith(f"process {os.getpid()} ")
     assert login.calls()["contacts.resolveUsername"] == 1
 
 
@@ -221,7 +227,7 @@ def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Pa
         connections = [entry["connection"] for entry in simulator.entries()]
         assert connections == sorted(connections)
         assert len(set(connections)) == 3
-        assert "is in use by process" in said
+        assert re.search(rf"The Telegram session .* process ({'|'.join(str(p.pid) for p in processes)}) since ", said)
         assert simulator.session not in said
         assert simulator.api_hash not in said
     assert len(list((tmp_path / "data" / "demo_busy" / "2024").iterdir())) == 5
@@ -304,8 +310,8 @@ def test_an_outage_is_sat_out_and_the_fetch_goes_on_by_itself(
         assert is_whole(login)
         assert len(login.files()) == 11
     said = [record.getMessage() for record in caplog.records if "tg_pipeline.bootstrap" in record.name]
-    assert said[0].endswith("an error of its own (RPC_CALL_FAIL). What was read is kept.")
-    assert said[1:3] == ["Going on by itself in 60 s.", "Going on by itself in 30 s."]
+    assert said[0].endswith("(RPC_CALL_FAIL). What was read is kept.")
+    assert said[1:3] == [f"Going on by itself in {seconds} s." for seconds in (60, 30)]
 
 
 def test_an_outage_without_end_is_given_up_with_its_cause(login: Account) -> None:
@@ -313,7 +319,7 @@ def test_an_outage_without_end_is_given_up_with_its_cause(login: Account) -> Non
     before = len(login.simulator.journal)
     login.simulator.faults.add(Error(error="RPC_CALL_FAIL"))
     clock = Waiting(lambda: None)
-    with pytest.raises(CircuitOpen, match=r"in 60 s\. The last failure: .* \(RPC_CALL_FAIL\)\.$"):
+    with pytest.raises(CircuitOpen, match=r" 60 s\. .* \(RPC_CALL_FAIL\)\.$"):
         asyncio.run(fetch_through_outages(login.settings, BUSY, first_days(10), clock=clock))
     assert clock.time - clock.began == pytest.approx(60 * OUTAGE_RETRIES, abs=20)
     assert len(login.simulator.journal) - before < OUTAGE_RETRIES + 10

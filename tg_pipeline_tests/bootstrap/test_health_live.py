@@ -17,7 +17,7 @@ from tg_pipeline_tests.defs.servers import serving
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import account, plain_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
 
 
 class Clock(SystemClock):

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -144,9 +143,7 @@ def test_a_gateway_that_is_away_or_slow_fails_nothing(tmp_path: Path, caplog: py
             with account(
                 plain_world(), tmp_path / str(port), pushgateway_url=url, metrics_push_interval_seconds=0.1
             ) as found:
-                began = time.monotonic()
                 found.fetch("busy", first_days(3))
-                assert time.monotonic() - began < 30
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == 2, told
     assert all("Metrics are not pushed: the Pushgateway at http://127.0.0.1:" in line for line in told)

@@ -9,12 +9,25 @@ from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, load_set
 from tg_pipeline.contracts.errors import SettingsError
 
 HASH = "0123456789abcdef0123456789ABCDEF"
+SECRETS = {"TELEGRAM_API_HASH", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}
 
 
 def given(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
     for key, value in values.items():
         monkeypatch.setenv(key.upper(), value)
     return load_settings()
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> SettingsError:
+    """The error that names the key, and the value where that is no secret."""
+    with pytest.raises(SettingsError) as refused:
+        given(monkeypatch, **{key: value})
+    error = refused.value
+    assert error.field == key
+    assert str(error).startswith(f"{key}: ")
+    assert "hunter2" not in str(error)
+    assert (f"Found {value!r}." in str(error)) == (key not in SECRETS)
+    return error
 
 
 def test_the_env_file_of_the_project_is_read() -> None:
@@ -44,42 +57,45 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch, nothing: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "sentence"),
+    ("key", "values", "sentence"),
     [
-        ("TELEGRAM_API_ID", "12a", "must be a whole number from 1 to 2147483647. Found '12a'."),
-        ("TELEGRAM_API_ID", "0", "must be a whole number from 1 to 2147483647. Found '0'."),
-        ("TELEGRAM_API_ID", "2147483648", "must be a whole number from 1 to 2147483647. Found '2147483648'."),
-        ("TELEGRAM_API_HASH", "hunter2", "must be 32 hexadecimal digits, as shown at https://my.telegram.org."),
-        ("PARALLELISM_MAX", "17", "must be a whole number from 1 to 16. Found '17'."),
-        ("FETCH_CONCURRENCY", "0", "must be a whole number from 1 to 64. Found '0'."),
-        ("FLOOD_WAIT_MAX_SECONDS", "-1", "must be a whole number from 0 to 86400. Found '-1'."),
-        ("LEASE_WAIT_SECONDS", "-1", "must be a number from 0 to 86400. Found '-1'."),
-        ("CALL_DEADLINE_SECONDS", "0", "must be a number above 0, at most 86400. Found '0'."),
-        ("CALL_DEADLINE_SECONDS", "soon", "must be a number above 0, at most 86400. Found 'soon'."),
-        ("REDIS_PORT", "70000", "must be a whole number from 1 to 65535. Found '70000'."),
-        ("START_DATE", "2025-02-30", "must be a day from 2013-01-01 on, written as YYYY-MM-DD. Found '2025-02-30'."),
-        ("START_DATE", "2012-12-31", "must be a day from 2013-01-01 on"),
-        ("DAGSTER_HOME", "~nosuchuser/x", "begins with ~ and the name of a user whom this machine does not know."),
-        ("DATA_URI", "~nosuchuser/x", "begins with ~ and the name of a user"),
-        ("DATA_URI", "memory://archive", "memory:// keeps no archive. Allowed: a directory, or a URL of abfs, "),
-        ("DATA_URI", "simplecache::memory://x", "simplecache::memory:// keeps no archive."),
-        ("DATA_URI", "zip://x", "zip:// keeps no archive."),
-        ("DATA_URI", "dir://x", "dir:// keeps no archive."),
-        ("DATA_URI", "nowhere://x", "nowhere:// keeps no archive."),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be http://host:port or https://..., of a collector"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@collector", "must be http://host:port or https://..."),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "must be name=value, of several with commas between"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,c", "must be name=value"),
-        ("LOG_LEVEL", "LOUD", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL. Found 'LOUD'."),
+        ("TELEGRAM_API_ID", ["12a", "0", "2147483648"], "must be a whole number from 1 to 2147483647."),
+        ("TELEGRAM_API_HASH", ["hunter2"], "must be 32 hexadecimal digits, as shown at https://my.telegram.org."),
+        ("LEASE_WAIT_SECONDS", ["-1"], "must be a number from 0 to 86400."),
+        ("START_DATE", ["2025-02-30", "2012-12-31"], "must be a day from 2013-01-01 on, written as YYYY-MM-DD."),
+        ("DATA_URI", ["~nosuchuser/x"], "begins with ~ and the name of a user whom this machine does not know."),
+        ("DATA_URI", ["memory://archive"], "memory:// keeps no archive. Allowed: a directory, or a URL of abfs, "),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", ["collector:4318"], "must be http://host:port or https://..., of a collector"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", ["hunter2", "a=b,c"], "must be name=value, of several with commas between"),
+        ("LOG_LEVEL", ["LOUD"], "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL."),
     ],
 )
-def test_a_wrong_value_names_key_value_and_what_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, key: str, value: str, sentence: str
+def test_a_wrong_value_is_said_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, key: str, values: list[str], sentence: str
 ) -> None:
-    with pytest.raises(SettingsError) as refused:
-        given(monkeypatch, **{key: value})
-    assert str(refused.value).startswith(f"{key}: {sentence}")
-    assert "hunter2" not in str(refused.value)
+    for value in values:
+        assert str(refusal(monkeypatch, key, value)).startswith(f"{key}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("PARALLELISM_MAX", "17", "from 1 to 16."),
+        ("FETCH_CONCURRENCY", "0", "from 1 to 64."),
+        ("FLOOD_WAIT_MAX_SECONDS", "-1", "from 0 to 86400."),
+        ("CALL_DEADLINE_SECONDS", "0", "above 0, at most 86400."),
+        ("CALL_DEADLINE_SECONDS", "soon", "above 0, at most 86400."),
+        ("REDIS_PORT", "70000", "from 1 to 65535."),
+        ("DAGSTER_HOME", "~nosuchuser/x", " ~ "),
+        ("DATA_URI", "simplecache::memory://x", "simplecache::memory://"),
+        ("DATA_URI", "zip://x", "zip://"),
+        ("DATA_URI", "dir://x", "dir://"),
+        ("DATA_URI", "nowhere://x", "nowhere://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@collector", "http://host:port"),
+    ],
+)
+def test_every_setting_has_limits(monkeypatch: pytest.MonkeyPatch, key: str, value: str, allowed: str) -> None:
+    assert allowed in str(refusal(monkeypatch, key, value))
 
 
 def test_every_wrong_value_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +157,7 @@ def test_nonsense_is_refused_with_key_value_and_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch, key: str, values: list[str]
 ) -> None:
     for value in values:
-        with pytest.raises(SettingsError, match=rf"{key.upper()}: must be .*Found '{value}'"):
-            given(monkeypatch, **{key: value})
+        assert " must be " in str(refusal(monkeypatch, key.upper(), value))
 
 
 def test_a_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +262,7 @@ def test_policies_carry_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     ("values", "sentence"),
     [
         ({"redis_url": "redis://x", "redis_host": "h"}, "REDIS_URL is set, and so is REDIS_HOST or REDIS_PASSWORD"),
-        ({"redis_url": "redis://x", "redis_password": "hush"}, "REDIS_URL is set, and so is REDIS_HOST or"),
+        ({"redis_url": "redis://x", "redis_password": "hush"}, "REDIS_URL is set, .* REDIS_PASSWORD"),
         ({"redis_password": "hush"}, "REDIS_PASSWORD is set without REDIS_HOST"),
     ],
 )

@@ -114,7 +114,7 @@ def fail(queue: CommandQueue, command: AcceptedCommand) -> None:
 
 def cancel(queue: CommandQueue, command: AcceptedCommand) -> None:
     assert queue.claim(command, "me")
-    told: Fields = {"error_type": "Canceled", "message": "The backfill was canceled."}
+    told: Fields = {"error_type": "Canceled", "message": kinds(EVENTS)["failed", "canceled", False]["message"]}
     queue.finish(command.event("failed", "canceled", **told), started=command.event("started", "running"))
     queue.release(command)
 

@@ -197,7 +197,7 @@ class Campaign:
             self.client.work(self.rng)
             self._kill()
             if time.monotonic() > give_up:
-                self.troubles.append(f"it does not come to an end: {self._open()}")
+                self.troubles.append(f"it never ends: {self._open()}")
                 return
             time.sleep(LOOK_SECONDS)
 

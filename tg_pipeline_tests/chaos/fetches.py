@@ -44,7 +44,7 @@ class Fetches:
                 self._tend(lane)
             self._happen()
             if time.monotonic() > give_up or any(lane.starts > STARTS for lane in self.lanes):
-                self.scene.troubles.append("it does not come to an end")
+                self.scene.troubles.append("it never ends")
                 return
             time.sleep(0.003)
 

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tg_pipeline_tests.chaos import seeds
+
 KEY = "TG_PIPELINE_CHAOS_LOG"
 
 
 def pytest_configure() -> None:
     """One file for all workers: they inherit the environment of the process that starts them."""
+    seeds.choose_night()
     if KEY not in os.environ:
         os.environ[KEY] = str(Path(tempfile.mkdtemp(prefix="tg-pipeline-chaos-log-"), "schedules.txt"))
 

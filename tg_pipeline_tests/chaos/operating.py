@@ -84,7 +84,7 @@ class Operator:
                 self._tend(lane)
             self._happen()
             if time.monotonic() > give_up or any(lane.starts > STARTS for lane in self.lanes):
-                self.scene.troubles.append("it does not come to an end")
+                self.scene.troubles.append("it never ends")
                 return
             time.sleep(LOOK_SECONDS)
         self.scene.troubles += [f"{event} never came" for event in self.scene.events]

@@ -34,6 +34,7 @@ IN_FLIGHT_SECONDS = 0.2
 LEARNED_SECONDS = 0.3
 """Real ones, after which a process that lives has written down what it was told."""
 LEGAL = {("closed", "open"), ("open", "half_open"), ("half_open", "open"), ("half_open", "closed")}
+EARLY_CALL = "a call"
 FLOOD = re.compile(r"FLOOD_(?:PREMIUM_)?WAIT_(\d+)")
 BREAKING = {"!drop", "!corrupt_frame", "!transport_error"}
 """What ends a connection together with the answers that are still on their way."""
@@ -126,7 +127,7 @@ class Scene:
             for entry in journal:
                 after = entry["ts"] - flood["ts"]
                 if entry["method"] == flood["method"] and after > IN_FLIGHT_SECONDS and entry["ts"] < until - 0.01:
-                    yield f"a call {after:.2f} s into {flood['error']}, which lasts {until - flood['ts']:.2f} s"
+                    yield f"{EARLY_CALL} {after:.2f} s into {flood['error']}, which lasts {until - flood['ts']:.2f} s"
                     return
 
     def _breaker(self) -> Iterator[str]:
@@ -139,6 +140,11 @@ class Scene:
             states = ["closed", *(to for _, to in breaker.transitions)] if len(breaker.transitions) < 20 else []
             yield from (f"breaker goes from {a} to {b}" for a, b in pairwise(states) if (a, b) not in LEGAL)
             store.close()
+
+
+def is_early_call(finding: str) -> bool:
+    """Whether this finding is about a call that came before a flood wait had ended."""
+    return finding.startswith(EARLY_CALL)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -14,17 +16,25 @@ from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world
 from tg_pipeline_tests.unpaced import UNPACED
 
+E = TypeVar("E", bound=Exception)
+
 NOBODY = "http://127.0.0.1:9"
 """Where no Dagster listens: the discard port."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a verb ended and what it printed."""
+    """How a verb ended, what it printed, and the error that ended it."""
 
     code: int
     out: str
     err: str
+    error: BaseException | None = None
+
+
+def said_by(error: BaseException) -> str:
+    """The sentence that people read of an error."""
+    return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
 class Terminal:
@@ -61,13 +71,14 @@ class Terminal:
 
     def run(self, *arguments: str, typed: str = "") -> Done:
         """A verb from its first to its last line; `typed` answers its questions."""
-        code = 0
+        code, error = 0, None
         with CliRunner().isolation(typed) as (out, err, _):
             try:
                 main(arguments)
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 1
-            return Done(code, out.getvalue().decode(), err.getvalue().decode())
+                error = ended.__context__
+            return Done(code, out.getvalue().decode(), err.getvalue().decode(), error)
 
     def ok(self, *arguments: str, typed: str = "") -> str:
         """What a verb printed that must succeed."""
@@ -81,6 +92,15 @@ class Terminal:
         assert done.code == 2, done
         assert "Traceback" not in done.err
         return done.err
+
+    def fails(self, kind: type[E], *arguments: str, typed: str = "", code: int = 2) -> E:
+        """The error that ends a verb. Its sentence must be printed."""
+        done = self.run(*arguments, typed=typed)
+        assert done.code == code, done
+        assert isinstance(done.error, kind), done
+        assert said_by(done.error) in done.err
+        assert "Traceback" not in done.err
+        return done.error
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
+from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
@@ -116,15 +117,15 @@ def test_it_pushes_what_any_client_would(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["@busy"], "Say which days in one way"),
-        (["@busy", "--days", "3", "--date", "today"], "Say which days in one way"),
-        (["@busy", "--days", "3", "--to", "today"], "Say which days in one way"),
+        (["@busy"], "--date DAY"),
+        (["@busy", "--days", "3", "--date", "today"], "--date DAY"),
+        (["@busy", "--days", "3", "--to", "today"], "--date DAY"),
         (["@busy", "--days", "0"], "days: "),
-        (["@busy", "--days", "9999"], "Allowed: a whole number from 1 to 3660."),
-        (["@busy", "--date", "2999-01-01"], "in the future"),
-        (["@busy", "--from", "2024-01-02", "--to", "2024-01-01"], "is after"),
+        (["@busy", "--days", "9999"], "1 to 3660"),
+        (["@busy", "--date", "2999-01-01"], "date: "),
+        (["@busy", "--from", "2024-01-02", "--to", "2024-01-01"], "from: "),
         (["@bu sy", "--days", "1"], "chat: "),
-        (["@busy", "--days", "1", "--priority", "10"], "Allowed: a whole number from 0 to 9."),
+        (["@busy", "--days", "1", "--priority", "10"], "0 to 9"),
     ],
 )
 def test_what_would_be_rejected_is_not_pushed(
@@ -136,14 +137,15 @@ def test_what_would_be_rejected_is_not_pushed(
 
 @pytest.mark.parametrize("verb", [["send", "@busy", "--days", "1"], ["events"], ["commands", "list"]])
 def test_without_a_redis_it_says_what_to_set(terminal: Terminal, verb: list[str]) -> None:
-    assert "REDIS_URL is not set." in terminal.refused(*verb)
+    assert terminal.fails(SettingsError, *verb).field == "REDIS_URL"
 
 
 @pytest.mark.parametrize("verb", [["send", "@busy", "--days", "1"], ["events", "-f"], ["commands", "list"]])
 def test_a_redis_that_is_away_is_a_sentence(terminal: Terminal, verb: list[str]) -> None:
     terminal.set("REDIS_URL", "redis://127.0.0.1:9/0")
-    done = terminal.run(*verb)
-    assert (done.code, done.err) == (1, "tg-pipeline: Redis at 127.0.0.1:9 cannot be used (ConnectionError).\n")
+    error = str(terminal.fails(StateUnavailable, *verb, code=1))
+    assert "127.0.0.1:9 " in error
+    assert "ConnectionError" in error
 
 
 def test_waiting_it_shows_the_command_to_its_end(terminal: Terminal, queue: CommandQueue) -> None:
@@ -194,10 +196,10 @@ def test_interrupted_it_says_that_the_command_goes_on(terminal: Terminal, queue:
     with subprocess.Popen(
         command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as sending:
-        assert wait_until(lambda: queue.counts()["pushed"] == 1, 20)
-        time.sleep(1)
+        assert sending.stdout is not None
+        out = sending.stdout.readline()
         sending.send_signal(signal.SIGINT)
-        out, err = sending.communicate(timeout=20)
+        _, err = sending.communicate()
     assert sending.returncode == 130
     assert err.strip() == f"The command goes on. To look at it: tg-pipeline commands show {out.strip()}"
     assert queue.counts()["pushed"] == 1

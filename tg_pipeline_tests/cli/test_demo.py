@@ -18,7 +18,7 @@ import pytest
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import is_running, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.xdist_group("trees")
 
 START_SECONDS = 120
 BACKFILL_SECONDS = 400
@@ -144,6 +144,7 @@ def assert_nothing_left(demo: Demo, traces: Traces) -> None:
     assert not traces.ports & {int(row[1].partition(":")[2], 16) for row in _listening()}
 
 
+@pytest.mark.slow
 def test_once_compares_every_file_and_leaves_nothing_behind(start: Any) -> None:
     demo = start("--once")
     demo.wait_for("Backfill launched: ", START_SECONDS)
@@ -154,6 +155,7 @@ def test_once_compares_every_file_and_leaves_nothing_behind(start: Any) -> None:
     assert_nothing_left(demo, traces)
 
 
+@pytest.mark.nightly
 def test_two_at_once_do_not_meet_and_end_in_order(start: Any) -> None:
     one, other = start(), start()
     urls = {demo.wait_for("Dagster: ", START_SECONDS) for demo in (one, other)}
@@ -169,6 +171,7 @@ def test_two_at_once_do_not_meet_and_end_in_order(start: Any) -> None:
     assert_nothing_left(other, traces[1])
 
 
+@pytest.mark.nightly
 def test_killed_outright_while_it_fetches_it_leaves_nothing_behind(start: Any) -> None:
     demo = start()
     demo.wait_for("Backfill launched: ", START_SECONDS)
@@ -179,6 +182,7 @@ def test_killed_outright_while_it_fetches_it_leaves_nothing_behind(start: Any) -
     assert_nothing_left(demo, traces)
 
 
+@pytest.mark.nightly
 def test_exports_are_shown_and_the_commands_it_offers_work(start: Any, tmp_path: Path) -> None:
     for name, bare_id in (("first_chat", 11), ("second_chat", 12)):
         messages = [exported(number) for number in range(1, 31)]

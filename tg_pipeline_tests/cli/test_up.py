@@ -20,7 +20,7 @@ from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
 
 NO_SERVICE = ["--health-port", "0"]
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
@@ -84,14 +84,14 @@ def of_home(home: Path) -> list[int]:
 
 
 def test_a_running_dagster_learns_of_chats_and_of_days_fetched_without_it(tg: Terminal, url: str) -> None:
-    assert f"Dagster at {url} has taken it up." in tg.ok("chats", "add", "@busy")
+    assert f"\nDagster at {url} " in tg.ok("chats", "add", "@busy")
     tg.ok("fetch", "busy", "--from", DAYS[0], "--to", DAYS[2])
     latest = ask(url, QUERY, days=DAYS)["latestMaterializationByPartition"]
     assert [event and event["partition"] for event in latest] == [*DAYS[:3], None]
     tg.chats_file.write_text(
         "".join(["chats:\n", *(f"- slug: {slug}\n  chat: {slug}_x\n" for slug in ("a-b", "a_b", "c"))])
     )
-    assert "which Dagster cannot tell apart" in tg.ok("chats", "remove", "c")
+    assert "a-b and a_b" in tg.ok("chats", "remove", "c")
 
 
 def test_a_second_one_is_refused_on_the_same_home_and_on_the_same_port(tg: Terminal, url: str) -> None:
@@ -107,7 +107,7 @@ def test_beside_it_health_is_told_and_a_taken_port_is_refused_before_anything_st
     with socket.create_server(("127.0.0.1", 0)) as other:
         tg.set("DAGSTER_HOME", tg.home / "other")
         sentence = tg.refused("up", "--health-port", str(other.getsockname()[1]))
-        assert "Choose another port: tg-pipeline up --health-port N" in sentence
+        assert "tg-pipeline up --health-port N" in sentence
         assert not (tg.home / "other" / "dagster.yaml").exists()
     tg.set("DAGSTER_HOME", tg.home / "instance")
     health, log = free_port(), tg.home / "up.log"

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from click import UsageError
 
-from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline.contracts.errors import DayFileError, InputError
+from tg_pipeline_tests.cli.conftest import Terminal, said_by
 
 
 @pytest.fixture
@@ -24,8 +26,8 @@ def test_a_whole_archive_exits_with_0(archive: Terminal) -> None:
 
 
 def test_nothing_to_verify_is_refused(tg: Terminal) -> None:
-    assert "There is nothing to verify" in tg.refused("verify")
-    assert "no day files of busy" in tg.refused("verify", "busy")
+    assert str(tg.data) in str(tg.fails(InputError, "verify"))
+    assert " busy " in str(tg.fails(InputError, "verify", "busy"))
 
 
 @pytest.mark.parametrize("chat", [(), ("busy",)])
@@ -33,7 +35,7 @@ def test_a_chat_whose_directory_is_gone_is_missed(archive: Terminal, chat: tuple
     shutil.rmtree(archive.data / "busy")
     done = archive.run("verify", *chat)
     assert done.code == 1
-    assert re.search(r"the high-water mark is \d+; no day file holds a message", done.out)
+    assert "progress" in done.out
 
 
 def test_files_of_another_chat_than_the_registered_one_are_found(archive: Terminal) -> None:
@@ -60,7 +62,7 @@ def test_a_file_that_is_no_day_file_is_named(archive: Terminal, content: bytes, 
     path.write_bytes(content)
     done = archive.run("verify")
     assert done.code == 1
-    assert done.out.splitlines()[-1].startswith("1 thing wrong in 3 day files of 1 chat.")
+    assert done.out.splitlines()[-1].startswith("1 thing wrong in 3 day files ")
     (row,) = (line for line in done.out.splitlines() if "2024-01-02" in line)
     assert ["busy", "2024-01-02", what] == [cell.strip() for cell in row.strip("│").split("│")[:3]]
 
@@ -70,9 +72,7 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     path.write_bytes(path.read_bytes()[:-100])
     assert archive.run("verify").code == 1
     before = path.read_bytes()
-    sentence = archive.refused("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
-    assert str(path) in sentence
-    assert "Put it back from a backup, or move it away and fetch the day again." in sentence
+    assert str(path) in str(archive.fails(DayFileError, "fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03"))
     assert path.read_bytes() == before
     path.rename(path.with_suffix(".damaged"))
     archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
@@ -83,7 +83,7 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
 def test_days_that_must_be_there_are_missed(archive: Terminal) -> None:
     done = archive.run("verify", "--from", "2023-12-30", "--to", "2024-01-05")
     assert done.code == 1
-    assert "2 things wrong in 3 day files of 1 chat." in done.out
+    assert "2 things wrong in 3 day files " in done.out
     assert "up to 2023-12-31" in done.out
     assert "up to 2024-01-05" in done.out
     assert archive.ok("verify", "--from", "2024-01-02", "--to", "2024-01-03").startswith("Whole: 2 day files")
@@ -97,15 +97,17 @@ def test_one_end_of_a_range_may_lie_beyond_the_files(archive: Terminal, limit: t
 
 
 @pytest.mark.parametrize(
-    ("days", "sentence"),
+    ("days", "kind", "named"),
     [
-        (("--from", "2024-01-03", "--to", "2024-01-01"), "from 2024-01-03 is after to 2024-01-01"),
-        (("--to", "9999-01-01"), "is in the future"),
-        (("--from", "2025-02-30"), "--from: '2025-02-30' is not a day"),
+        (("--from", "2024-01-03", "--to", "2024-01-01"), InputError, "from 2024-01-03 "),
+        (("--to", "9999-01-01"), InputError, "to 9999-01-01 "),
+        (("--from", "2025-02-30"), UsageError, "--from: '2025-02-30' "),
     ],
 )
-def test_days_that_cannot_be_are_refused(archive: Terminal, days: tuple[str, ...], sentence: str) -> None:
-    assert sentence in archive.refused("verify", *days)
+def test_days_that_cannot_be_are_refused(
+    archive: Terminal, days: tuple[str, ...], kind: type[Exception], named: str
+) -> None:
+    assert named in said_by(archive.fails(kind, "verify", *days))
 
 
 def test_what_a_killed_run_left_is_told_and_harmless(archive: Terminal) -> None:
@@ -150,4 +152,4 @@ def test_a_place_that_may_not_be_read_is_a_sentence(
     else:
         assert done.returncode == 2, done
         assert done.stderr.startswith(f"tg-pipeline: {directory}")
-        assert done.stderr.endswith(" cannot be read: Permission denied.\n")
+        assert done.stderr.endswith(": Permission denied.\n")

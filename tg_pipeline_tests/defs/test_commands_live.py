@@ -5,8 +5,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,24 +13,14 @@ import pytest
 import redis
 from dagster._core.execution.backfill import BulkActionStatus
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.simulator.worlds import synthetic_chat
-from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline_tests.defs.pipeline import environment_of, register
-from tg_pipeline_tests.defs.servers import serving
+from tg_pipeline_tests.live_platform import CHATS, PER_DAY, LivePlatform
 from tg_pipeline_tests.processes import wait_until
-from tg_pipeline_tests.telegram_account import account, world_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
 
-TODAY = datetime.now(UTC).date()
-YESTERDAY = TODAY - timedelta(1)
-START = TODAY - timedelta(9)
-PER_DAY = 5
-CHATS = ("one", "two", "three", "four")
+START = CHATS["one"].start
 IDS = [f"{n}{n}{n}{n}{n}{n}{n}{n}-0000-4000-8000-000000000000" for n in range(1, 6)]
 
 
@@ -73,50 +62,40 @@ def listening(url: str) -> Iterator[list[dict[str, Any]]]:
             thread.join()
 
 
-def test_every_mode_and_strategy_from_the_list_to_the_files(tmp_path: Path) -> None:
-    register(tmp_path, *CHATS, start=START)
-    home = tmp_path / "instance"
-    home.mkdir()
-    (home / "dagster.yaml").write_bytes((PROJECT_DIRECTORY / "dagster.yaml").read_bytes())
-    world = world_of(*(synthetic_chat(name, per_day=PER_DAY, first_day=START, last_day=YESTERDAY) for name in CHATS))
+def test_every_mode_and_strategy_from_the_list_to_the_files(live: LivePlatform) -> None:
     with (
-        local_redis(tmp_path / "redis") as url,
-        account(world, tmp_path, redis_url=url) as found,
-        listening(url) as heard,
-        redis.Redis.from_url(url) as client,
+        listening(live.redis_url) as everything,
+        redis.Redis.from_url(live.redis_url) as client,
+        open_instance(live.account.settings) as instance,
     ):
-        environment = environment_of(found) | {"REDIS_URL": url}
-        with serving("dagster", "dev", environment=environment, log=tmp_path / "log"):
-            for id_, command in zip(IDS, COMMANDS, strict=True):
-                client.rpush("tg_commands", json.dumps({"command": "fetch", "command_id": id_} | command))
+        for id_, command in zip(IDS, COMMANDS, strict=True):
+            live.push(command_id=id_, **command)
 
-            def all_ended() -> bool:
-                return sum(event["event"] in {"completed", "failed"} for event in heard) == len(COMMANDS)
+        def heard() -> list[dict[str, Any]]:
+            return [event for event in everything if event["command_id"] in IDS]
 
-            assert wait_until(all_ended, 240), (heard, (tmp_path / "log").read_text()[-5_000:])
+        def all_ended() -> bool:
+            return sum(event["event"] in {"completed", "failed"} for event in heard()) == len(COMMANDS)
 
-            with open_instance(found.settings) as instance:
+        def backfills() -> dict[str, Any]:
+            return {id_: b for b in instance.get_backfills() if (id_ := b.tags.get("tg/command_id")) in IDS}
 
-                def backfills() -> dict[str, Any]:
-                    return {b.tags["tg/command_id"]: b for b in instance.get_backfills()}
+        def all_done() -> bool:
+            return {b.status for b in backfills().values()} == {BulkActionStatus.COMPLETED_SUCCESS}
 
-                def all_done() -> bool:
-                    return {b.status for b in backfills().values()} == {BulkActionStatus.COMPLETED_SUCCESS}
-
-                assert set(backfills()) == {IDS[0], IDS[1], IDS[2], IDS[4]}
-                assert wait_until(all_done, 90), [(b.tags["tg/chat"], b.status, b.error) for b in backfills().values()]
-                runs = {
-                    id_: instance.get_runs_count(dg.RunsFilter(tags={"tg/command_id": id_, "tg/chat": c["chat"][1:]}))
-                    for id_, c in zip(IDS, COMMANDS, strict=True)
-                }
-                assert runs == dict(zip(IDS, (4, 1, 1, 1, 2), strict=True))
-            assert client.hlen("tg_commands:in_flight") == 0 or wait_until(
-                lambda: client.hlen("tg_commands:in_flight") == 0, 20
-            )
+        assert wait_until(all_ended, 240), (heard(), live.end_of_log)
+        assert set(backfills()) == {IDS[0], IDS[1], IDS[2], IDS[4]}
+        assert wait_until(all_done, 90), [(b.tags["tg/chat"], b.status, b.error) for b in backfills().values()]
+        runs = {
+            id_: instance.get_runs_count(dg.RunsFilter(tags={"tg/command_id": id_, "tg/chat": c["chat"][1:]}))
+            for id_, c in zip(IDS, COMMANDS, strict=True)
+        }
+        assert runs == dict(zip(IDS, (4, 1, 1, 1, 2), strict=True))
+        assert wait_until(lambda: client.hlen("tg_commands:in_flight") == 0, 20)
         log = [json.loads(fields[b"event"]) for _, fields in client.xrange("tg_events:log")]
-    assert log == heard
+    assert [event for event in log if event["command_id"] in IDS] == heard()
     by_command: dict[str, list[Event]] = defaultdict(list)
-    for event in heard:
+    for event in heard():
         by_command[event["command_id"]].append(Event.model_validate(event))
     for id_, command in zip(IDS, COMMANDS, strict=True):
         first, *between, last = by_command[id_]
@@ -124,6 +103,5 @@ def test_every_mode_and_strategy_from_the_list_to_the_files(tmp_path: Path) -> N
         assert {event.event for event in between} == {"progress"}
         assert last.chat == command["chat"]
         assert last.processed == PER_DAY * ((last.days_total or 0) - (command["mode"] == "days"))  # today is empty yet
-    store = day_store(found.settings)
     for slug, numbers in EXPECTED_DAYS.items():
-        assert [str(d) for d in store.days(slug)] == [day(number) for number in numbers]
+        assert [str(d) for d in live.store.days(slug)] == [day(number) for number in numbers]

@@ -1,32 +1,23 @@
 """What Dagster's own processes log, wherever it goes, while commands are carried out and things go wrong."""
 
-import json
 import re
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.simulator import Error
-from tg_pipeline.simulator.worlds import synthetic_chat
-from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.contracts.schema_checks import check_log
-from tg_pipeline_tests.defs.pipeline import environment_of, register
-from tg_pipeline_tests.defs.servers import serving
-from tg_pipeline_tests.loki import loki
+from tg_pipeline_tests.live_platform import CHATS, COLLECTOR_SECRET, PASSWORD, LivePlatform
 from tg_pipeline_tests.processes import wait_until
-from tg_pipeline_tests.telegram_account import ME, account, world_of
+from tg_pipeline_tests.telegram_account import ME
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
 
 HISTORY = "messages.getHistory"
 COMMAND = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d11"
-PASSWORD = "hunter2-of-redis"
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
@@ -45,74 +36,50 @@ def event_log(settings: Settings) -> tuple[str, str]:
     return "\n".join(map(str, entries)), "\n".join(map(str, lines))
 
 
-def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(tmp_path: Path) -> None:
-    today = datetime.now(UTC).date()
-    start = today - timedelta(3)
-    register(tmp_path, "busy", "private", start=start)
-    home = tmp_path / "instance"
-    home.mkdir()
-    (home / "dagster.yaml").write_bytes((PROJECT_DIRECTORY / "dagster.yaml").read_bytes())
-    chats = (synthetic_chat(name, per_day=5, first_day=start, last_day=today) for name in ("busy", "private"))
-    day = str(start + timedelta(1))
-    with (
-        local_redis(tmp_path / "redis") as url,
-        loki() as received,
-        account(world_of(*chats), tmp_path) as found,
-        redis.Redis.from_url(url) as client,
-    ):
-        client.config_set("requirepass", PASSWORD)
-        client.execute_command("AUTH", PASSWORD)
-        faults = found.simulator.faults
-        faults.add(Error(method=HISTORY, error="RPC_CALL_FAIL", count=1))
-        faults.add(Error(method=HISTORY, error="FLOOD_WAIT_1", count=1))
-        environment = environment_of(found) | {
-            "REDIS_URL": url.replace("://", f"://:{PASSWORD}@"),
-            "TELEGRAM_PHONE": f"+{ME.phone}",
-            "LOG_LEVEL": "DEBUG",
-            "LOKI_URL": received.url,
-        }
-        log = tmp_path / "log"
-        with serving("dagster", "dev", environment=environment, log=log):
-            command = {"command": "fetch", "chat": "@busy", "mode": "date", "date": day, "command_id": COMMAND}
-            client.rpush("tg_commands", json.dumps(command))
-            client.rpush("tg_commands", json.dumps(command | {"command_id": COMMAND[::-1], "days": 3}))
-            assert wait_until(lambda: '"The command for' in log.read_text() and " is over." in log.read_text(), 200), (
-                log.read_text()[-5_000:]
-            )
-            faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
-            client.rpush("tg_commands", json.dumps(command | {"chat": "@private", "command_id": COMMAND[:-1] + "2"}))
-            assert wait_until(lambda: "until a person acts" in received.text, 120), received.text
-        written = "\n".join(
-            path.read_text(errors="replace")
-            for path in [log, *home.glob("storage/*/compute_logs/*"), *home.glob("logs/**/*")]
-            if path.is_file()
-        )
-        said, in_loki = written, received.text
-        in_dagster, lines_in_dagster = event_log(found.settings)
-        secrets = [found.simulator.api_hash, *found.settings.session_secrets, ME.phone, PASSWORD]
-        texts = {
-            m.text
-            for d in day_store(found.settings).days("busy")
-            for m in day_store(found.settings).load("busy", d).messages
-        }
+def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(live: LivePlatform) -> None:
+    settings, faults = live.account.settings, live.account.simulator.faults
+    command = {"chat": "@logged", "mode": "date", "date": str(CHATS["logged"].start + timedelta(1))}
+    faults.add(Error(method=HISTORY, error="RPC_CALL_FAIL", count=1))
+    faults.add(Error(method=HISTORY, error="FLOOD_WAIT_1", count=1))
+    live.push(command_id=COMMAND, **command)
+    live.push(command_id=COMMAND[::-1], days=3, **command)
+
+    def is_over() -> bool:
+        text = live.log.read_text()
+        return bool(re.search(f"The command [^\n]* over[^\n]*{COMMAND}", text))
+
+    assert wait_until(is_over, 200), live.end_of_log
+    faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
+    live.push(command_id=COMMAND[:-1] + "2", **command | {"chat": "@private"})
+    assert wait_until(lambda: "Nobody can fetch" in live.loki.text, 120), live.loki.text[-5_000:]
+    faults.clear()
+    said = "\n".join(
+        path.read_text(errors="replace")
+        for path in [live.log, *settings.home.glob("storage/*/compute_logs/*"), *settings.home.glob("logs/**/*")]
+        if path.is_file()
+    )
+    in_loki = live.loki.text
+    in_dagster, lines_in_dagster = event_log(settings)
+    secrets = [live.account.simulator.api_hash, *settings.session_secrets, ME.phone, PASSWORD, COLLECTOR_SECRET]
+    texts = {m.text for day in live.store.days("logged") for m in live.store.load("logged", day).messages}
     told = json_lines(said)
     events = {line["event"] for line in told}
     for kind in (
         r"The command for .* is launched\.",
         r"The command for .* is over\.",
-        r"A command is rejected: ",
-        r"Reading busy .*\.",
-        r"busy .* is archived: \d+ messages read with \d+ calls\.",
-        r"busy .* is committed: 5 messages\.",
-        r"busy: \d+ messages at ",
+        r"A command .* rejected: ",
+        r"Reading logged .*\.",
+        r"logged .* is archived: \d+ messages read with \d+ calls\.",
+        r"logged .* is committed: 5 messages\.",
+        r"logged: \d+ messages at ",
         r"Attempt 1 of messages\.getHistory failed: ",
-        r"Telegram asks to wait before the next messages\.getHistory",
+        r"Telegram asks .* messages\.getHistory \(flood wait\)",
         r"Nobody can fetch this until a person acts: ",
     ):
         assert any(re.match(kind, event) for event in events), (kind, events)
         assert any(re.match(kind, line["event"]) for line in check_log(in_loki)), kind
-    archived = next(line for line in told if "is archived" in line["event"])
-    assert (archived["chat"], archived["command_id"], archived["mode"]) == ("busy", COMMAND, "date")
+    archived = next(line for line in told if line["event"].startswith("logged ") and "is archived" in line["event"])
+    assert (archived["chat"], archived["command_id"], archived["mode"]) == ("logged", COMMAND, "date")
     assert archived["run_id"]
     assert archived["duration_ms"] >= 0
     assert {line["error_type"] for line in told if line["event"].startswith("Attempt 1")} == {"ServerError"}

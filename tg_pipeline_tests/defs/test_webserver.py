@@ -119,7 +119,7 @@ def test_success_is_every_day_and_no_failed_run() -> None:
 
 
 def test_a_chat_that_dagster_has_not_loaded_is_named(webserver: Webserver) -> None:
-    with pytest.raises(WebserverError, match="does not know the chat nobody"):
+    with pytest.raises(WebserverError, match=r"\bnobody\b"):
         launch_backfill(webserver.url, {"a": first_days(1), "nobody": first_days(1)})
 
 
@@ -130,8 +130,9 @@ def test_days_before_the_chat_begins_are_refused(webserver: Webserver) -> None:
 
 def test_days_in_the_future_are_refused(webserver: Webserver) -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=2)
-    with pytest.raises(InputError, match="in the future"):
+    with pytest.raises(InputError, match=str(tomorrow)) as refused:
         launch_backfill(webserver.url, {"a": DayRange(FIRST_DAY, tomorrow)})
+    assert refused.value.field == "to"
 
 
 def test_a_backfill_that_is_not_there_is_an_error(webserver: Webserver) -> None:
@@ -168,12 +169,12 @@ def test_a_query_that_dagster_does_not_understand_is_an_error(webserver: Webserv
 
 
 def test_a_webserver_that_is_none_is_an_error(webserver: Webserver) -> None:
-    with pytest.raises(WebserverError, match="does not answer"):
+    with pytest.raises(WebserverError, match=r"/somewhere/else\b"):
         ask(f"{webserver.url}/somewhere/else", "{ version }")
 
 
 def test_nobody_there_is_a_sentence() -> None:
-    with pytest.raises(NobodyAnswers, match="does not answer at http"):
+    with pytest.raises(NobodyAnswers, match=r"^Dagster does not answer at http://127\.0\.0\.1:"):
         ask(f"http://127.0.0.1:{free_port()}", "{ version }")
 
 

@@ -31,7 +31,6 @@ def test_prometheus_accepts_the_rules() -> None:
 
 
 @promtool
-@pytest.mark.timeout(300)
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
 def test_alerts_fire_when_they_should_and_are_silent_when_not(path: Path) -> None:

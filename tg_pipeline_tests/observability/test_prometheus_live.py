@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Pushgateway hold what the server saw, after fifty short runs, some of them killed."""
+"""A real Prometheus and a real Pushgateway hold what the server saw, after short runs, some of them killed."""
 
 import json
 import shutil
@@ -21,15 +21,12 @@ from tg_pipeline_tests.live_simulator import PROGRAM, LiveSimulator, live_simula
 from tg_pipeline_tests.processes import wait_until
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
     pytest.mark.skipif(
         not (shutil.which("prometheus") and shutil.which("prometheus-pushgateway")),
         reason="no Prometheus and Pushgateway on this machine (Debian: prometheus, prometheus-pushgateway)",
     ),
 ]
 
-RUNS = 50
 KILLED_EVERY = 6
 CHATS = ("demo_quiet", "demo_friend", "demo_channel")
 FLOODS = 3
@@ -120,8 +117,14 @@ def run(telegram: LiveSimulator, environment: dict[str, str], chat: str, *, kill
     assert killed or process.returncode == 0, err
 
 
-@pytest.mark.parametrize("mode", ["scrape", "push", "both"])
-def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "runs"),
+    [
+        pytest.param("both", 12, marks=pytest.mark.slow),
+        *(pytest.param(mode, 50, marks=pytest.mark.nightly) for mode in ("scrape", "push", "both")),
+    ],
+)
+def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str, runs: int) -> None:
     (tmp_path / "faults.json").write_text(json.dumps(FAULTS))
     gateway, exporter = (f"127.0.0.1:{free_port()}" for _ in range(2))
     with ExitStack() as stack:
@@ -141,7 +144,7 @@ def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str) -> None
             stack.enter_context(server(PROGRAM, "serve", "--port", port, ready=ready, log=log, environment=environment))
             targets["scrape"] = exporter
         url = stack.enter_context(prometheus(tmp_path / "prometheus", **targets))
-        for number in range(RUNS):
+        for number in range(runs):
             run(telegram, environment, CHATS[number % len(CHATS)], killed=number % KILLED_EVERY == KILLED_EVERY - 2)
         calls = telegram.calls()
         floods = Counter(e["method"] for e in telegram.entries() if str(e.get("error")).startswith("FLOOD_WAIT"))
@@ -149,7 +152,7 @@ def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str) -> None
         expected = {
             "tg:telegram_calls_total": ("target", dict(calls)),
             "tg:rate_limit_hits_total": ("source", dict(floods)),
-            "sum by (status) (tg:fetch_duration_seconds_count)": ("status", {"success": RUNS - RUNS // KILLED_EVERY}),
+            "sum by (status) (tg:fetch_duration_seconds_count)": ("status", {"success": runs - runs // KILLED_EVERY}),
         }
         for way in WAYS[mode]:
             expected[f'telegram_calls_total{{way="{way}"}}'] = ("target", dict(calls))

@@ -193,8 +193,7 @@ async def test_every_transition_is_a_line_in_the_log(
         await fail(gate_of(), NetworkError("x"))
     clock.time += 60
     await call(gate_of())
+    transitions = ["closed to open for 60 s", "open to half-open", "half-open to closed"]
     assert [r.getMessage() for r in caplog.records] == [
-        "The circuit breaker of telegram goes from closed to open for 60 s.",
-        "The circuit breaker of telegram goes from open to half-open.",
-        "The circuit breaker of telegram goes from half-open to closed.",
+        f"The circuit breaker of telegram goes from {transition}." for transition in transitions
     ]

@@ -39,7 +39,7 @@ def inet(family: int = socket.AF_INET) -> Any:
     ],
 )
 def test_what_leaves_the_machine_is_refused(event: str, args: tuple[Any, ...]) -> None:
-    with pytest.raises(BeyondLoopbackError, match="and something asked for"):
+    with pytest.raises(BeyondLoopbackError):
         check(event, args)
 
 

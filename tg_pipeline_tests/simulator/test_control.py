@@ -112,7 +112,7 @@ async def test_the_control_port_plays_the_phone(sim: Simulator, *, named: bool) 
         ("DELETE", "/messages", None, 404, "there is no DELETE /messages"),
         ("GET", "/chats/nobody/messages", None, 404, "there is no chat 'nobody'"),
         ("GET", "/chats/alpha/messages?from=2024-13-01", None, 400, "month must be in 1..12"),
-        ("POST", "/edit", {"chat": "alpha", "id": 9999, "text": ""}, 400, "there is no message 9999"),
+        ("POST", "/edit", {"chat": "alpha", "id": 9999, "text": ""}, 400, "9999"),
         ("POST", "/edit", {"chat": "alpha", "idd": 1}, 400, "Field required"),
         ("POST", "/delete", [], 400, "the body: Input should be"),
         ("POST", "/faults", {"rules": [{"kind": "fire"}]}, 400, "fault script, rules.0"),

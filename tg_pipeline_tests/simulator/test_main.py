@@ -106,11 +106,11 @@ async def test_an_export_and_a_fault_script_are_served(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["--export", "."], "result.json"),
-        (["--faults", "pyproject.toml"], "is not JSON"),
+        (["--faults", "pyproject.toml"], "pyproject.toml"),
     ],
 )
 def test_bad_arguments_get_a_sentence_and_exit_code_two(arguments: list[str], sentence: str) -> None:
-    ended = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -127,5 +127,5 @@ def test_a_taken_port_gets_a_sentence(world: World) -> None:
 
 
 def test_a_journal_that_cannot_be_written_gets_a_sentence(world: World, tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError, match="cannot be written: Is a directory"), Simulator(world, journal=tmp_path):
+    with pytest.raises(SimulatorError, match=f"{tmp_path} .*Is a directory"), Simulator(world, journal=tmp_path):
         pass

@@ -109,11 +109,13 @@ async def test_a_dead_holder_frees_it(tmp_path: Path, holder: Holder, number: in
 async def test_of_several_the_free_one_is_taken_and_all_taken_name_all_holders(tmp_path: Path, holder: Holder) -> None:
     async with lease(tmp_path, ["a", "b"], what="Each", wait_seconds=0) as held:
         assert held == "b"
-        with pytest.raises(LeaseUnavailable, match=r"process .* and process ") as refused:
+        with pytest.raises(LeaseUnavailable) as refused:
             async with lease(tmp_path, ["a", "b"], what="Each", wait_seconds=0):
                 pass
-    assert f"process {os.getpid()} since" in str(refused.value)
-    assert f"process {holder.process.pid} since" in str(refused.value)
+    ours, theirs = (f"process {pid} since" for pid in (os.getpid(), holder.process.pid))
+    assert ours in refused.value.holder
+    assert theirs in refused.value.holder
+    assert refused.value.holder in str(refused.value)
 
 
 async def test_processes_on_fewer_leases_never_share_one(tmp_path: Path) -> None:
@@ -133,9 +135,10 @@ async def test_an_error_within_frees_it(tmp_path: Path) -> None:
 
 async def test_a_signature_that_cannot_be_read_is_no_hindrance(tmp_path: Path, holder: Holder) -> None:
     (tmp_path / "a.lock").write_text("nonsense")
-    with pytest.raises(LeaseUnavailable, match="in use by another process"):
+    with pytest.raises(LeaseUnavailable) as refused:
         async with lease(tmp_path, ["a"], what="It", wait_seconds=0):
             pass
+    assert refused.value.holder == "another process"
 
 
 async def test_a_waiter_does_not_take_a_file_that_was_removed_for_the_lease(tmp_path: Path, holder: Holder) -> None:
@@ -176,7 +179,7 @@ def test_a_full_disk_does_not_keep_anybody_from_a_lease(tmp_path: Path) -> None:
 
 async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cannot be opened"):
+    with pytest.raises(StorageError, match=rf"{tmp_path}/file/leases/a\.lock cannot be opened: Not a directory"):
         async with lease(tmp_path / "file" / "leases", ["a"], what="It", wait_seconds=0):
             pass
 
@@ -207,8 +210,9 @@ def test_only_the_file_of_a_lease_that_nobody_holds_is_discarded(tmp_path: Path,
 
 
 def test_a_lease_for_life_is_refused_while_another_process_has_it(tmp_path: Path, holder: Holder) -> None:
-    with pytest.raises(LeaseUnavailable, match=f"It is in use by process {holder.process.pid} since"):
+    with pytest.raises(LeaseUnavailable, match=r"^It ") as refused:
         hold_until_exit(tmp_path, "a", what="It", wait_seconds=0.05)
+    assert refused.value.holder.startswith(f"process {holder.process.pid} since")
     holder.end()
     hold_until_exit(tmp_path, "a", what="It")
     assert look(tmp_path, "a") == "held"

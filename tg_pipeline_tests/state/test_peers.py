@@ -153,11 +153,10 @@ def test_an_account_that_makes_no_sense_is_none(path: Path, nonsense: object) ->
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cannot be opened"):
-        PeerCache(tmp_path / "file" / "peers.sqlite")
-    (tmp_path / "peers.sqlite").mkdir()
-    with pytest.raises(StorageError, match="cannot be opened"):
-        PeerCache(tmp_path / "peers.sqlite")
+    (tmp_path / "directory").mkdir()
+    for place in (tmp_path / "file" / "peers.sqlite", tmp_path / "directory"):
+        with pytest.raises(StorageError, match=f"{place} cannot be opened"):
+            PeerCache(place)
 
 
 WRITER = """

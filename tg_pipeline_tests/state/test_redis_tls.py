@@ -67,12 +67,12 @@ def test_it_is_spoken_to_where_its_certificate_is_trusted(tls_port: int, tmp_pat
 
 def test_one_that_nobody_vouches_for_is_not(tls_port: int) -> None:
     store = RedisStore(f"rediss://:hush@127.0.0.1:{tls_port}/0", time.time)
-    with pytest.raises(StateUnavailable, match=f"Redis at 127.0.0.1:{tls_port} cannot be used") as caught:
+    with pytest.raises(StateUnavailable, match=rf"127\.0\.0\.1:{tls_port}") as caught:
         store.add("n")
     assert "hush" not in f"{caught.value!r} {caught.value.__cause__!r}"
     assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value.__cause__)
 
 
 def test_one_that_speaks_none_is_a_sentence(tmp_path: Path) -> None:
-    with local_redis(tmp_path / "redis") as url, pytest.raises(StateUnavailable, match="cannot be used"):
+    with local_redis(tmp_path / "redis") as url, pytest.raises(StateUnavailable, match=r"127\.0\.0\.1"):
         RedisStore(url.replace("redis://", "rediss://"), time.time).add("n")

@@ -25,9 +25,12 @@ def held(store: SqliteStore, holder: str, wait_seconds: float = 0) -> AbstractAs
 
 async def test_another_machine_waits_and_then_gives_up(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
     async with held(store, "one"):
-        with pytest.raises(LeaseUnavailable, match=r"The session is in use on another machine; waited 0\.1 s"):
+        with pytest.raises(
+            LeaseUnavailable, match=r"The session is in use on another machine; waited 0\.1 s"
+        ) as refused:
             async with held(store, "two", 0.1):
                 pass
+    assert refused.value.holder == module.ANOTHER_MACHINE
     assert "waiting up to 0.1 s" in caplog.text
     async with held(store, "two"):
         pass

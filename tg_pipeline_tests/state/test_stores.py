@@ -308,7 +308,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
         """,
         tmp_path / "state.sqlite",
     )
-    assert "cannot be used" in out
+    assert str(tmp_path / "state.sqlite") in out
     assert SqliteStore(tmp_path / "state.sqlite", time.time).add("n") == 1
 
 
@@ -321,7 +321,7 @@ def test_a_redis_that_is_not_there_is_a_sentence_without_its_password() -> None:
 
 def test_a_database_that_redis_has_not_is_told(redis_url: str) -> None:
     address = redis_url.rpartition("/")[0]
-    with pytest.raises(StateUnavailable, match=r"cannot be used \(it has no database 99\)"):
+    with pytest.raises(StateUnavailable, match="it has no database 99"):
         RedisStore(f"{address}/99", time.time).add("n")
 
 
@@ -362,8 +362,9 @@ def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url
     ],
 )
 def test_an_impossible_url_names_the_setting_and_not_the_secret(url: str) -> None:
-    with pytest.raises(SettingsError, match=r"REDIS_URL.* (Allowed|must be)") as caught:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: ") as caught:
         RedisStore(url, time.time)
+    assert caught.value.field == "REDIS_URL"
     assert "hush" not in str(caught.value)
 
 
@@ -377,6 +378,13 @@ def test_the_urls_of_the_manual_are_taken(url: str) -> None:
 def test_what_a_url_leaves_out_is_named_all_the_same() -> None:
     assert where(redis_client("redis://h")) == "h:6379"
     assert where(redis_client("unix:///run/redis")) == "/run/redis"
+
+
+def test_a_key_of_another_type_is_said(redis_url: str) -> None:
+    store = RedisStore(redis_url, time.time, namespace="strange")
+    store._redis.rpush("strange:{state}:hash:n", "x")
+    with pytest.raises(StateUnavailable, match="one of our keys holds another type of value"):
+        store.hash_get("n")
 
 
 def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:

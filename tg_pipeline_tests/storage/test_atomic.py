@@ -63,13 +63,13 @@ def test_a_new_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
 def test_a_file_in_place_of_a_folder_is_a_sentence_that_names_the_path(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("not a folder")
     path = UPath(tmp_path / "data" / "2025" / "x.json")
-    with pytest.raises(StorageError, match=f"{path} cannot be written: Not a directory"), replace(path):
+    with pytest.raises(StorageError, match=f"^{path} .*Not a directory"), replace(path):
         pass
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_what_the_operating_system_refuses_is_a_sentence(number: int) -> None:
-    with pytest.raises(StorageError, match=rf"/data/x cannot be written: {os.strerror(number)}"), writing("/data/x"):
+    with pytest.raises(StorageError, match=rf"^/data/x .*{os.strerror(number)}"), writing("/data/x"):
         raise OSError(number, os.strerror(number))
 
 

@@ -124,13 +124,13 @@ def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Pro
     store.root.mkdir(parents=True)
     path = Path(store.root.path) / "progress.json"
     path.symlink_to(path)
-    with pytest.raises(StorageError, match=r"progress\.json cannot be read: Too many levels"):
+    with pytest.raises(StorageError, match=r"progress\.json .*Too many levels"):
         progress.advance(SLUG, DAY, 1)
 
 
 def test_a_lock_directory_that_is_none_is_named(store: DayStore, tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
-    with pytest.raises(StorageError, match="locks cannot be written: File exists"):
+    with pytest.raises(StorageError, match=r"locks .*File exists"):
         Progress(store.root, tmp_path / "locks").advance(SLUG, DAY, 1)
 
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
         ("chats:\n- slug: x\n  chat: @a", 3, "not YAML.*begins with @ needs quotes"),
         ("chats:\n- slug: x\n\tchat: a", 3, "not YAML"),
         ("chats:\n- slug: on\n  chat: a", 2, "slug must be text; put quotes around True"),
-        ("chats:\n- slug: x\n  chat: a\n  start: 2025-02-30", 4, "start is '2025-02-30': day is out of range"),
+        ("chats:\n- slug: x\n  chat: a\n  start: 2025-02-30", 4, "start is '2025-02-30': "),
         ("chats:\n- slug: x\n  chat: a\n  start: soon", 4, "start is 'soon'"),
         ("chats:\n- slug: x\n  chat: a\n  id: many", 4, "id is 'many'"),
         ("chats:\n- slug: x\n  chat: ''", 3, "chat is ''"),
@@ -89,9 +90,9 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
         ("chats:\n- {slug: x, chat: 5, username: name}\n- {slug: y, chat: 6, username: nAme}", 3, "the same name"),
         ("chats:\n- {slug: x, chat: name_x}\n- {slug: y, chat: NAME_X.t.me}", 3, "y and x have the same name, name_x"),
         ("chats: [", 2, "not YAML"),
-        ("chats:\n- slug: x\n  chat: yes", 3, "chat must be text; put quotes around True"),
+        ("chats:\n- slug: x\n  chat: yes", 3, "chat must be text"),
         ("chats:\n- {slug: x, chat: t.me/+Ab}\n- {slug: y, chat: t.me/+Ab}", 3, "y and x have the same name"),
-        ('chats:\n- slug: x\n  chat: "a\\x9bb"', 3, "it holds control characters"),
+        ('chats:\n- slug: x\n  chat: "a\\x9bb"', 3, r"chat is 'a\\x9bb'"),
         ("chats:\n- slug: x\n  chat: a\n  id: yes", 4, "id is 'True': Input should be a valid integer"),
         ("chats:\n- slug: x\n  chat: a\n  id: 9223372036854775808", 4, "id is '9223372036854775808'"),
         ("chats:\n- slug: x\n  chat: a\n  start: 9999-01-01", 4, "start is 9999-01-01: this day has not begun"),
@@ -113,14 +114,18 @@ def test_what_is_wrong_is_said_with_its_line(path: Path, text: str, line: int, s
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"- a", "must be a mapping"), (b"chats", "must be a mapping"), (b"\xff\xfe\x00", "not text in UTF-8"),
-     (b"chats: \x00", "this is not YAML")],
-)  # fmt: skip
-def test_what_is_no_registry_at_all_is_said(path: Path, content: bytes, said: str) -> None:
-    path.write_bytes(content)
-    with pytest.raises(SettingsError, match=said):
-        load_registry(path)
+    ("contents", "said"),
+    [
+        ([b"- a", b"chats"], "the file must be a mapping"),
+        ([b"\xff\xfe\x00"], "is not text in UTF-8"),
+        ([b"chats: \x00"], "this is not YAML"),
+    ],
+)
+def test_what_is_no_registry_at_all_is_said(path: Path, contents: list[bytes], said: str) -> None:
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(SettingsError, match=f"^{path}.* {said}"):
+            load_registry(path)
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_goes_off(path: Path) -> None:
@@ -130,13 +135,10 @@ def test_a_bomb_of_aliases_is_refused_before_it_goes_off(path: Path) -> None:
         load_registry(path)
 
 
-def test_what_is_no_file_is_a_sentence(path: Path) -> None:
-    os.mkfifo(path)
-    with pytest.raises(SettingsError, match="is not a file"):
-        load_registry(path)
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(SettingsError, match="is not a file"):
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_a_sentence(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+    with pytest.raises(SettingsError, match=f"^{path} is not a file"):
         load_registry(path)
 
 
@@ -219,19 +221,22 @@ def test_any_title_is_read_back(path: Path, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chat", "sentence"),
-    [
-        ({"slug": "durov", "chat": "@durov"}, "@durov is registered already, as durov."),
-        ({"slug": "x", "chat": "t.me/DUROV"}, "t.me/DUROV is registered already, as durov."),
-        ({"slug": "x", "chat": "-1001"}, "-1001 is registered already, as group."),
-        ({"slug": "durov", "chat": "@other"}, "The slug durov is that of @durov already; @other needs another one."),
-    ],
+    ("slug", "chat", "known"),
+    [("durov", "@durov", "durov"), ("x", "t.me/DUROV", "durov"), ("x", "-1001", "group")],
 )
-def test_a_chat_is_not_added_twice(path: Path, chat: dict[str, str], sentence: str) -> None:
+def test_a_chat_is_not_added_twice(path: Path, slug: str, chat: str, known: str) -> None:
     path.write_text(COMMENTED)
     with pytest.raises(SettingsError) as caught:
-        add_chat(path, RegisteredChat.model_validate(chat))
-    assert str(caught.value) == sentence
+        add_chat(path, RegisteredChat(slug=slug, chat=chat))
+    assert str(caught.value) == f"{chat} is registered already, as {known}."
+    assert path.read_text() == COMMENTED
+
+
+def test_a_slug_is_not_given_twice(path: Path) -> None:
+    path.write_text(COMMENTED)
+    with pytest.raises(SettingsError) as caught:
+        add_chat(path, RegisteredChat(slug="durov", chat="@other"))
+    assert str(caught.value) == "The slug durov is that of @durov already; @other needs another one."
     assert path.read_text() == COMMENTED
 
 
@@ -250,7 +255,7 @@ def test_a_link_to_the_registry_stays_a_link(path: Path, tmp_path: Path) -> None
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+    with pytest.raises(StorageError, match=rf"{tmp_path}/file.* Not a directory"):
         add_chat(tmp_path / "file" / "chats.yaml", NEW)
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -224,13 +225,13 @@ def test_what_is_no_slug_never_becomes_a_path(tmp_path: Path) -> None:
 
 def test_a_spool_root_that_cannot_be_written_is_a_sentence_and_holds_no_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+    with pytest.raises(StorageError, match=os.strerror(errno.ENOTDIR)):
         open_request(tmp_path / "file")
     with open_request(tmp_path):
         pass
     journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
     (journal.parent / "2025-03-14.0.messages").mkdir()
-    with pytest.raises(StorageError, match="Is a directory"):
+    with pytest.raises(StorageError, match=os.strerror(errno.EISDIR)):
         open_request(tmp_path)
     journal.unlink()
     open_request(tmp_path).close()

@@ -1,3 +1,6 @@
+import errno
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,12 +149,12 @@ def test_a_full_disk_is_a_sentence_and_leaves_whole_messages(tmp_path: Path) -> 
         tmp_path,
     )
     count = int(said.split()[-1])
-    assert "d.messages cannot be written: File too large." in said
+    assert re.search(r"/d\.messages .*File too large\.", said)
     with DaySpool(tmp_path, "d") as spool:
         assert ids(spool) == list(range(1, count + 1))
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
-    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+    with pytest.raises(StorageError, match=os.strerror(errno.ENOTDIR)):
         DaySpool(tmp_path / "spool" / "x", "d")

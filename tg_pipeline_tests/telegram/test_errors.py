@@ -158,7 +158,21 @@ def test_after_which_errors_the_connection_is_made_anew(error: ours.TgPipelineEr
     assert is_connection_fault(error) is expected
 
 
-def test_the_sentence_names_the_error_as_telegram_does() -> None:
-    error = translate(named("CHANNEL_PRIVATE"), "messages.getHistory")
-    assert str(error) == "The account may not read this chat (CHANNEL_PRIVATE). Join it with this account first."
-    assert "SOMETHING_NEW" in str(translate(named("SOMETHING_NEW"), "messages.getHistory"))
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        ("CHANNEL_PRIVATE", 400, "The account may not read this chat (CHANNEL_PRIVATE). Join it with this account"),
+        ("USERNAME_NOT_OCCUPIED", 400, "Telegram knows no such chat (USERNAME_NOT_OCCUPIED)."),
+        (
+            "SESSION_REVOKED",
+            401,
+            "Telegram no longer accepts this session (SESSION_REVOKED). Log in again with `tg-pip",
+        ),
+        ("AUTH_KEY_DUPLICATED", 406, "The session was used by two connections at once (AUTH_KEY_DUPLICATED) and is "),
+        ("API_ID_INVALID", 400, "Telegram rejects the API credentials (API_ID_INVALID). Check TELEGRAM_API_ID and "),
+        ("INTERNAL", 500, "Telegram answered messages.getHistory with an error of its own (INTERNAL)."),
+        ("SOMETHING_NEW", 400, "Telegram rejects messages.getHistory (SOMETHING_NEW)."),
+    ],
+)
+def test_the_sentence_names_the_error_as_telegram_does(name: str, code: int, sentence: str) -> None:
+    assert str(translate(named(name, code), "messages.getHistory")).startswith(sentence)

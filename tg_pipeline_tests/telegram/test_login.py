@@ -71,9 +71,10 @@ async def test_a_code_logs_in_and_the_session_works(sim: Simulator, connect: Con
 async def test_a_wrong_code_may_be_corrected_twice(sim: Simulator) -> None:
     person = Person(codes=["00000", "11111", LOGIN_CODE])
     await by_code(sim, person)
-    assert person.asked == ["Code that Telegram sent you", "Wrong code. Once more", "Wrong code. Once more"]
-    with pytest.raises(InputError, match="code: wrong three times"):
+    assert person.asked == ["Code that Telegram sent you", *["Wrong code. Once more"] * 2]
+    with pytest.raises(InputError, match="code: wrong three times") as refused:
         await by_code(sim, Person(codes=["0", "1", "2"]))
+    assert refused.value.field == "code"
 
 
 async def test_a_password_is_asked_for_where_there_is_one(guarded: Simulator, connect: Connect) -> None:
@@ -81,8 +82,9 @@ async def test_a_password_is_asked_for_where_there_is_one(guarded: Simulator, co
     login = await by_code(guarded, person)
     assert person.asked[1:] == ["Password (two-step verification)", "Wrong password. Once more"]
     assert await connect(login.secret).own_id() == 500_000_001
-    with pytest.raises(InputError, match="password: wrong three times"):
+    with pytest.raises(InputError, match="password: wrong three times") as refused:
         await by_code(guarded, Person(passwords=["a", "b", "c"]))
+    assert refused.value.field == "password"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ async def test_what_telegram_refuses_gets_a_sentence_without_the_phone_number(
 
 async def test_a_server_that_is_not_there_is_a_network_error(sim: Simulator) -> None:
     api, _ = at(sim)
-    with pytest.raises(NetworkError, match=f"to Telegram at {sim.host}:1 failed .* Check that"):
+    with pytest.raises(NetworkError, match=f"{sim.host}:1 "):
         await login_by_code(api, Person().prompts, DataCentre(sim.host, 1))
 
 

@@ -13,7 +13,7 @@ from tg_pipeline_tests.ui.conftest import CHATS
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("live"),
     pytest.mark.skipif(
         bool(missing_programs()),
         reason=f"not installed: {', '.join(missing_programs())} (Debian: apt-get install chromium chromium-driver)",

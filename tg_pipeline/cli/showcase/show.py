@@ -76,7 +76,10 @@ def _exports(directory: Path | None) -> list[Path]:
         return [directory.resolve()]
     found = sorted(path.parent.resolve() for path in directory.glob("*/result.json"))
     if not found:
-        raise InputError(f"exports: {directory} holds no Telegram Desktop export (no result.json in it or below it).")
+        raise InputError(
+            f"exports: {directory} holds no Telegram Desktop export (no result.json in it or below it).",
+            field="exports",
+        )
     return found
 
 

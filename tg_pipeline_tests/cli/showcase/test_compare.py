@@ -54,7 +54,8 @@ def test_a_message_that_is_not_in_the_file_differs(fetched: Account) -> None:
 
 def test_another_text_differs(fetched: Account) -> None:
     chat_of(fetched).edit(first_ids(fetched)[0], "another")
-    assert found(fetched) == ["busy 2024-01-01: 30 messages in the file, 30 in the world, or texts differ"]
+    (difference,) = found(fetched)
+    assert difference.startswith("busy 2024-01-01: 30 messages ")
 
 
 def test_an_open_day_is_compared_up_to_where_it_was_read(fetched: Account) -> None:

@@ -174,9 +174,8 @@ def test_local_dates_are_read_in_the_time_zone_that_is_told(save: Save) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    sentence = "does not exist; a Telegram Desktop export in the format JSON has that file."
-    assert refused(tmp_path) == sentence
-    with pytest.raises(ExportError, match="nowhere does not exist"):
+    assert refused(tmp_path) == "does not exist; a Telegram Desktop export in the format JSON has that file."
+    with pytest.raises(ExportError, match=str(tmp_path / "nowhere")):
         load_export(tmp_path / "nowhere")
 
 
@@ -205,24 +204,23 @@ def test_an_export_cut_off_anywhere_says_so(save: Save, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        ([[1]], "it holds no JSON object"),
+        ([{"rows": []}, {"chats": {"list": 5}}], "it has neither messages nor a list of chats"),
+        ([{"chats": {"list": [{}]}}, {**chat(), "messages": {}}], "a chat in it has no list of messages"),
+    ],
+)
+def test_what_is_no_export_is_refused_with_its_reason(save: Save, contents: list[object], reason: str) -> None:
+    for number, content in enumerate(contents):
+        assert refused(save(content, f"export_{number}")) == f"is not a Telegram Desktop export: {reason}."
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [
         ('{"é": x}'.encode(), "is not JSON at byte 7."),
         (b"\xff\xfe{}", "is not UTF-8 at byte 0."),
-        ([1], "is not a Telegram Desktop export: it holds no JSON object."),
-        ({"rows": []}, "is not a Telegram Desktop export: it has neither messages nor a list of chats."),
-        (
-            {"chats": {"list": 5}},
-            "is not a Telegram Desktop export: it has neither messages nor a list of chats.",
-        ),
-        (
-            {"chats": {"list": [{}]}},
-            "is not a Telegram Desktop export: a chat in it has no list of messages.",
-        ),
-        (
-            {**chat(), "messages": {}},
-            "is not a Telegram Desktop export: a chat in it has no list of messages.",
-        ),
         (
             chat(kind="fax"),
             (
@@ -246,5 +244,5 @@ def test_an_export_cut_off_anywhere_says_so(save: Save, tmp_path: Path) -> None:
         (chat(message(date="soon", date_unixtime="²")), "chat 'My chat', message 1 has no date."),
     ],
 )
-def test_what_is_no_export_is_refused_with_a_sentence(save: Save, content: object, sentence: str) -> None:
+def test_what_cannot_be_served_is_refused_with_a_sentence(save: Save, content: object, sentence: str) -> None:
     assert refused(save(content)) == sentence
