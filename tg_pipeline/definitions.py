@@ -72,7 +72,7 @@ def bus_sensors(
     queue = command_queue(settings)
     return [
         commands_sensor(settings, queue, chats, jobs),
-        ended_runs_sensor(queue, chats, days_per_run=settings.backfill_days_per_run),
+        ended_runs_sensor(queue, chats),
     ]
 
 

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     rate_limit_strict_per_second: CallsPerSecond = 0.1
     rate_limit_strict_burst: int = Field(default=10, ge=1, le=10_000)
 
+    commands_interval_seconds: int = Field(default=5, ge=5, le=60)
     commands_unregistered_chats: Literal["reject", "register"] = "reject"
     idempotency_ttl: int = Field(default=1_800, ge=1, le=604_800)
     redis_outage_max_seconds: Seconds | None = None

@@ -80,12 +80,16 @@ class CommandQueue:
         return [Taken(seq.decode(), int(size), raw) for seq, size, raw in found]
 
     def reject(self, taken: Taken, error: CommandError, *, about: Mapping[str, Any]) -> bool:
-        """Put it among the dead letters and say so. `about` are those fields of the event that could be read."""
+        """Put it among the dead letters and publish that. `about` are those fields of the event that could be read.
+
+        An id that was rejected before is answered as a duplicate: its last event is out.
+        """
         moment = timestamp()
+        named = about.get("command_id")
         event = Event(
             event="failed",
             status="rejected",
-            command_id=about.get("command_id") or str(uuid4()),
+            command_id=named or str(uuid4()),
             chat=about.get("chat"),
             mode=about.get("mode"),
             errors=1,
@@ -96,6 +100,15 @@ class CommandQueue:
             value=error.value,
             allowed=error.allowed or None,
         )
+        again = Event(
+            event="progress",
+            status="duplicate",
+            command_id=event.command_id,
+            chat=event.chat,
+            mode=event.mode,
+            ts=moment,
+            duplicate_of=event.command_id,
+        )
         letter = {
             "seq": taken.seq,
             "at": moment,
@@ -105,7 +118,7 @@ class CommandQueue:
             "raw": taken.raw.decode(errors="backslashreplace"),
         }
         arguments = (taken.seq, event.dump(), str(uuid4()), json.dumps(letter), DEAD_LETTERS_KEPT)
-        return bool(self._script(scripts.REJECT, *arguments))
+        return bool(self._script(scripts.REJECT, *arguments, again.dump() if named else "", self._ttl_seconds))
 
     def accept(self, taken: Taken, command: Command, accepted: AcceptedCommand) -> str:
         """Let it wait for its launch: "waiting". Or, where it need not be launched, "duplicate" or "coalesced".
@@ -188,10 +201,6 @@ class CommandQueue:
         """
         begun = started.dump() if started else ""
         return bool(self._script(scripts.FINISH, ended.command_id, begun, ended.dump()))
-
-    def has_ended(self, id_: str) -> bool:
-        """Whether the last event of that id is out."""
-        return bool(self._run(lambda: self._redis.hexists(f"tg_events:marks:{id_}", "ended")))
 
     def events(self, since: str = "0-0", *, block_seconds: float | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Events of the log after the entry `since` ("$": from now on), with their entries' ids.

@@ -107,13 +107,29 @@ return out
 REJECT = (
     _COMMON
     + f"""
--- ARGV: seq, the event, the id to use if the event's own is taken, the dead letter, how many dead letters to keep
+-- ARGV: seq, the event, the id to use if the event's own is taken, the dead letter, how many dead letters to keep,
+-- the answer if the id was rejected before (empty: the command named none), seconds for which that is remembered
 if redis.call('HDEL', '{COMMANDS}:processing', ARGV[1]) == 0 then return 0 end
-local event = cjson.decode(ARGV[2])
-if redis.call('EXISTS', '{COMMANDS}:record:' .. event.command_id) == 1 then event.command_id = ARGV[3] end
 redis.call('LPUSH', '{COMMANDS}:dead', ARGV[4])
 redis.call('LTRIM', '{COMMANDS}:dead', 0, ARGV[5] - 1)
-publish(cjson.encode(event))
+local event = cjson.decode(ARGV[2])
+local marks = 'tg_events:marks:' .. event.command_id
+if redis.call('EXISTS', '{COMMANDS}:record:' .. event.command_id) == 1 then
+    event.command_id = ARGV[3]
+    publish(cjson.encode(event))
+elseif ARGV[6] == '' then
+    publish(ARGV[2])
+else
+    local ended = redis.call('HGET', marks, 'ended')
+    if ended and cjson.decode(ended).status == 'rejected' then
+        local answer = cjson.decode(ARGV[6])
+        answer.outcome = cjson.decode(ended)
+        publish(cjson.encode(answer))
+        return 1
+    end
+    mark_ended(event.command_id, ARGV[2])
+    redis.call('EXPIRE', marks, ARGV[7])
+end
 count_ended(ARGV[2])
 return 1
 """

@@ -58,7 +58,10 @@ class Event(BaseModel):
         description="When it happened, UTC."
     )
     slug: str | None = Field(default=None, description="The chat's name in paths and asset keys.")
-    run_id: str | None = Field(default=None, description="The run of Dagster's that tells it.")
+    run_id: str | None = Field(
+        default=None,
+        description="Dagster's run; of completed and failed its last attempt, where the command is one run.",
+    )
     backfill_id: str | None = Field(default=None, description="Dagster's backfill.")
     day: str | None = Field(default=None, description="Of progress: the UTC day committed last.")
     days_done: int | None = Field(default=None, description="Days committed so far.")

@@ -17,7 +17,7 @@ from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
-from tg_pipeline.defs.run_events import RunEvents, tell_completed, tell_failed
+from tg_pipeline.defs.run_events import RunEvents, close_events, tell_failed
 from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.observability.logs import about
 from tg_pipeline.storage.day_store import DayStore
@@ -39,7 +39,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         description=_describe(chat),
         metadata=_facts(chat, store),
         pool=POOL,
-        hooks={tell_completed, tell_failed},
+        hooks={close_events, tell_failed},
     )
     def messages(
         context: dg.AssetExecutionContext,

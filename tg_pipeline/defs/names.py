@@ -17,6 +17,14 @@ def messages_key(slug: str) -> dg.AssetKey:
     return dg.AssetKey(["telegram", slug, "messages"])
 
 
+def slug_of(key: dg.AssetKey) -> str | None:
+    """The chat of an asset of day files; None where it is another asset."""
+    match key.path:
+        case ["telegram", slug, "messages"]:
+            return str(slug)
+    return None
+
+
 def identifier(slug: str) -> str:
     """The slug where Dagster takes letters, digits and underscores only: groups and jobs."""
     return slug.replace("-", "_")

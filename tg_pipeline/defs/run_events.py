@@ -1,22 +1,21 @@
-"""What a run tells of itself while it works: the events started and progress, and its end where nothing can change it.
+"""The events that a run publishes while it works: started, progress, and failed where nothing can change that.
 
-What a run cannot tell, because it was killed, canceled, retried or cut off from Redis, the sensors do: they are the
-authority (see `commands` and `ended_runs`). Whoever comes first publishes; nothing is published twice.
+The sensors publish all other ends, once Dagster has recorded them: they are the authority (see `commands` and
+`ended_runs`). Nothing is published twice.
 """
 
 import logging
 import time
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
-from tg_pipeline.contracts.events import Status
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.launching import command_of, days_of, slugs_of
 from tg_pipeline.defs.partitions import day_range
@@ -44,9 +43,13 @@ def as_command(run_id: str, chat: RegisteredChat, days: DayRange) -> AcceptedCom
     )
 
 
-def event_id(run_id: str, slug: str, slugs: Collection[str]) -> str:
-    """What stands for the command's id of a run that none caused; of one that fetches several chats, for each."""
-    return run_id if len(slugs) <= 1 else f"{run_id}:{slug}"
+def event_id(run: dg.DagsterRun, slug: str) -> str:
+    """The id in the events of a run that no command caused: its own, or that of the run it retries.
+
+    Of a run that fetches several chats, one for each.
+    """
+    run_id = run.root_run_id if RETRY_NUMBER_TAG in run.tags and run.root_run_id else run.run_id
+    return run_id if len(slugs_of(run)) <= 1 else f"{run_id}:{slug}"
 
 
 class RunEvents:
@@ -72,9 +75,7 @@ class RunEvents:
         days = day_range(context.partition_keys)
         command = command_of(context.run.tags)
         self._whole = command is None or days_of(context.run.tags) == command.days
-        self._command = command or as_command(
-            event_id(context.run.run_id, chat.slug, slugs_of(context.run)), chat, days
-        )
+        self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
         self._counts, self._error, self._began, self._run_id = {}, None, time.time(), context.run.run_id
         if self._settings.redis is None:
             return
@@ -96,9 +97,11 @@ class RunEvents:
         """The step is about to fail, or to be tried again, because of this."""
         self._error = error
 
-    def completed(self) -> None:
-        """The step succeeded."""
-        self._end("success", None, None, final=self._whole)
+    def close(self) -> None:
+        """Wait for events that are still to be published. The next step begins again."""
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            reporter.close()
 
     def failed(self, context: dg.HookContext) -> None:
         """The step failed for good. What other runs of a command may still do is left to the sensors."""
@@ -111,36 +114,30 @@ class RunEvents:
                 error,
                 extra={**told, "run_id": self._run_id, "error_type": type(error).__name__},
             )
-        final = permanent or (self._whole and not context.instance.run_retries_enabled)
-        self._end("failed", type(error).__name__, str(error)[:500], final=final)
-
-    def _end(self, status: Status, error_type: str | None, message: str | None, *, final: bool) -> None:
-        reporter, self._reporter = self._reporter, None
-        if reporter is None or self._command is None:
-            return
-        if final:
-            ended = self._command.event(
-                "completed" if status == "success" else "failed",
-                status,
+        is_retried = context.instance.run_retries_enabled and context.instance.run_retries_retry_on_asset_or_op_failure
+        if self._reporter is not None and command is not None and (permanent or (self._whole and not is_retried)):
+            ended = command.event(
+                "failed",
+                "failed",
                 run_id=self._run_id,
                 processed=sum(self._counts.values()),
-                errors=int(status == "failed"),
+                errors=1,
                 duration_sec=self._seconds(),
                 days_done=len(self._counts),
-                error_type=error_type,
-                message=message,
+                error_type=type(error).__name__,
+                message=str(error)[:500],
             )
-            reporter.ended(ended, self._command.event("started", "running", run_id=self._run_id))
-        reporter.close()
+            self._reporter.ended(ended, command.event("started", "running", run_id=self._run_id))
+        self.close()
 
     def _seconds(self) -> float:
         return round(time.time() - self._began, 3)
 
 
 @dg.success_hook(required_resource_keys={"events"})
-def tell_completed(context: dg.HookContext) -> None:
-    """Publish `completed` as soon as the step is done."""
-    context.resources.events.completed()
+def close_events(context: dg.HookContext) -> None:
+    """Publish the rest. `completed` is left to the sensors: the run may still fail, on its checks or on a full disk."""
+    context.resources.events.close()
 
 
 @dg.failure_hook(required_resource_keys={"events"})

@@ -153,7 +153,7 @@ def test_the_page_shows_every_mode_strategy_and_field() -> None:
     assert {command.get("strategy") for command in COMMANDS} == {"batch", "per_day", None}
     named = {name for command in COMMANDS for name in command}
     known = {name for schema in schemas.command_schema()["$defs"].values() for name in schema["properties"]}
-    assert known - named == {"force", "priority", "limit", "media"}
+    assert known - named == {"force", "priority"}
     assert all(f"`options.{name}`" in PAGE for name in known - named)
 
 

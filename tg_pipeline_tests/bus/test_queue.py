@@ -305,6 +305,31 @@ def test_a_rejected_command_is_told_of_once_and_kept(queue: CommandQueue) -> Non
     assert (letter["raw"], letter["error_type"], letter["size"]) == ("\\xff not json", "NotJson", 10)
 
 
+def test_an_id_that_is_rejected_twice_ends_once(queue: CommandQueue) -> None:
+    error = CommandError("InvalidField", "no", field="days")
+    for _ in range(2):
+        queue.push(text(command_id=FIRST))
+        (taken,) = queue.take(1)
+        assert queue.reject(taken, error, about={"command_id": FIRST, "chat": "@busy", "mode": "days"})
+    (_, first), (_, second) = queue.events()
+    assert (first["event"], first["status"]) == ("failed", "rejected")
+    assert (second["event"], second["status"], second["duplicate_of"]) == ("progress", "duplicate", FIRST)
+    assert second["outcome"] == first
+    assert queue.counts()["dead"] == 2
+    assert queue.totals()[0] == {"rejected": 1}
+
+
+def test_a_command_that_is_mended_is_carried_out_under_the_id_that_was_rejected(queue: CommandQueue) -> None:
+    queue.push("broken")
+    (taken,) = queue.take(1)
+    queue.reject(taken, CommandError("NotJson", "no"), about={"command_id": FIRST})
+    queue.push(text(command_id=FIRST))
+    assert judge(queue) == ["waiting"]
+    command = launch(queue)
+    assert queue.finish(ended(command), started=command.event("started", "running"))
+    assert [event for _, event, _ in told(queue)] == ["failed", "started", "completed"]
+
+
 def test_a_rejected_command_does_not_end_another_of_its_id(queue: CommandQueue) -> None:
     queue.push(text(command_id=FIRST))
     judge(queue)

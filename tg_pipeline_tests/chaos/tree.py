@@ -20,7 +20,7 @@ PARTS: dict[Role, tuple[bytes, ...]] = {
     "daemon": (b"-m dagster._daemon run ",),
     "code server": (b"-m dagster code-server start ", b"-m dagster api grpc "),
 }
-END_SECONDS = 60.0
+END_SECONDS = 120.0
 
 
 class Tree:

@@ -83,7 +83,7 @@ def test_parser_and_schema_refuse_the_same(fields: Fields, data: st.DataObject, 
         {"command": "fetch", "chat": "@durov", "mode": "date", "date": "2025-02-30"},
         {"command": "fetch", "chat": "@durov", "mode": "days", "days": 3_661},
         {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "command_id": "7"},
-        {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "options": {"limit": 5}},
+        {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "options": {"priority": 10}},
         {"command": "fetch", "chat": "@durov", "mode": "range", "from": "2025-11-07"},
     ],
 )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,9 +16,10 @@ from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline_tests.defs.pipeline import register
 
 
-def definitions(home: Path, *slugs: str) -> dg.Definitions:
+def definitions(home: Path, *slugs: str, **overrides: Any) -> dg.Definitions:
     register(home, *slugs)
-    return build_definitions(Settings(_env_file=None, chats_file=home / "chats.yaml", data_uri=str(home)))
+    settings = {"chats_file": home / "chats.yaml", "data_uri": str(home), **overrides}
+    return build_definitions(Settings(_env_file=None, **settings))
 
 
 def python(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -42,6 +44,12 @@ def test_three_chats_are_three_assets_with_checks_and_jobs_and_one_schedule(tmp_
 def test_without_chats_there_is_nothing_and_no_error(tmp_path: Path) -> None:
     found = build_definitions(Settings(_env_file=None, chats_file=tmp_path / "none.yaml"))
     assert not found.get_repository_def().asset_graph.materializable_asset_keys
+
+
+def test_the_list_of_commands_is_read_as_often_as_the_settings_say(tmp_path: Path) -> None:
+    redis = {"redis_url": "redis://127.0.0.1:1/0", "commands_interval_seconds": 30}
+    commands = definitions(tmp_path, "a", **redis).get_repository_def().get_sensor_def("commands")
+    assert commands.minimum_interval_seconds == 30
 
 
 def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:

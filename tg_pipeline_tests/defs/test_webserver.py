@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from dagster import DagsterInstance
 from dagster._core.execution.backfill import BulkActionStatus
@@ -80,6 +81,18 @@ def test_days_count_from_the_launch_on(webserver: Webserver) -> None:
 
     state = backfill_state(webserver.url, backfill, RANGES)
     assert state == BackfillState(days_done={"a": 2, "b-c": 2}, days_total=5, finished=False)
+
+
+def test_a_run_that_was_retried_does_not_count_as_failed(webserver: Webserver) -> None:
+    backfill = launch_backfill(webserver.url, RANGES)
+    instance = webserver.instance
+    failed, retried = (
+        instance.add_run(dg.DagsterRun(job_name="job", tags={"dagster/backfill": backfill, **tags}))
+        for tags in ({}, {"dagster/auto_retry_run_id": "another"})
+    )
+    for run in (failed, retried):
+        instance.report_run_failed(run)
+    assert backfill_state(webserver.url, backfill, RANGES).failed_runs == (failed.run_id,)
 
 
 def test_waiting_ends_when_the_backfill_does(webserver: Webserver) -> None:
