@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_an_archive_knows_its_chat_from_its_newest_file_that_can_be_read(login: 
 @pytest.mark.parametrize("nonsense", ["access_hash = 'abc'", "id = 'x'", "kind = 'foo'"])
 def test_a_chat_that_is_remembered_wrongly_is_resolved_anew(login: Account, nonsense: str) -> None:
     login.fetch("busy", first_days(2))
-    with sqlite3.connect(login.settings.home / "state" / "peers.sqlite") as db:
+    with closing(sqlite3.connect(login.settings.home / "state" / "peers.sqlite")) as db, db:
         db.execute(f"UPDATE peers SET {nonsense}")  # noqa: S608 - ours
     db.close()
     login.fetch("busy", first_days(3))

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> SqliteStore:
-    return SqliteStore(tmp_path / "state.sqlite", clock.now)
+def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "state.sqlite", clock.now)) as opened:
+        yield opened
 
 
 GateOf = Callable[..., Gate]

@@ -1,5 +1,7 @@
 """What is read of breakers and budgets is what the gate goes by, and reading changes nothing."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> SqliteStore:
-    return SqliteStore(tmp_path / "state.sqlite", clock.now)
+def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "state.sqlite", clock.now)) as opened:
+        yield opened
 
 
 def gate(store: SqliteStore, clock: Clock, policy: CallPolicy = POLICY, name: str = "telegram") -> Gate:

@@ -1,7 +1,8 @@
 """The one stack around every call: retries, deadlines and floods, on a clock that only the tests move."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,15 @@ Run = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
-def run(clock: Clock, meter: CallMeter, tmp_path: Path) -> Run:
+def run(clock: Clock, meter: CallMeter, tmp_path: Path) -> Iterator[Run]:
     store = SqliteStore(tmp_path / "state.sqlite", clock.now)
 
     async def run(call: Callable[[], Awaitable[Any]], policy: CallPolicy = POLICY, on: Clock = clock) -> Any:
         gate = Gate(store, "1", policy=policy, clock=on, meter=meter)
         return await resilient(call, method=HISTORY, policy=policy, gate=gate, clock=on, meter=meter)
 
-    return run
+    with closing(store):
+        yield run
 
 
 async def test_what_succeeds_is_made_once(run: Run, clock: Clock, meter: CallMeter) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_file_damaged_after_its_first_page_is_begun_anew_wherever_that_shows(
 )
 def test_a_foreign_database_is_set_aside(path: Path, schema: str) -> None:
     path.parent.mkdir()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.executescript(schema)
     db.close()
     cache = PeerCache(path)
@@ -134,7 +135,7 @@ def test_a_foreign_database_is_set_aside(path: Path, schema: str) -> None:
 def test_a_row_that_makes_no_sense_is_none(path: Path, nonsense: str) -> None:
     cache = PeerCache(path)
     cache.remember("me", [NEWS])
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"UPDATE peers SET {nonsense}")  # noqa: S608 - ours
     db.close()
     assert cache.by_id("me", NEWS.marked_id) is None
@@ -145,7 +146,7 @@ def test_a_row_that_makes_no_sense_is_none(path: Path, nonsense: str) -> None:
 @pytest.mark.parametrize("nonsense", ["abc", "", None, b"\xff", -1])
 def test_an_account_that_makes_no_sense_is_none(path: Path, nonsense: object) -> None:
     PeerCache(path).remember_account("fingerprint", "500")
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE accounts SET account = ?", (nonsense,))
     db.close()
     assert PeerCache(path).account_of("fingerprint") is None
@@ -172,6 +173,6 @@ for n in range(int(sys.argv[2]), 400, 4):
 def test_several_processes_write_at_once(path: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(n)]) for n in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         assert db.execute("SELECT count(*) FROM peers").fetchone() == (400,)
     db.close()

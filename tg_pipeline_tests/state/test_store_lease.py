@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from tg_pipeline.state.store_lease import store_lease
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "state.sqlite", time.time)
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "state.sqlite", time.time)) as opened:
+        yield opened
 
 
 def held(store: SqliteStore, holder: str, wait_seconds: float = 0) -> AbstractAsyncContextManager[None]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -215,7 +216,8 @@ def test_a_writer_that_is_killed_leaves_a_store_that_works(tmp_path: Path) -> No
                     os.kill(writer.pid, signal.SIGKILL)
                     break
             seen = int(line)
-        assert contending.sqlite(path).add("n") >= seen
+        with closing(contending.sqlite(path)) as reopened:
+            assert reopened.add("n") >= seen
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b""])
@@ -233,27 +235,31 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes, caplog: pyt
 def test_a_store_follows_the_file_that_is_at_its_path(tmp_path: Path) -> None:
     """One that went on with a file set aside by another process would agree with nobody."""
     path = tmp_path / "state.sqlite"
-    stays, other = SqliteStore(path, time.time), SqliteStore(path, time.time)
-    stays.add("n", 5)
-    for file in list(tmp_path.iterdir()):
-        file.rename(file.with_name(f"aside-{file.name}"))
-    assert other.add("n") == 1
-    assert stays.add("n") == 2
-    other.close()
-    assert SqliteStore(path, time.time).add("n") == 3
-    path.unlink()
-    assert stays.add("n") == 1
+    with (
+        closing(SqliteStore(path, time.time)) as stays,
+        closing(SqliteStore(path, time.time)) as other,
+        closing(SqliteStore(path, time.time)) as late,
+    ):
+        stays.add("n", 5)
+        for file in list(tmp_path.iterdir()):
+            file.rename(file.with_name(f"aside-{file.name}"))
+        assert other.add("n") == 1
+        assert stays.add("n") == 2
+        other.close()
+        assert late.add("n") == 3
+        path.unlink()
+        assert stays.add("n") == 1
 
 
 def test_who_finds_a_file_damaged_late_leaves_the_new_one_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     path.write_bytes(b"not a database at all" * 100)
-    first, late = SqliteStore(path, time.time), SqliteStore(path, time.time)
-    with pytest.raises(sqlite3.DatabaseError) as found:
-        late._open()
-    assert first.add("n") == 1
-    late._set_aside(found.value)
-    assert [late.add("n"), first.add("n")] == [2, 3]
+    with closing(SqliteStore(path, time.time)) as first, closing(SqliteStore(path, time.time)) as late:
+        with pytest.raises(sqlite3.DatabaseError) as found:
+            late._open()
+        assert first.add("n") == 1
+        late._set_aside(found.value)
+        assert [late.add("n"), first.add("n")] == [2, 3]
     assert len(list(tmp_path.glob("*.corrupt-*"))) == 1
 
 
@@ -271,7 +277,8 @@ def test_a_forked_process_opens_the_store_anew(tmp_path: Path) -> None:
     )
     path = str(tmp_path / "state.sqlite")
     subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, path], check=True)
-    assert contending.sqlite(path).add("n") == 5
+    with closing(contending.sqlite(path)) as reopened:
+        assert reopened.add("n") == 5
 
 
 def test_a_foreign_schema_is_set_aside(tmp_path: Path) -> None:
@@ -309,7 +316,8 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
         tmp_path / "state.sqlite",
     )
     assert str(tmp_path / "state.sqlite") in out
-    assert SqliteStore(tmp_path / "state.sqlite", time.time).add("n") == 1
+    with closing(SqliteStore(tmp_path / "state.sqlite", time.time)) as store:
+        assert store.add("n") == 1
 
 
 def test_a_redis_that_is_not_there_is_a_sentence_without_its_password() -> None:

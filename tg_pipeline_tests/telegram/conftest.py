@@ -48,6 +48,7 @@ async def connect(sim: Simulator, api: Api, tmp_path: Path) -> AsyncIterator[Con
     before = asyncio.all_tasks()
     store = SqliteStore(tmp_path / "state.sqlite", time.time)
     async with AsyncExitStack() as closing:
+        closing.callback(store.close)
 
         def make(session: str | None = None, policy: CallPolicy = POLICY, **options: Any) -> Connection:
             connection = Connection(
