@@ -247,7 +247,8 @@ def test_a_flood_wait_ends_at_once_when_asked_to_stop(tg: Terminal, simulator: S
     assert fetch.returncode == 143, said
     assert "Traceback" not in said
     stopped = re.search(
-        r"200 messages read, the last of them (\d+) of 2024-01-07\. Waited \d{1,2} s; Telegram had asked for 100 s\.", said
+        r"200 messages read, the last of them (\d+) of 2024-01-07\. Waited \d{1,2} s; Telegram had asked for 100 s\.",
+        said,
     )
     assert stopped, said
     progress = json.loads((tg.data / "progress.json").read_text())
