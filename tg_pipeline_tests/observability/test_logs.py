@@ -1,7 +1,6 @@
 """Lines of the log: their form, what they are about, and what they never say."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.logs import keep_logs, secrets_of
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.contracts.text import printable, printable_lines
+from tg_pipeline.contracts.text import printable_lines
 from tg_pipeline.observability import logs
-from tg_pipeline.observability.logs import about, hide, json_formatter, log_to
+from tg_pipeline.observability.logs import about, hide, log_to
 from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.hostile import HOSTILE, unprintable
 
@@ -85,7 +84,7 @@ def test_what_is_below_the_level_is_not_said(output: Output) -> None:
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_line_may_be_of_any_text_and_a_terminal_obeys_none_of_it(output: Output, style: logs.Style) -> None:
     first_log_to("stdout", "INFO", style, everything=False)
-    texts = ["привет \u2028 мир", 'a "b"\nc', "100 % of {it}", HOSTILE]
+    texts = ["привет \u2028 мир", 'a "b"\nc', "100 % of {it}", "half a pair: \ud800", HOSTILE]
     for text in texts:
         log.info("%s", text)
     try:
@@ -96,12 +95,6 @@ def test_a_line_may_be_of_any_text_and_a_terminal_obeys_none_of_it(output: Outpu
     assert unprintable(raw) == set()
     if style == "json":
         assert [line["event"] for line in check_log(raw)] == [*map(printable_lines, texts), "Failed."]
-
-
-def test_what_utf_8_does_not_have_is_escaped() -> None:
-    record = logging.LogRecord("tg_pipeline.x", logging.INFO, __file__, 1, "%s", ("\ud800",), None)
-    text = json_formatter().format(record)
-    assert printable(json.loads(text.encode())["event"]) == r"\ud800"
 
 
 def test_what_is_known_where_work_begins_is_said_in_whatever_it_comes_to(output: Output) -> None:
