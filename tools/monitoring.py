@@ -103,9 +103,10 @@ one runs, and by the sensor `metrics`, which also brings what killed runs had co
 
 **Counted** metrics are kept by each process in memory-mapped files under `<DAGSTER_HOME>/metrics`, which survive
 SIGKILL. The process holds a lock on its directory as long as it lives; whoever sums folds the dead into one archive,
-so that the files do not grow. A gauge goes with its process. A directory that cannot be written, or is full, is one
-warning: nothing ever fails for a metric. **Derived** metrics are read where the state is kept when somebody asks:
-breakers and budgets in the state store, commands and events in Redis, runs in Dagster's history.
+so that the files do not grow. Of a gauge the value set last stays. A directory that cannot be written, or is full, is
+one warning: nothing ever fails for a metric. **Derived** metrics are read where the state is kept when somebody asks:
+breakers, budgets and whether Redis is away in the state store, commands and events in Redis, runs in Dagster's
+history.
 
 In `both` the same sums come by two ways. Use the recorded series `tg:<name>` of
 [series.yml](../deploy/prometheus/rules/series.yml), as the dashboard and the alerts do: they take the larger of the

@@ -31,9 +31,10 @@ def reads(settings: Settings) -> list[Read]:
 
 
 def of_policy(settings: Settings) -> Iterable[Sample]:
-    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest."""
+    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest. And who keeps them."""
     with closing(state_store(settings, SystemClock())) as store:
         seen = overview(store, settings.call_policy, {REDIS: PUBLISHING})
+        yield metrics.STATE_STORE_DEGRADED, [], store.degraded
     for breaker in seen.breakers:
         yield metrics.BREAKER_STATE, [breaker.component], _BREAKER_STATES[breaker.state]
     rates: dict[str, float] = {}

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from tg_pipeline.observability import shared_values  # noqa: F401 - its value class serves every metric made below
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -44,9 +46,10 @@ def _counter(name: str, help_: str, *labels: str, unit: str) -> Counter:
     return Counter(name.removesuffix("_total"), help_, labels)
 
 
-def _gauge(name: str, help_: str, *labels: str, unit: str, mode: Literal["livemax", "livemostrecent"]) -> Gauge:
+def _gauge(name: str, help_: str, *labels: str, unit: str) -> Gauge:
+    """A gauge whose value is the last one that any process set."""
     _list(Metric(name, "gauge", help_, labels, unit))
-    return Gauge(name, help_, labels, multiprocess_mode=mode)
+    return Gauge(name, help_, labels, multiprocess_mode="mostrecent")
 
 
 def _histogram(name: str, help_: str, *labels: str, unit: str) -> Histogram:
@@ -72,7 +75,6 @@ LAST_RETRY_DELAY = _gauge(
     "The pause before the last call that was made again.",
     "target",
     unit="seconds",
-    mode="livemostrecent",
 )
 RATE_LIMIT_HITS = _counter(
     "rate_limit_hits_total",
@@ -97,11 +99,8 @@ SESSIONS = _derived(
     "state",
     unit="sessions",
 )
-STATE_STORE_DEGRADED = _gauge(
-    "state_store_degraded",
-    "1 while Redis is set but unreachable and the local store serves.",
-    unit="state",
-    mode="livemax",
+STATE_STORE_DEGRADED = _derived(
+    "state_store_degraded", "gauge", "1 while Redis is set but unreachable and the local store serves.", unit="state"
 )
 
 LOG_LINES_DROPPED = _counter(

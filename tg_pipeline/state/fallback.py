@@ -24,19 +24,17 @@ class FallbackStore:
     After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute. Changes marked `keep` are
     in both, so that what Telegram asked for holds whichever is read: those made meanwhile are brought to the primary
     when it is back, by whichever process of this home comes first, and a primary that lost its data is given them again
-    when their keys are asked for. `on_degraded` hears of every change to and fro.
+    when their keys are asked for. `degraded` is true while the home serves.
     """
 
-    def __init__(self, primary: StateStore, home: StateStore, *, on_degraded: Callable[[bool], object]) -> None:
+    def __init__(self, primary: StateStore, home: StateStore) -> None:
         self._primary = primary
         self._home = home
-        self._on_degraded = on_degraded
         self._pause = FIRST_PAUSE_SECONDS
         self._look_again = 0.0
         self._settled = False
         self._home_warned = False
         self.degraded = False
-        on_degraded(False)  # noqa: FBT003 - a metric's value
 
     def now(self) -> float:
         """The clock of the home, which is the primary's too."""
@@ -119,7 +117,6 @@ class FallbackStore:
             return work(self._home)
         if self.degraded:
             self.degraded, self._pause = False, FIRST_PAUSE_SECONDS
-            self._on_degraded(False)  # noqa: FBT003 - a metric's value
             log.warning("Redis is back; runs of all machines share one state again.")
         return result
 
@@ -129,7 +126,6 @@ class FallbackStore:
         self._settled = False
         if not self.degraded:
             self.degraded = True
-            self._on_degraded(True)  # noqa: FBT003 - a metric's value
             log.warning("%s Until it is back, what is known in the instance home serves.", error)
 
     def _keep(self, changes: Mapping[str, Change]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.health import Health
+from tg_pipeline.observability.metrics import CATALOG
 from tg_pipeline.web import app as pages
 from tg_pipeline.web.service import listening, serving
 from tg_pipeline_tests.cli.conftest import Terminal, simulator, terminal, tg
@@ -25,6 +27,22 @@ from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
 __all__ = ["simulator", "terminal", "tg"]
+
+
+COUNTS = """
+import sys
+from prometheus_client.metrics import MetricWrapperBase
+from tg_pipeline.observability import metrics  # first, as the commands and Dagster import it
+from tg_pipeline.bootstrap.metrics import keep_metrics
+from tg_pipeline.bootstrap.settings import Settings
+
+keep_metrics(Settings(_env_file=None, dagster_home=sys.argv[1]))
+for metric in vars(metrics).values():
+    if isinstance(metric, MetricWrapperBase):
+        labelled = metric.labels(*metric._labelnames) if metric._labelnames else metric
+        getattr(labelled, {"counter": "inc", "gauge": "set", "histogram": "observe"}[metric._type])(3)
+"""
+"""A process that gives every counted metric a value."""
 
 
 @pytest.fixture
@@ -69,6 +87,25 @@ def test_every_page_answers_get_and_head(settings: Settings) -> None:
             assert ask(port, path, "POST")[0] == 405
         for path in ("/", "/docs", "/openapi.json", "/health/../../etc/passwd"):
             assert ask(port, path)[0] == 404
+
+
+def test_what_a_process_counted_is_served_by_another_after_its_end(settings: Settings) -> None:
+    subprocess.run([sys.executable, "-c", COUNTS, settings.home], check=True)
+    counted = {m.name: m for m in CATALOG.values() if not (m.derived or m.reserved)}
+    assert any(not metric.labels for metric in counted.values())
+    with served(settings) as port:
+        lines = ask(port, "/metrics")[2].decode().splitlines()
+    for metric in counted.values():
+        name = f"{metric.name}_sum" if metric.kind == "histogram" else metric.name
+        labels = ",".join(f'{label}="{label}"' for label in sorted(metric.labels))
+        assert f"{name}{{{labels}}} 3.0".replace("{}", "") in lines
+
+
+def test_a_redis_that_is_away_shows_in_the_metrics(settings: Settings) -> None:
+    away = SecretStr("redis://127.0.0.1:9/0")
+    for redis_url, degraded in ((None, b"0.0"), (away, b"1.0")):
+        with served(settings.model_copy(update={"redis_url": redis_url})) as port:
+            assert b"\nstate_store_degraded " + degraded + b"\n" in ask(port, "/metrics")[2]
 
 
 def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
