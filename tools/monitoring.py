@@ -256,7 +256,7 @@ def _limits() -> tuple[Panel, ...]:
         _timeline(
             "Circuit breaker",
             ("tg:breaker_state", "{{component}}"),
-            {0: ("closed", GREEN), 1: ("half-open", ORANGE), 2: ("open", RED)},
+            {0: ("closed", GREEN), 1: ("open", RED), 2: ("half-open", ORANGE)},
         ),
         _lines("Breaker openings", ("increase(tg:breaker_open_total[$window])", "{{component}}")),
         _lines("Calls", ("sum by (target) (increase(tg:telegram_calls_total[$window]))", "{{target}}")),
@@ -285,12 +285,9 @@ def _commands() -> tuple[Panel, ...]:
 
 def _scheduler() -> tuple[Panel, ...]:
     return (
-        _lines("Age of the watermark", (f"tg:parser_hwm_age_seconds{{{CHATS}}}", "{{chat}}"), unit="s"),
+        _lines("Age of the watermark", ("tg:parser_hwm_age_seconds", "{{channel_id}}"), unit="s"),
         _lines("Empty ticks", ("increase(tg:parser_empty_ticks_total[$window])", "empty ticks")),
-        _lines(
-            "Historical fetches forced",
-            (f"sum by (chat) (increase(tg:parser_mode_forced_total{{{CHATS}}}[$window]))", "{{chat}}"),
-        ),
+        _lines("Historical fetches forced", ("increase(tg:parser_mode_forced_total[$window])", "{{reason}}")),
         _lines(
             "Since the last tick",
             ("time() - tg:scheduler_last_tick_ts_seconds", "since the last tick"),
@@ -298,16 +295,9 @@ def _scheduler() -> tuple[Panel, ...]:
             unit="s",
         ),
         _lines("Posts, by mode", ("increase(tg:posts_parsed_total[$window])", "{{mode}}")),
-        _lines("Lock taken", ("increase(tg:scheduler_lock_acquired_total[$window])", "taken")),
-        _lines(
-            "Fetches made again",
-            (f"sum by (chat) (increase(tg:parser_retries_total{{{CHATS}}}[$window]))", "{{chat}}"),
-        ),
-        _lines(
-            "Waited in fetches",
-            (f"sum by (chat) (increase(tg:parser_floodwait_seconds_total{{{CHATS}}}[$window]))", "{{chat}}"),
-            unit="s",
-        ),
+        _lines("Attempts to take the lock", ("increase(tg:scheduler_lock_acquired_total[$window])", "{{status}}")),
+        _lines("Fetches made again", ("increase(tg:parser_retries_total[$window])", "{{reason}}")),
+        _lines("Waited in fetches", ("increase(tg:parser_floodwait_seconds_total[$window])", "waited"), unit="s"),
     )
 
 

@@ -21,7 +21,7 @@ from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look
 from tg_pipeline.telegram.sessions import load_sessions
 
-_BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+_BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
 
 
 def reads(settings: Settings) -> list[Read]:

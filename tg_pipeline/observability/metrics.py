@@ -85,7 +85,7 @@ RATE_LIMIT_HITS = _counter(
 )
 FLOODWAIT_SECONDS = _counter("floodwait_seconds_total", "Seconds waited because Telegram asked to.", unit="seconds")
 BREAKER_OPENED = _counter("breaker_open_total", "How often the circuit breaker opened.", "component", unit="openings")
-BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", "component", unit="state")
+BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 open, 2 half-open.", "component", unit="state")
 FLOODWAIT_REMAINING = _derived(
     "floodwait_remaining_seconds", "gauge", "What is left of a wait Telegram asked for.", "source", unit="seconds"
 )
@@ -152,12 +152,20 @@ _reserved(
 _reserved(
     "share_of_missing_fields", "gauge", "Of a day's fields, 0 to 1.", "chat", "field", unit="share", until=_QUALITY
 )
-_reserved("parser_retries_total", "counter", "Fetches made again.", "chat", unit="fetches", until=_NEAR_LIVE)
-_reserved("parser_floodwait_seconds_total", "counter", "Waited in fetches.", "chat", unit="seconds", until=_NEAR_LIVE)
-_reserved("parser_mode_forced_total", "counter", "Historical fetches forced.", "chat", unit="fetches", until=_NEAR_LIVE)
+_reserved(
+    "parser_retries_total", "counter", "Fetches made again, by cause.", "reason", unit="fetches", until=_NEAR_LIVE
+)
+_reserved(
+    "parser_floodwait_seconds_total", "counter", "Waited in fetches for Telegram.", unit="seconds", until=_NEAR_LIVE
+)
+_reserved(
+    "parser_mode_forced_total", "counter", "Historical fetches forced.", "reason", unit="fetches", until=_NEAR_LIVE
+)
 _reserved("posts_parsed_total", "counter", "Posts read, by mode.", "mode", unit="posts", until=_NEAR_LIVE)
-_reserved("parser_hwm_age_seconds", "gauge", "Age of the watermark.", "chat", unit="seconds", until=_NEAR_LIVE)
-_reserved("scheduler_lock_acquired_total", "counter", "Times the lock was taken.", unit="times", until=_NEAR_LIVE)
+_reserved("parser_hwm_age_seconds", "gauge", "Age of the watermark.", "channel_id", unit="seconds", until=_NEAR_LIVE)
+_reserved(
+    "scheduler_lock_acquired_total", "counter", "Attempts to take the lock.", "status", unit="times", until=_NEAR_LIVE
+)
 _reserved("parser_empty_ticks_total", "counter", "Ticks that found nothing new.", unit="ticks", until=_NEAR_LIVE)
 _reserved("scheduler_last_tick_ts_seconds", "gauge", "POSIX time of the last tick.", unit="seconds", until=_NEAR_LIVE)
 _reserved("scheduler_interval_seconds", "gauge", "Time from tick to tick, as set.", unit="seconds", until=_NEAR_LIVE)
