@@ -99,7 +99,7 @@ ABOUT: Final = """\
 `tg-pipeline serve` (and `tg-pipeline up`, beside Dagster) answers Prometheus at `http://127.0.0.1:9464/metrics`. With
 `PUSHGATEWAY_URL` the same numbers are pushed: at the end of every fetch, every METRICS_PUSH_INTERVAL_SECONDS while
 one runs, and by the sensor `metrics`, which also brings what killed runs had counted. METRICS_MODE chooses: `scrape`,
-`push`, or `both`.
+`push` (there is no `/metrics` then), or `both`.
 
 **Counted** metrics are kept by each process in memory-mapped files under `<DAGSTER_HOME>/metrics`, which survive
 SIGKILL. The process holds a lock on its directory as long as it lives; whoever sums folds the dead into one archive,

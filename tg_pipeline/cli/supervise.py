@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class SupervisionError(TgPipelineError):
-    """What was to be kept running does not run, or may not run any longer."""
+    """What was to be kept running does not run."""
 
 
 class RedisWatch:
@@ -38,7 +38,7 @@ class RedisWatch:
         self._since: float | None = None
 
     def look(self) -> None:
-        """Look once, and say what changed. SupervisionError once it is away for too long."""
+        """Look once, and log what changed. StateUnavailable once it is away for too long."""
         try:
             self._ping()
         except StateUnavailable as error:
@@ -51,7 +51,7 @@ class RedisWatch:
             self._since = None
         away = 0.0 if self._since is None else time.monotonic() - self._since
         if self._longest is not None and away > self._longest:
-            raise SupervisionError(
+            raise StateUnavailable(
                 f"Redis has been away for {away:.0f} s, which is more than REDIS_OUTAGE_MAX_SECONDS."
             )
 
@@ -104,7 +104,7 @@ class Supervisor:
             return process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             return -signal.SIGKILL
-        except SupervisionError:
+        except TgPipelineError:
             self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)

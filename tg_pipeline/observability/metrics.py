@@ -127,7 +127,7 @@ DEDUPLICATED_MESSAGES = _counter(
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
 )
-RUNS = _derived("runs_total", "counter", "Runs of Dagster that ended.", unit="runs")
+RUNS = _derived("runs_total", "counter", "Runs of Dagster that succeeded or failed, not those canceled.", unit="runs")
 RUNS_SUCCESSFUL = _derived("runs_successful_total", "counter", "Those of them that succeeded.", unit="runs")
 
 # --- commands and events ----------------------------------------------------------------------------------------------

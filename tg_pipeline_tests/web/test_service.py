@@ -101,6 +101,12 @@ def test_what_a_process_counted_is_served_by_another_after_its_end(settings: Set
         assert f"{name}{{{labels}}} 3.0".replace("{}", "") in lines
 
 
+def test_metrics_that_are_only_pushed_are_not_served(settings: Settings) -> None:
+    with served(settings.model_copy(update={"metrics_mode": "push"})) as port:
+        assert ask(port, "/metrics")[0] == 404
+        assert ask(port, "/health")[0] == 200
+
+
 def test_a_redis_that_is_away_shows_in_the_metrics(settings: Settings) -> None:
     away = SecretStr("redis://127.0.0.1:9/0")
     for redis_url, degraded in ((None, b"0.0"), (away, b"1.0")):
