@@ -19,7 +19,7 @@ import redis
 from tg_pipeline.bus import scripts
 from tg_pipeline.bus.scripts import CHANNEL, COMMANDS, ENDED, LOG, PUBLISHED
 from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, AcceptedCommand, Command, CommandError, content_key
-from tg_pipeline.contracts.events import Event, timestamp
+from tg_pipeline.contracts.events import Event, seconds_between, timestamp
 from tg_pipeline.state.redis_client import redis_client, unavailable
 
 T = TypeVar("T")
@@ -178,6 +178,7 @@ class CommandQueue:
 
     def progress(self, event: Event, days: Mapping[str, int]) -> bool:
         """Count the messages of the days, and publish `event` with the sums if the last one is a second old."""
+        event = self._timed(event, None)
         pairs = [word for day, count in days.items() for word in (day, count)]
         return bool(self._script(scripts.PROGRESS, event.command_id, event.dump(), *pairs))
 
@@ -187,7 +188,7 @@ class CommandQueue:
         Commands that wait for this one's outcome get it too.
         """
         begun = started.dump() if started else ""
-        return bool(self._script(scripts.FINISH, ended.command_id, begun, ended.dump()))
+        return bool(self._script(scripts.FINISH, ended.command_id, begun, self._timed(ended, started).dump()))
 
     def has_ended(self, id_: str) -> bool:
         """Whether the last event of that id is out."""
@@ -308,6 +309,12 @@ class CommandQueue:
         return bool(self._run(lambda: self._redis.lrem(f"{COMMANDS}:dead", 1, json.dumps(letter))))
 
     # --------------------------------------------------------------------------------------------------------------
+
+    def _timed(self, event: Event, started: Event | None) -> Event:
+        """The event with its duration: since the `started` that is out, whichever run published it, else this one."""
+        mark = self._run(lambda: self._redis.hget(f"tg_events:marks:{event.command_id}", "started"))
+        began = json.loads(mark)["ts"] if mark else (started or event).ts
+        return event.model_copy(update={"duration_sec": seconds_between(began, event.ts)})
 
     def _commands(self, ids: Sequence[str]) -> list[AcceptedCommand]:
         def ask() -> Sequence[bytes | None]:

@@ -13,6 +13,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
+from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.defs.launching import (
     Outcome,
     command_of,
@@ -67,11 +68,11 @@ def _tell(queue: CommandQueue, command: AcceptedCommand, found: Outcome) -> bool
         found.status,
         processed=found.processed,
         errors=found.errors,
-        duration_sec=found.duration_sec,
+        ts=timestamp(found.ended),
         error_type=found.error_type,
         message=found.message,
     )
-    return queue.finish(ended, started=command.event("started", "running"))
+    return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 
 
 def ended_runs_sensor(

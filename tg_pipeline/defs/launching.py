@@ -7,7 +7,7 @@ Dagster has no public way for a sensor to start a backfill (dagster#13852, #2775
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -44,12 +44,16 @@ _BACKFILL_ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command, or a run, ended. `processed` are messages, `duration_sec` the runs' seconds added up."""
+    """How a command, or a run, ended.
+
+    `processed` are messages; `began` and `ended` in POSIX seconds, None where no run began or none says when it ended.
+    """
 
     status: Status
     processed: int
     errors: int
-    duration_sec: float
+    began: float | None
+    ended: float | None
     error_type: str | None = None
     message: str | None = None
 
@@ -195,7 +199,8 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
         status="failed" if failed else "canceled" if canceled else "success",
         processed=_messages(instance, slug, records),
         errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
-        duration_sec=round(sum(map(_seconds, records)), 3),
+        began=min((record.start_time for record in records if record.start_time), default=None),
+        ended=max((record.end_time for record in records if record.end_time), default=None),
         error_type=error_type,
         message=message,
     )
@@ -204,10 +209,6 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
 def _backfill_id(command: AcceptedCommand) -> str:
     assert command.backfill_id is not None  # noqa: S101 - only commands of several days are asked about
     return command.backfill_id
-
-
-def _seconds(record: dg.RunRecord) -> float:
-    return record.end_time - record.start_time if record.start_time and record.end_time else 0.0
 
 
 def _runs(command: AcceptedCommand, statuses: Sequence[dg.DagsterRunStatus] | None = None) -> dg.RunsFilter:
@@ -269,4 +270,4 @@ _DIED = "The run's process was ended or died. Send the command again: what it ha
 
 
 def _but(found: Outcome, status: Status, error_type: str, message: str) -> Outcome:
-    return Outcome(status, found.processed, found.errors, found.duration_sec, error_type, message)
+    return replace(found, status=status, error_type=error_type, message=message)

@@ -5,7 +5,6 @@ authority (see `commands` and `ended_runs`). Whoever comes first publishes; noth
 """
 
 import logging
-import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
-from tg_pipeline.contracts.events import Status
+from tg_pipeline.contracts.events import Event, Status
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.launching import command_of, days_of, slugs_of
 from tg_pipeline.defs.partitions import day_range
@@ -58,7 +57,7 @@ class RunEvents:
         self._command: AcceptedCommand | None = None
         self._counts: dict[str, int] = {}
         self._error: TgPipelineError | None = None
-        self._began = 0.0
+        self._started: Event | None = None
         self._run_id = ""
         self._whole = True
 
@@ -75,21 +74,20 @@ class RunEvents:
         self._command = command or as_command(
             event_id(context.run.run_id, chat.slug, slugs_of(context.run)), chat, days
         )
-        self._counts, self._error, self._began, self._run_id = {}, None, time.time(), context.run.run_id
+        self._counts, self._error, self._run_id = {}, None, context.run.run_id
+        self._started = self._command.event("started", "running", run_id=self._run_id)
         if self._settings.redis is None:
             return
         from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
         self._reporter = self._reporter or reporter(self._settings)
-        self._reporter.started(self._command.event("started", "running", run_id=self._run_id))
+        self._reporter.started(self._started)
 
     def committed(self, day: CommittedDay) -> None:
         """A day's file is in place."""
         self._counts[str(day.day)] = day.message_count
         if self._reporter is not None and self._command is not None:
-            event = self._command.event(
-                "progress", "running", run_id=self._run_id, day=str(day.day), duration_sec=self._seconds()
-            )
+            event = self._command.event("progress", "running", run_id=self._run_id, day=str(day.day))
             self._reporter.progress(event, str(day.day), day.message_count)
 
     def failing(self, error: TgPipelineError) -> None:
@@ -116,7 +114,7 @@ class RunEvents:
 
     def _end(self, status: Status, error_type: str | None, message: str | None, *, final: bool) -> None:
         reporter, self._reporter = self._reporter, None
-        if reporter is None or self._command is None:
+        if reporter is None or self._command is None or self._started is None:
             return
         if final:
             ended = self._command.event(
@@ -125,16 +123,12 @@ class RunEvents:
                 run_id=self._run_id,
                 processed=sum(self._counts.values()),
                 errors=int(status == "failed"),
-                duration_sec=self._seconds(),
                 days_done=len(self._counts),
                 error_type=error_type,
                 message=message,
             )
-            reporter.ended(ended, self._command.event("started", "running", run_id=self._run_id))
+            reporter.ended(ended, self._started)
         reporter.close()
-
-    def _seconds(self) -> float:
-        return round(time.time() - self._began, 3)
 
 
 @dg.success_hook(required_resource_keys={"events"})

@@ -21,6 +21,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.events import seconds_between
 from tg_pipeline.defs import commands
 from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import tell_ended_runs
@@ -165,6 +166,18 @@ def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None
     assert header is not None
     assert platform.events[-1]["processed"] == header.message_count
     assert platform.events[-1]["duration_sec"] > 0
+
+
+def test_the_duration_of_a_step_that_was_retried_counts_from_its_start(platform: Platform) -> None:
+    patient = changed(platform, flood_wait_max_seconds=0)
+    patient.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_1", count=1))
+    platform.push()
+    (request,) = platform.tick().requests
+    assert patient.execute(request).success
+    first, *_, last = platform.events
+    assert last["event"] == "completed"
+    assert last["duration_sec"] == pytest.approx(seconds_between(first["ts"], last["ts"]))
+    assert last["duration_sec"] >= 1
 
 
 def test_a_chat_that_cannot_be_read_ends_its_command_at_once(platform: Platform) -> None:
