@@ -7,9 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hypothesis
+import pytest
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.resilience import loopback
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
 
 __all__ = ["pytest_configure", "pytest_terminal_summary"]
@@ -34,3 +36,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A machine may be busy, and the gate must not turn red by the luck of a draw: examples follow from the test's own code.
 hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gate")
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_is_known() -> None:
+    """A process logs an outage of Redis once. Each test is to log its own."""
+    OUTAGE.is_known = False

@@ -15,10 +15,11 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.contracts.clock import SystemClock
-from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 
 _BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
@@ -74,10 +75,14 @@ def of_chats(settings: Settings) -> Iterable[Sample]:
 
 
 def of_commands(settings: Settings) -> Iterable[Sample]:
-    """Commands and events."""
-    with closing(command_queue(settings)) as queue:
-        ended, published = queue.totals()
-        counts, oldest = queue.counts(), queue.oldest_accepted()
+    """Commands and events; nothing while Redis is away."""
+    try:
+        with closing(command_queue(settings)) as queue:
+            ended, published = queue.totals()
+            counts, oldest = queue.counts(), queue.oldest_accepted()
+    except StateUnavailable as error:
+        OUTAGE.begin(error)
+        return
     for status, number in ended.items():
         yield metrics.COMMANDS, [status], number
     for event, number in published.items():

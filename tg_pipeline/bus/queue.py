@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import redis
-
 from tg_pipeline.bus import scripts
 from tg_pipeline.bus.scripts import CHANNEL, COMMANDS, ENDED, LOG, PUBLISHED
 from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, AcceptedCommand, Command, CommandError, content_key
 from tg_pipeline.contracts.events import Event, seconds_between, timestamp
-from tg_pipeline.state.redis_client import redis_client, unavailable
+from tg_pipeline.state.redis_client import ask, redis_client
 
 T = TypeVar("T")
 
@@ -357,10 +355,7 @@ class CommandQueue:
         return self._run(lambda: script(args=arguments))
 
     def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (redis.RedisError, OSError) as error:
-            raise unavailable(self._redis, error) from error
+        return ask(self._redis, work)
 
 
 def _entry(command: AcceptedCommand, owner: str, claimed: float) -> str:

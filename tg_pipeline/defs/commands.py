@@ -28,6 +28,7 @@ from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over,
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 
@@ -85,7 +86,7 @@ class Tick:
             command = parse_command(taken.raw, taken.size)
             accepted = self._accepted(command)
         except CommandError as error:
-            told = _about(taken, command)
+            told = {"command_id": str(uuid4())} | _about(taken, command)
             self.queue.reject(taken, error, about=told)
             log.info("A command is rejected: %s", error, extra={**told, "error_type": error.error_type})
             return "rejected"
@@ -204,7 +205,10 @@ def commands_sensor(
         try:
             tick.registry = load_registry(settings.chats_path)
             tick.run()
-        except (StateUnavailable, SettingsError) as error:
+        except StateUnavailable as error:
+            OUTAGE.begin(error)
+            tick.done["not done: Redis is away"] += 1
+        except SettingsError as error:
             context.log.warning("Commands wait: %s", error)
             tick.done["not done"] += 1
         if tick.wants_reload:
@@ -231,7 +235,8 @@ def _of(command: AcceptedCommand) -> dict[str, str]:
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
     """What the event of a rejected command can repeat of it."""
     if command is not None:
-        return {"command_id": command.command_id, "chat": command.chat, "mode": command.mode}
+        id_ = {"command_id": command.command_id} if command.command_id is not None else {}
+        return {**id_, "chat": command.chat, "mode": command.mode}
     try:
         given = json.loads(taken.raw)
     except (ValueError, RecursionError):

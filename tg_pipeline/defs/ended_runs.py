@@ -26,6 +26,7 @@ from tg_pipeline.defs.launching import (
     slugs_of,
 )
 from tg_pipeline.defs.run_events import as_command, event_id
+from tg_pipeline.state.redis_client import OUTAGE
 
 LOOK_EVERY_SECONDS = 5
 
@@ -92,7 +93,7 @@ def ended_runs_sensor(
         try:
             until, told = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run)
         except StateUnavailable as error:
-            context.log.warning("Events wait: %s", error)
+            OUTAGE.begin(error)
             until, told = since, 0
         context.update_cursor(until.isoformat())
         return dg.SkipReason(f"The end of {told} runs was published.")

@@ -6,6 +6,7 @@ authority (see `commands` and `ended_runs`). Whoever comes first publishes; noth
 
 import logging
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,6 +20,7 @@ from tg_pipeline.contracts.events import Event, Status
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.launching import command_of, days_of, slugs_of
 from tg_pipeline.defs.partitions import day_range
+from tg_pipeline.observability.logs import about
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.reporter import Reporter
@@ -100,15 +102,13 @@ class RunEvents:
 
     def failed(self, context: dg.HookContext) -> None:
         """The step failed for good. What other runs of a command may still do is left to the sensors."""
-        error, command = self._error or context.op_exception, self._command
+        error = self._error or context.op_exception
         permanent = isinstance(error, PERMANENT)
         if permanent:
-            told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
-            log.critical(
-                "Nobody can fetch this until a person acts: %s",
-                error,
-                extra={**told, "run_id": self._run_id, "error_type": type(error).__name__},
-            )
+            with self._context():
+                log.critical(
+                    "Nobody can fetch this until a person acts: %s", error, extra={"error_type": type(error).__name__}
+                )
         final = permanent or (self._whole and not context.instance.run_retries_enabled)
         self._end("failed", type(error).__name__, str(error)[:500], final=final)
 
@@ -128,7 +128,14 @@ class RunEvents:
                 message=message,
             )
             reporter.ended(ended, self._started)
-        reporter.close()
+        with self._context():
+            reporter.close()
+
+    def _context(self) -> AbstractContextManager[None]:
+        """What log lines say of the run where Dagster calls a hook, outside the step."""
+        command = self._command
+        told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
+        return about(**told, run_id=self._run_id)
 
 
 @dg.success_hook(required_resource_keys={"events"})

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.state import Change, Lease, Outcome, StateStore
+from tg_pipeline.state.redis_client import OUTAGE
 
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -117,16 +118,14 @@ class FallbackStore:
             return work(self._home)
         if self.degraded:
             self.degraded, self._pause = False, FIRST_PAUSE_SECONDS
-            log.warning("Redis is back; runs of all machines share one state again.")
         return result
 
     def _went_away(self, error: StateUnavailable) -> None:
         self._look_again = self._home.now() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._settled = False
-        if not self.degraded:
-            self.degraded = True
-            log.warning("%s Until it is back, what is known in the instance home serves.", error)
+        self.degraded = True
+        OUTAGE.begin(error)
 
     def _keep(self, changes: Mapping[str, Change]) -> None:
         """Note what the home must not forget, and what it owes the primary."""

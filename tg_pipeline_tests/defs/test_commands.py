@@ -17,6 +17,7 @@ import pytest
 import redis
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin
+from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
@@ -24,7 +25,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
 from tg_pipeline.defs import commands
 from tg_pipeline.defs.commands import Tick
-from tg_pipeline.defs.ended_runs import tell_ended_runs
+from tg_pipeline.defs.ended_runs import ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.simulator import Error, Latency
@@ -32,10 +33,12 @@ from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
 from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline
+from tg_pipeline_tests.log_lines import json_lines
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 DAY = str(FIRST_DAY)
+ID = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d11"
 BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -376,6 +379,35 @@ def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform)
     assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)[1] == 0
 
 
-def test_a_fetch_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
-    with pipeline(plain_world(), tmp_path, "busy", redis_url="redis://127.0.0.1:1/0") as found:
-        assert found.run("busy", first_days(2)).success
+def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_command(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    (request,) = platform.tick().requests
+    with json_lines() as written:
+        assert changed(platform, redis_url=SecretStr("redis://127.0.0.1:1/0")).execute(request).success
+        assert wait_until(lambda: "events" not in {thread.name for thread in threading.enumerate()}, 60), "gave up"
+        of_publishing = [
+            line
+            for line in written()
+            if line["logger"].startswith(("tg_pipeline.bus", "tg_pipeline.state", "tg_pipeline.resilience"))
+        ]
+    assert len(of_publishing) >= 3, "away, an attempt, given up"
+    assert {line.get("command_id") for line in of_publishing} == {ID}
+    assert len([line for line in of_publishing if line["logger"].startswith("tg_pipeline.state")]) == 1
+
+
+def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    settings, away = platform.pipeline.account.settings, CommandQueue("redis://127.0.0.1:1/0")
+    sensors = [commands.commands_sensor(settings, away, [], []), ended_runs_sensor(away, [], days_per_run=366)]
+    for sensor in 2 * sensors:
+        with dg.build_sensor_context(instance=platform.pipeline.instance) as context:
+            assert sensor.evaluate_tick(context).skip_message
+    assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
+
+
+def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(platform: Platform) -> None:
+    platform.push(date="no date")
+    with json_lines() as written:
+        platform.tick()
+        (line,) = written()
+    (event,) = platform.events
+    assert line["command_id"] == event["command_id"]

@@ -107,11 +107,16 @@ def test_metrics_that_are_only_pushed_are_not_served(settings: Settings) -> None
         assert ask(port, "/health")[0] == 200
 
 
-def test_a_redis_that_is_away_shows_in_the_metrics(settings: Settings) -> None:
-    away = SecretStr("redis://127.0.0.1:9/0")
-    for redis_url, degraded in ((None, b"0.0"), (away, b"1.0")):
-        with served(settings.model_copy(update={"redis_url": redis_url})) as port:
-            assert b"\nstate_store_degraded " + degraded + b"\n" in ask(port, "/metrics")[2]
+def test_a_redis_that_is_away_shows_in_the_metrics_and_is_logged_once(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(settings) as port:
+        assert b"\nstate_store_degraded 0.0\n" in ask(port, "/metrics")[2]
+    with served(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})) as port:
+        for _ in range(3):
+            assert b"\nstate_store_degraded 1.0\n" in ask(port, "/metrics")[2]
+        assert told(port, "/health/details")[0] == 200
+    assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
 
 
 def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
