@@ -82,9 +82,15 @@ class Tick:
 
     def _judge(self, taken: Taken) -> str:
         command: Command | None = None
+        log.debug("Command number %s is taken from the list: %d bytes.", taken.seq, taken.size)
         try:
             command = parse_command(taken.raw, taken.size)
             accepted = self._accepted(command)
+            log.debug(
+                "The command asks for %s: strategy %s, force %s, priority %d.",
+                *(accepted.days, accepted.strategy, accepted.force, accepted.priority),
+                extra=_of(accepted),
+            )
         except CommandError as error:
             told = {"command_id": str(uuid4())} | _about(taken, command)
             self.queue.reject(taken, error, about=told)

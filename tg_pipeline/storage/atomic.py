@@ -1,6 +1,7 @@
 """Files that are replaced whole or not at all."""
 
 import errno
+import logging
 import os
 import secrets
 import time
@@ -14,6 +15,7 @@ from upath import UPath
 from tg_pipeline.contracts.errors import StorageError
 
 _BUFFER = 1 << 18
+log = logging.getLogger(__name__)
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
 
@@ -37,7 +39,7 @@ def replace(path: UPath, *, durable: bool = True) -> Iterator[BinaryIO]:
     temporary object is moved into place. An OSError becomes a StorageError.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    with writing(path):
+    with writing(path), timed("%s is written.", path):
         if is_local(path):
             with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
                 yield stream
@@ -64,6 +66,14 @@ def reading(path: object) -> Iterator[None]:
         yield
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+@contextmanager
+def timed(sentence: str, path: object) -> Iterator[None]:
+    """Log at DEBUG what the block did to the file at `path`, and how long that took, unless it raises."""
+    began = time.perf_counter()
+    yield
+    log.debug(sentence, path, extra={"duration_ms": round((time.perf_counter() - began) * 1_000)})
 
 
 def is_directory(path: Path | UPath) -> bool:

@@ -404,6 +404,15 @@ def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.
     assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
 
 
+def test_taking_a_command_and_its_parameters_are_logged_for_debugging(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    with json_lines("DEBUG") as written:
+        platform.tick()
+        taken, parsed, *_ = (line for line in written() if line["level"] == "debug")
+    assert taken["logger"] == parsed["logger"] == "tg_pipeline.defs.commands"
+    assert (parsed["command_id"], parsed["chat"], parsed["mode"]) == (ID, "busy", "date")
+
+
 def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(platform: Platform) -> None:
     platform.push(date="no date")
     with json_lines() as written:
