@@ -30,19 +30,22 @@ __all__ = ["simulator", "terminal", "tg"]
 
 
 COUNTS = """
-import sys
 from prometheus_client.metrics import MetricWrapperBase
-from tg_pipeline.observability import metrics  # first, as the commands and Dagster import it
-from tg_pipeline.bootstrap.metrics import keep_metrics
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.observability import metrics
 
-keep_metrics(Settings(_env_file=None, dagster_home=sys.argv[1]))
 for metric in vars(metrics).values():
     if isinstance(metric, MetricWrapperBase):
         labelled = metric.labels(*metric._labelnames) if metric._labelnames else metric
         getattr(labelled, {"counter": "inc", "gauge": "set", "histogram": "observe"}[metric._type])(3)
 """
-"""A process that gives every counted metric a value."""
+"""Gives every counted metric a value."""
+BY_HAND = """
+from tg_pipeline.bootstrap.metrics import keep_metrics
+from tg_pipeline.bootstrap.settings import load_settings
+
+keep_metrics(load_settings())
+"""
+AS_DAGSTER = "import tg_pipeline.definitions"
 
 
 @pytest.fixture
@@ -89,8 +92,10 @@ def test_every_page_answers_get_and_head(settings: Settings) -> None:
             assert ask(port, path)[0] == 404
 
 
-def test_what_a_process_counted_is_served_by_another_after_its_end(settings: Settings) -> None:
-    subprocess.run([sys.executable, "-c", COUNTS, settings.home], check=True)
+@pytest.mark.parametrize("begin", [BY_HAND, pytest.param(AS_DAGSTER, marks=pytest.mark.slow)])
+def test_what_a_process_counted_is_served_by_another_after_its_end(settings: Settings, begin: str) -> None:
+    home = {"DAGSTER_HOME": str(settings.home)}
+    subprocess.run([sys.executable, "-c", begin + COUNTS], env=os.environ | home, check=True)
     counted = {m.name: m for m in CATALOG.values() if not (m.derived or m.reserved)}
     assert any(not metric.labels for metric in counted.values())
     with served(settings) as port:
