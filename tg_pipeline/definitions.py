@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.logs import keep_logs
+from tg_pipeline.bootstrap.metrics import keep_metrics
 from tg_pipeline.bootstrap.settings import Settings, load_settings
 from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -80,6 +81,7 @@ keep_event_logs_open()
 try:
     settings = load_settings()
     keep_logs(settings, "stdout", everything=False)
+    keep_metrics(settings)
     defs = build_definitions(settings)
 except SettingsError as error:
     # Anew, so that Dagster shows the sentence and not the way it came.

@@ -15,13 +15,14 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.contracts.clock import SystemClock
-from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 
-_BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+_BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
 
 
 def reads(settings: Settings) -> list[Read]:
@@ -31,9 +32,10 @@ def reads(settings: Settings) -> list[Read]:
 
 
 def of_policy(settings: Settings) -> Iterable[Sample]:
-    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest."""
+    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest. And who keeps them."""
     with closing(state_store(settings, SystemClock())) as store:
         seen = overview(store, settings.call_policy, {REDIS: PUBLISHING})
+        yield metrics.STATE_STORE_DEGRADED, [], store.degraded
     for breaker in seen.breakers:
         yield metrics.BREAKER_STATE, [breaker.component], _BREAKER_STATES[breaker.state]
     rates: dict[str, float] = {}
@@ -73,10 +75,14 @@ def of_chats(settings: Settings) -> Iterable[Sample]:
 
 
 def of_commands(settings: Settings) -> Iterable[Sample]:
-    """Commands and events."""
-    with closing(command_queue(settings)) as queue:
-        ended, published = queue.totals()
-        counts, oldest = queue.counts(), queue.oldest_accepted()
+    """Commands and events; nothing while Redis is away."""
+    try:
+        with closing(command_queue(settings)) as queue:
+            ended, published = queue.totals()
+            counts, oldest = queue.counts(), queue.oldest_accepted()
+    except StateUnavailable as error:
+        OUTAGE.begin(error)
+        return
     for status, number in ended.items():
         yield metrics.COMMANDS, [status], number
     for event, number in published.items():

@@ -9,7 +9,7 @@ from tg_pipeline.bootstrap import collector
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
 from tg_pipeline.bootstrap.chats import settled
 from tg_pipeline.bootstrap.freshness import note_read
-from tg_pipeline.bootstrap.metrics import keep_metrics, pushed
+from tg_pipeline.bootstrap.metrics import pushed
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -53,7 +53,6 @@ async def fetch(
     store = day_store(settings)
     check_writable(store.root)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
-    keep_metrics(settings)
     with collector.fetching(), pushed(settings):
         async with logged_in(settings, clock) as login:
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)

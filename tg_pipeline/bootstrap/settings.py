@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         return self.pushgateway_url is not None and self.metrics_mode != "scrape"
 
     @property
+    def serves_metrics(self) -> bool:
+        """Whether Prometheus can scrape metrics."""
+        return self.metrics_mode != "push"
+
+    @property
     def call_policy(self) -> CallPolicy:
         """Retries, waits, deadlines, breaker and budgets of a call."""
         return CallPolicy(

@@ -3,7 +3,6 @@
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.state import StateStore
-from tg_pipeline.observability import metrics
 from tg_pipeline.state.fallback import FallbackStore
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
@@ -17,4 +16,4 @@ def state_store(settings: Settings, clock: Clock | None = None) -> StateStore:
     home = SqliteStore(directory / "shared.sqlite", now)
     if settings.redis is None:
         return home
-    return FallbackStore(RedisStore(settings.redis, now=now), home, on_degraded=metrics.STATE_STORE_DEGRADED.set)
+    return FallbackStore(RedisStore(settings.redis, now=now), home)

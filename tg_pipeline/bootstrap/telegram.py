@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from tg_pipeline.bootstrap.archive import peer_cache
+from tg_pipeline.bootstrap.metrics import keep_metrics
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.clock import Clock, SystemClock
@@ -54,6 +55,7 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
 
     Raises SettingsError, SessionMissing, LeaseUnavailable, and what connecting raises.
     """
+    keep_metrics(settings)
     api = telegram_api(settings)
     sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
     what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"

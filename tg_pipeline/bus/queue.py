@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import redis
-
 from tg_pipeline.bus import scripts
 from tg_pipeline.bus.scripts import CHANNEL, COMMANDS, ENDED, LOG, PUBLISHED
 from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, AcceptedCommand, Command, CommandError, content_key
-from tg_pipeline.contracts.events import Event, timestamp
-from tg_pipeline.state.redis_client import redis_client, unavailable
+from tg_pipeline.contracts.events import Event, seconds_between, timestamp
+from tg_pipeline.state.redis_client import ask, redis_client
 
 T = TypeVar("T")
 
@@ -191,6 +189,7 @@ class CommandQueue:
 
     def progress(self, event: Event, days: Mapping[str, int]) -> bool:
         """Count the messages of the days, and publish `event` with the sums if the last one is a second old."""
+        event = self._timed(event, None)
         pairs = [word for day, count in days.items() for word in (day, count)]
         return bool(self._script(scripts.PROGRESS, event.command_id, event.dump(), *pairs))
 
@@ -200,7 +199,7 @@ class CommandQueue:
         Commands that wait for this one's outcome get it too.
         """
         begun = started.dump() if started else ""
-        return bool(self._script(scripts.FINISH, ended.command_id, begun, ended.dump()))
+        return bool(self._script(scripts.FINISH, ended.command_id, begun, self._timed(ended, started).dump()))
 
     def events(self, since: str = "0-0", *, block_seconds: float | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Events of the log after the entry `since` ("$": from now on), with their entries' ids.
@@ -318,6 +317,12 @@ class CommandQueue:
 
     # --------------------------------------------------------------------------------------------------------------
 
+    def _timed(self, event: Event, started: Event | None) -> Event:
+        """The event with its duration: since the `started` that is out, whichever run published it, else this one."""
+        mark = self._run(lambda: self._redis.hget(f"tg_events:marks:{event.command_id}", "started"))
+        began = json.loads(mark)["ts"] if mark else (started or event).ts
+        return event.model_copy(update={"duration_sec": seconds_between(began, event.ts)})
+
     def _commands(self, ids: Sequence[str]) -> list[AcceptedCommand]:
         def ask() -> Sequence[bytes | None]:
             with self._redis.pipeline(transaction=False) as pipe:
@@ -359,10 +364,7 @@ class CommandQueue:
         return self._run(lambda: script(args=arguments))
 
     def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (redis.RedisError, OSError) as error:
-            raise unavailable(self._redis, error) from error
+        return ask(self._redis, work)
 
 
 def _entry(command: AcceptedCommand, owner: str, claimed: float) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tg_pipeline.cli.children import end_group
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import StateUnavailable, TgPipelineError
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.state.tether import tethered
 
 LOOK_EVERY_SECONDS = 5.0
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class SupervisionError(TgPipelineError):
-    """What was to be kept running does not run, or may not run any longer."""
+    """What was to be kept running does not run."""
 
 
 class RedisWatch:
@@ -38,20 +39,18 @@ class RedisWatch:
         self._since: float | None = None
 
     def look(self) -> None:
-        """Look once, and say what changed. SupervisionError once it is away for too long."""
+        """Look once. StateUnavailable once it is away for too long."""
         try:
             self._ping()
         except StateUnavailable as error:
             if self._since is None:
                 self._since = time.monotonic()
-                log.warning("%s Commands and events wait for it.", error)
+            OUTAGE.begin(error)
         else:
-            if self._since is not None:
-                log.warning("Redis is back after %.0f s.", time.monotonic() - self._since)
             self._since = None
         away = 0.0 if self._since is None else time.monotonic() - self._since
         if self._longest is not None and away > self._longest:
-            raise SupervisionError(
+            raise StateUnavailable(
                 f"Redis has been away for {away:.0f} s, which is more than REDIS_OUTAGE_MAX_SECONDS."
             )
 
@@ -104,7 +103,7 @@ class Supervisor:
             return process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             return -signal.SIGKILL
-        except SupervisionError:
+        except TgPipelineError:
             self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)

@@ -74,7 +74,9 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
     write_webserver_url(settings.home, url)
     echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
     if listener:
-        echo(f"Health is told at http://{reachable(host)}:{health_port}/health/details, metrics beside it.")
+        service = f"http://{reachable(host)}:{health_port}"
+        metrics = f", metrics: {service}/metrics" if settings.serves_metrics else ""
+        echo(f"Health: {service}/health/details{metrics}")
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
     # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.

@@ -244,8 +244,13 @@ class AcceptedCommand(BaseModel):
         return f"{self.id}.{self.accepted}" if self.accepted and len(self.days) > 1 else None
 
     def event(self, event: EventName, status: Status, **more: Any) -> Event:
-        """An event about it, of now."""
-        facts: dict[str, Any] = {"slug": self.slug, "days_total": len(self.days), "backfill_id": self.backfill_id}
+        """An event about it, of now unless `ts` is given."""
+        facts: dict[str, Any] = {
+            "ts": timestamp(),
+            "slug": self.slug,
+            "days_total": len(self.days),
+            "backfill_id": self.backfill_id,
+        }
         if event == "started":
             facts["message"] = " ".join(self._notes()) or None
         return Event(
@@ -255,7 +260,6 @@ class AcceptedCommand(BaseModel):
             chat=self.chat,
             mode=self.mode,
             params=self.params,
-            ts=timestamp(),
             **(facts | more),
         )
 

@@ -39,6 +39,7 @@ from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 
@@ -93,11 +94,17 @@ class Tick:
 
     def _judge(self, taken: Taken) -> str:
         command: Command | None = None
+        log.debug("Command number %s is taken from the list: %d bytes.", taken.seq, taken.size)
         try:
             command = parse_command(taken.raw, taken.size)
             accepted = self._accepted(command)
+            log.debug(
+                "The command asks for %s: strategy %s, force %s, priority %d.",
+                *(accepted.days, accepted.strategy, accepted.force, accepted.priority),
+                extra=_of(accepted),
+            )
         except CommandError as error:
-            told = _about(taken, command)
+            told = {"command_id": str(uuid4())} | _about(taken, command)
             self.queue.reject(taken, error, about=told)
             log.info("A command is rejected: %s", error, extra={**told, "error_type": error.error_type})
             return "rejected"
@@ -236,7 +243,10 @@ def commands_sensor(
         try:
             tick.registry = load_registry(settings.chats_path)
             tick.run()
-        except (StateUnavailable, SettingsError) as error:
+        except StateUnavailable as error:
+            OUTAGE.begin(error)
+            tick.done["not done: Redis is away"] += 1
+        except SettingsError as error:
             context.log.warning("Commands wait: %s", error)
             tick.done["not done"] += 1
         if tick.wants_reload:
@@ -265,7 +275,8 @@ def _removed(command: AcceptedCommand) -> str:
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
     """What the event of a rejected command can repeat of it."""
     if command is not None:
-        return {"command_id": command.command_id, "chat": command.chat, "mode": command.mode}
+        id_ = {"command_id": command.command_id} if command.command_id is not None else {}
+        return {**id_, "chat": command.chat, "mode": command.mode}
     try:
         given = json.loads(taken.raw)
     except (ValueError, RecursionError):

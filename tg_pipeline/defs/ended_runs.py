@@ -15,6 +15,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
+from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.defs.launching import (
     COMMAND_TAG,
     Outcome,
@@ -26,6 +27,7 @@ from tg_pipeline.defs.launching import (
 )
 from tg_pipeline.defs.run_events import as_command, event_id
 from tg_pipeline.defs.skipping import skipping, summary
+from tg_pipeline.state.redis_client import OUTAGE
 
 LOOK_EVERY_SECONDS = 5
 RETRY_WITHIN = timedelta(minutes=2)
@@ -82,13 +84,13 @@ def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) ->
         found.status,
         processed=found.processed,
         errors=found.errors,
-        duration_sec=found.duration_sec,
+        ts=timestamp(found.ended),
         run_id=found.run_id,
         days_done=len(command.days) if found.status == "success" else None,
         error_type=found.error_type,
         message=found.message,
     )
-    return queue.finish(ended, started=command.event("started", "running"))
+    return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 
 
 def ended_runs_sensor(queue: CommandQueue, chats: Sequence[RegisteredChat]) -> dg.SensorDefinition:
@@ -106,7 +108,7 @@ def ended_runs_sensor(queue: CommandQueue, chats: Sequence[RegisteredChat]) -> d
         try:
             until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before))
         except StateUnavailable as error:
-            context.log.warning("Events wait: %s", error)
+            OUTAGE.begin(error)
             until, done = since, Counter()
         context.update_cursor(until.isoformat())
         return dg.SkipReason(summary(done) or "No runs ended.")

@@ -65,15 +65,17 @@ _BACKFILL_ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command, or a run, ended. `processed` are messages, `duration_sec` the runs' seconds added up.
+    """How a command, or a run, ended.
 
+    `processed` are messages; `began` and `ended` in POSIX seconds, None where no run began or none says when it ended;
     `run_id` is the last attempt's, where it was one run.
     """
 
     status: Status
     processed: int
     errors: int
-    duration_sec: float
+    began: float | None
+    ended: float | None
     run_id: str | None = None
     error_type: str | None = None
     message: str | None = None
@@ -267,7 +269,8 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
         status="failed" if failed else "canceled" if canceled else "success",
         processed=_messages(instance, slug, records),
         errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
-        duration_sec=round(sum(map(_seconds, records)), 3),
+        began=min((record.start_time for record in records if record.start_time), default=None),
+        ended=max((record.end_time for record in records if record.end_time), default=None),
         run_id=next(iter(last.values())).dagster_run.run_id if len(last) == 1 else None,
         error_type=error_type,
         message=message,
@@ -277,10 +280,6 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
 def _backfill_id(command: AcceptedCommand) -> str:
     assert command.backfill_id is not None  # noqa: S101 - only commands of several days are asked about
     return command.backfill_id
-
-
-def _seconds(record: dg.RunRecord) -> float:
-    return record.end_time - record.start_time if record.start_time and record.end_time else 0.0
 
 
 def _runs(command: AcceptedCommand, statuses: Sequence[dg.DagsterRunStatus] | None = None) -> dg.RunsFilter:

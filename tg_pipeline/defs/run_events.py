@@ -5,7 +5,7 @@ The sensors publish all other ends, once Dagster has recorded them: they are the
 """
 
 import logging
-import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,9 +16,11 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
+from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.launching import command_of, days_of, slugs_of
 from tg_pipeline.defs.partitions import day_range
+from tg_pipeline.observability.logs import about
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.reporter import Reporter
@@ -61,7 +63,7 @@ class RunEvents:
         self._command: AcceptedCommand | None = None
         self._counts: dict[str, int] = {}
         self._error: TgPipelineError | None = None
-        self._began = 0.0
+        self._started: Event | None = None
         self._run_id = ""
         self._whole = True
 
@@ -76,21 +78,20 @@ class RunEvents:
         command = command_of(context.run.tags)
         self._whole = command is None or days_of(context.run.tags) == command.days
         self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
-        self._counts, self._error, self._began, self._run_id = {}, None, time.time(), context.run.run_id
+        self._counts, self._error, self._run_id = {}, None, context.run.run_id
+        self._started = self._command.event("started", "running", run_id=self._run_id)
         if self._settings.redis is None:
             return
         from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
         self._reporter = self._reporter or reporter(self._settings)
-        self._reporter.started(self._command.event("started", "running", run_id=self._run_id))
+        self._reporter.started(self._started)
 
     def committed(self, day: CommittedDay) -> None:
         """A day's file is in place."""
         self._counts[str(day.day)] = day.message_count
         if self._reporter is not None and self._command is not None:
-            event = self._command.event(
-                "progress", "running", run_id=self._run_id, day=str(day.day), duration_sec=self._seconds()
-            )
+            event = self._command.event("progress", "running", run_id=self._run_id, day=str(day.day))
             self._reporter.progress(event, str(day.day), day.message_count)
 
     def failing(self, error: TgPipelineError) -> None:
@@ -101,37 +102,39 @@ class RunEvents:
         """Wait for events that are still to be published. The next step begins again."""
         reporter, self._reporter = self._reporter, None
         if reporter is not None:
-            reporter.close()
+            with self._context():
+                reporter.close()
 
     def failed(self, context: dg.HookContext) -> None:
         """The step failed for good. What other runs of a command may still do is left to the sensors."""
-        error, command = self._error or context.op_exception, self._command
+        error = self._error or context.op_exception
         permanent = isinstance(error, PERMANENT)
         if permanent:
-            told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
-            log.critical(
-                "Nobody can fetch this until a person acts: %s",
-                error,
-                extra={**told, "run_id": self._run_id, "error_type": type(error).__name__},
-            )
+            with self._context():
+                log.critical(
+                    "Nobody can fetch this until a person acts: %s", error, extra={"error_type": type(error).__name__}
+                )
         is_retried = context.instance.run_retries_enabled and context.instance.run_retries_retry_on_asset_or_op_failure
-        if self._reporter is not None and command is not None and (permanent or (self._whole and not is_retried)):
-            ended = command.event(
+        final = permanent or (self._whole and not is_retried)
+        if final and self._reporter is not None and self._command is not None and self._started is not None:
+            ended = self._command.event(
                 "failed",
                 "failed",
                 run_id=self._run_id,
                 processed=sum(self._counts.values()),
                 errors=1,
-                duration_sec=self._seconds(),
                 days_done=len(self._counts),
                 error_type=type(error).__name__,
                 message=str(error)[:500],
             )
-            self._reporter.ended(ended, command.event("started", "running", run_id=self._run_id))
+            self._reporter.ended(ended, self._started)
         self.close()
 
-    def _seconds(self) -> float:
-        return round(time.time() - self._began, 3)
+    def _context(self) -> AbstractContextManager[None]:
+        """What log lines say of the run where Dagster calls a hook, outside the step."""
+        command = self._command
+        told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
+        return about(**told, run_id=self._run_id)
 
 
 @dg.success_hook(required_resource_keys={"events"})

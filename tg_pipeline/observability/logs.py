@@ -142,5 +142,5 @@ def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str
     if error is not None:
         line.setdefault("error_type", type(error).__name__)
         line["exception"] = "".join(traceback.format_exception(error))
-    told = {key: line[key] for key in LogLine.model_fields if key in line}
+    told = {key: line[key] for key in LogLine.model_fields if line.get(key) is not None}
     return {key: hide(value) if isinstance(value, str) else value for key, value in told.items()}

@@ -1,6 +1,7 @@
 """Files that are replaced whole or not at all."""
 
 import errno
+import logging
 import os
 import secrets
 import time
@@ -18,6 +19,8 @@ _PROBE_BYTES = 4_096
 """Enough to be refused where the disk is full."""
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
+
+log = logging.getLogger(__name__)
 
 
 def is_local(path: UPath) -> bool:
@@ -38,7 +41,7 @@ def replace(path: UPath, *, durable: bool = True) -> Iterator[BinaryIO]:
     block has ended, unless `durable` is False: for what a power cut may undo, which spares milliseconds. Elsewhere a
     temporary object is moved into place. An OSError becomes a StorageError.
     """
-    with writing(path), _replacing(path, durable=durable) as stream:
+    with writing(path), timed("%s is written.", path), _replacing(path, durable=durable) as stream:
         yield stream
 
 
@@ -69,6 +72,14 @@ def reading(path: object) -> Iterator[None]:
         yield
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+@contextmanager
+def timed(sentence: str, path: object) -> Iterator[None]:
+    """Log at DEBUG what the block did to the file at `path`, and how long that took, unless it raises."""
+    began = time.perf_counter()
+    yield
+    log.debug(sentence, path, extra={"duration_ms": round((time.perf_counter() - began) * 1_000)})
 
 
 def is_directory(path: Path | UPath) -> bool:

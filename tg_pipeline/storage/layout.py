@@ -17,7 +17,7 @@ from upath import UPath
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.text import count
-from tg_pipeline.storage.atomic import is_local, reading, unreadable
+from tg_pipeline.storage.atomic import is_local, reading, timed, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -235,5 +235,5 @@ def open_day(path: UPath) -> Iterator[DayReader]:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
-    with stream, reading(path):
+    with timed("%s is read.", path), stream, reading(path):
         yield DayReader(stream, str(path))

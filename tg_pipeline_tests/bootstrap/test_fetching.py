@@ -40,6 +40,7 @@ from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
+from tg_pipeline_tests.log_lines import json_lines
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC).timestamp()
@@ -55,6 +56,28 @@ def login(tmp_path: Path) -> Iterator[Account]:
 def is_whole(account: Account) -> bool:
     settings = account.settings
     return not list(verify(day_store(settings), progress(settings), "busy", today=datetime.now(UTC).date()))
+
+
+def test_connecting_and_files_are_logged_with_their_durations_for_debugging(login: Account) -> None:
+    store = day_store(login.settings)
+    file = str(store.path("busy", FIRST_DAY))
+
+    def timed(logger: str, about: str) -> int:
+        return len(
+            [
+                line
+                for line in written()
+                if line["logger"] == logger and about in line["event"] and "duration_ms" in line
+            ]
+        )
+
+    with json_lines("DEBUG") as written:
+        login.fetch("busy", first_days(1))
+        assert timed("tg_pipeline.telegram.wire", "127.0.0.1") == 1
+        fetched = timed("tg_pipeline.storage.atomic", file)
+        assert fetched
+        store.load("busy", FIRST_DAY)
+        assert timed("tg_pipeline.storage.atomic", file) == fetched + 1
 
 
 def test_what_is_fetched_verifies(login: Account) -> None:

@@ -21,7 +21,7 @@ from tg_pipeline.contracts.commands import (
     plan,
 )
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.contracts.events import Event
+from tg_pipeline.contracts.events import Event, timestamp
 from tg_pipeline.state.redis_client import where
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.contracts.schema_checks import check_events
@@ -115,7 +115,7 @@ def told(queue: CommandQueue) -> list[tuple[str, str, str]]:
 
 
 def ended(command: AcceptedCommand, processed: int = 7) -> Event:
-    return command.event("completed", "success", processed=processed, duration_sec=1.5)
+    return command.event("completed", "success", processed=processed)
 
 
 def launch(queue: CommandQueue) -> AcceptedCommand:
@@ -140,6 +140,28 @@ def test_a_command_goes_through_all_its_places(queue: CommandQueue) -> None:
     queue.release(command)
     assert queue.counts() == {"pushed": 0, "waiting": 0, "in_flight": 0, "dead": 0}
     assert told(queue) == [(FIRST, "started", "running"), (FIRST, "completed", "success")]
+
+
+def test_the_duration_counts_from_the_started_that_is_out(queue: CommandQueue) -> None:
+    queue.push(text(command_id=FIRST))
+    judge(queue)
+    command = launch(queue)
+    queue.start(command.event("started", "running", ts=timestamp(1_000.0)))
+    second_attempt = command.event("started", "running", ts=timestamp(1_062.5))
+    queue.start(second_attempt)
+    queue.progress(command.event("progress", "running", ts=timestamp(1_062.6)), {"2024-01-01": 4})
+    ended = command.event("completed", "success", ts=timestamp(1_062.7))
+    queue.finish(ended, started=second_attempt)
+    assert [event["duration_sec"] for _, event in queue.events()] == [0.0, 62.6, 62.7]
+
+
+def test_the_duration_counts_from_its_own_started_where_none_is_out(queue: CommandQueue) -> None:
+    queue.push(text(command_id=FIRST))
+    judge(queue)
+    command = launch(queue)
+    begun = command.event("started", "running", ts=timestamp(1_000.0))
+    queue.finish(command.event("failed", "failed", ts=timestamp(1_001.5)), started=begun)
+    assert [event["duration_sec"] for _, event in queue.events()] == [0.0, 1.5]
 
 
 def test_what_a_dead_reader_had_taken_is_taken_again(queue: CommandQueue) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tg_pipeline.bootstrap.metrics import exposition
+from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
 from tg_pipeline.simulator import Error, Simulator
@@ -35,6 +37,11 @@ def test_a_chat_may_be_named_by_its_id(tg: Terminal) -> None:
     tg.ok("chats", "remove", "busy")
     assert load_registry(tg.chats_file) == []
     assert "Added busy: " in tg.ok("chats", "add", str(chat.id))
+
+
+def test_its_calls_are_counted(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    assert b'telegram_calls_total{target="contacts.resolveUsername"} 1.0' in exposition(load_settings())[0]
 
 
 def test_a_slug_of_ones_own(tg: Terminal) -> None:

@@ -18,6 +18,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
+from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.text import printable
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
@@ -64,9 +65,9 @@ def take(queue: CommandQueue) -> list[AcceptedCommand]:
     return queue.due()
 
 
-def start(queue: CommandQueue, command: AcceptedCommand) -> None:
+def start(queue: CommandQueue, command: AcceptedCommand, **more: Any) -> None:
     assert queue.claim(command, "me")
-    assert queue.start(command.event("started", "running", run_id="r1"))
+    assert queue.start(command.event("started", "running", run_id="r1", **more))
 
 
 def end(queue: CommandQueue, command: AcceptedCommand, event: Any = "completed", **more: Any) -> None:
@@ -151,9 +152,9 @@ def test_a_redis_that_is_away_is_a_sentence(terminal: Terminal, verb: list[str])
 
 def test_waiting_it_shows_the_command_to_its_end(terminal: Terminal, queue: CommandQueue) -> None:
     def work(command: AcceptedCommand) -> None:
-        start(queue, command)
+        start(queue, command, ts=timestamp(1_000.0))
         queue.progress(command.event("progress", "running"), {"2024-01-01": 4})
-        end(queue, command, duration_sec=12.34, days_done=2)
+        end(queue, command, ts=timestamp(1_012.34), days_done=2)
 
     with pipeline(queue, work):
         done = terminal.run("send", "@busy", "--days", "2", "--wait")
@@ -174,7 +175,8 @@ def test_waiting_for_one_that_fails_ends_with_1(terminal: Terminal, queue: Comma
     with pipeline(queue, work):
         done = terminal.run("send", "@busy", "--days", "2", "--wait")
     assert done.code == 1
-    assert "failed     busy  2 days, 7 messages  AccountError  The login is dead.  " in done.err
+    assert "failed     busy  2 days, 7 messages  " in done.err
+    assert "  AccountError  The login is dead.  " in done.err
 
 
 def test_waiting_where_nobody_reads_it_says_so(

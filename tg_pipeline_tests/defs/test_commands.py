@@ -19,14 +19,16 @@ import pytest
 import redis
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.events import seconds_between
 from tg_pipeline.defs import checks, commands
 from tg_pipeline.defs.commands import Tick
-from tg_pipeline.defs.ended_runs import RETRY_WITHIN, tell_ended_runs
+from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.simulator import Error, Latency
@@ -34,10 +36,12 @@ from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
 from tg_pipeline_tests.defs.pipeline import MAX_RETRIES, Pipeline, pipeline
+from tg_pipeline_tests.log_lines import json_lines
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 DAY = str(FIRST_DAY)
+ID = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d11"
 BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -169,6 +173,18 @@ def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None
     assert header is not None
     assert platform.events[-1]["processed"] == header.message_count
     assert platform.events[-1]["duration_sec"] > 0
+
+
+def test_the_duration_of_a_step_that_was_retried_counts_from_its_start(platform: Platform) -> None:
+    patient = changed(platform, flood_wait_max_seconds=0)
+    patient.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_1", count=1))
+    platform.push()
+    (request,) = platform.tick().requests
+    assert patient.execute(request).success
+    first, *_, last = platform.events
+    assert last["event"] == "completed"
+    assert last["duration_sec"] == pytest.approx(seconds_between(first["ts"], last["ts"]))
+    assert last["duration_sec"] >= 1
 
 
 def test_a_chat_that_cannot_be_read_ends_its_command_at_once(platform: Platform) -> None:
@@ -556,6 +572,44 @@ def publish_ended(
     return tell_ended_runs(platform.pipeline.instance, platform.queue, chats, (since, before))
 
 
-def test_a_fetch_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
-    with pipeline(plain_world(), tmp_path, "busy", redis_url="redis://127.0.0.1:1/0") as found:
-        assert found.run("busy", first_days(2)).success
+def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_command(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    (request,) = platform.tick().requests
+    with json_lines() as written:
+        assert changed(platform, redis_url=SecretStr("redis://127.0.0.1:1/0")).execute(request).success
+        assert wait_until(lambda: "events" not in {thread.name for thread in threading.enumerate()}, 60), "gave up"
+        of_publishing = [
+            line
+            for line in written()
+            if line["logger"].startswith(("tg_pipeline.bus", "tg_pipeline.state", "tg_pipeline.resilience"))
+        ]
+    assert len(of_publishing) >= 3, "away, an attempt, given up"
+    assert {line.get("command_id") for line in of_publishing} == {ID}
+    assert len([line for line in of_publishing if line["logger"].startswith("tg_pipeline.state")]) == 1
+
+
+def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    settings, away = platform.pipeline.account.settings, CommandQueue("redis://127.0.0.1:1/0")
+    sensors = [commands.commands_sensor(settings, away, [], []), ended_runs_sensor(away, [])]
+    for sensor in 2 * sensors:
+        with dg.build_sensor_context(instance=platform.pipeline.instance) as context:
+            assert sensor.evaluate_tick(context).skip_message
+    assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
+
+
+def test_taking_a_command_and_its_parameters_are_logged_for_debugging(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    with json_lines("DEBUG") as written:
+        platform.tick()
+        taken, parsed, *_ = (line for line in written() if line["level"] == "debug")
+    assert taken["logger"] == parsed["logger"] == "tg_pipeline.defs.commands"
+    assert (parsed["command_id"], parsed["chat"], parsed["mode"]) == (ID, "busy", "date")
+
+
+def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(platform: Platform) -> None:
+    platform.push(date="no date")
+    with json_lines() as written:
+        platform.tick()
+        (line,) = written()
+    (event,) = platform.events
+    assert line["command_id"] == event["command_id"]

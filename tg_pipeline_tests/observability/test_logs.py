@@ -74,6 +74,13 @@ def test_every_level_is_a_line_of_the_schema(output: Output) -> None:
     ]
 
 
+def test_a_field_without_a_value_is_left_out(output: Output) -> None:
+    first_log_to("stdout", "INFO", "json", everything=False)
+    log.info("rejected", extra=dict.fromkeys(logs.EXTRA))
+    (line,) = written(output)
+    assert not line.keys() & set(logs.EXTRA)
+
+
 def test_what_is_below_the_level_is_not_said(output: Output) -> None:
     first_log_to("stdout", "WARNING", "auto", everything=False)
     log.info("quiet")
