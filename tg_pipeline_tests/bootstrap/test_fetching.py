@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from tg_pipeline.bootstrap import fetching
-from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress
+from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
 from tg_pipeline.bootstrap.fetching import fetch, fetch_through_outages
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -33,6 +33,7 @@ from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.simulator import Error, PageFault, Simulator
 from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.storage.request import interrupted_ranges
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
@@ -84,6 +85,21 @@ def test_what_ends_a_run_half_way_keeps_its_days_and_the_next_run_goes_on(
     assert login.calls()["messages.getHistory"] - before <= 4
     assert {name: login.files()[name] for name in kept if "discussions" in name}.items() <= login.files().items()
     assert is_whole(login)
+
+
+def test_a_command_sent_again_resumes_the_day_it_stopped_in(tmp_path: Path) -> None:
+    days = first_days(2)
+    with account(plain_world(per_day=1_000, days=2), tmp_path, parallelism_max=1) as login:
+        login.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", skip=15))
+        with pytest.raises(ChatPrivate):
+            login.fetch("busy", days)
+        login.simulator.faults.clear()
+        asked = login.calls()["messages.getHistory"]
+        unsealed = DayRange(days.last, days.last)  # what Dagster makes of the range: the first day is archived
+        assert login.fetch("busy", unsealed).messages < 600
+        assert login.calls()["messages.getHistory"] - asked <= 7
+        assert is_whole(login)
+        assert interrupted_ranges(spool_root(login.settings), "busy") == []
 
 
 def test_an_archive_refuses_another_chat_under_its_name(tmp_path: Path) -> None:
