@@ -17,7 +17,7 @@ from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs
-from tg_pipeline.defs.names import refuse_ambiguous
+from tg_pipeline.defs.names import DAY_FILES, refuse_ambiguous
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
@@ -47,7 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
             jobs=jobs,
             schedules=[daily_schedule(chats, start=start)] if chats else [],
-            resources={"telegram": TelegramResource(settings), "events": events, "io_manager": DayFileIOManager(store)},
+            resources={"telegram": TelegramResource(settings), "events": events, DAY_FILES: DayFileIOManager(store)},
             sensors=[
                 watchdog_sensor(runs),
                 *bus_sensors(settings, chats, jobs),

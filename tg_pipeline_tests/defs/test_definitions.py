@@ -7,12 +7,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from upath import UPath
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.contracts.day_file import DayFile
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import POOL, messages_key
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.pipeline import register
+from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 
 def definitions(home: Path, *slugs: str) -> dg.Definitions:
@@ -51,6 +56,28 @@ def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:
 def test_two_slugs_that_dagster_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a-b and a_b"):
         definitions(tmp_path, "a-b", "a_b")
+
+
+def test_an_asset_of_ones_own_returns_what_it_likes_and_takes_day_files(tmp_path: Path) -> None:
+    @dg.asset
+    def mapping() -> dict[str, int]:
+        return {"x": 1}
+
+    @dg.asset(
+        ins={"day": dg.AssetIn(messages_key(SLUG)), "mapping": dg.AssetIn("mapping")},
+        partitions_def=daily_partitions(DAY),
+    )
+    def counts(day: DayFile, mapping: dict[str, int]) -> dict[str, int]:
+        return mapping | {"messages": day.message_count}
+
+    commit(DayStore(UPath(tmp_path)), tmp_path / "spool", [record(1), record(2)])
+    defs = dg.Definitions.merge(definitions(tmp_path, SLUG), dg.Definitions(assets=[mapping, counts]))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for asset, day in ((mapping, None), (counts, str(DAY))):
+            job = defs.resolve_implicit_job_def_def_for_assets([asset.key])
+            assert job is not None
+            result = job.execute_in_process(instance=instance, asset_selection=[asset.key], partition_key=day)
+        assert result.output_for_node("counts") == {"x": 1, "messages": 2}
 
 
 def test_chats_may_begin_on_different_days(tmp_path: Path) -> None:
