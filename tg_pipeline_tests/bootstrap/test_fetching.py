@@ -223,6 +223,25 @@ def test_two_fetches_of_one_chat_at_once_take_turns_or_are_refused(
     assert [type(result).__name__ for result in asyncio.run(both(20))] == ["FetchReport"] * 2
 
 
+def test_two_machines_fetch_one_chat_in_turns_or_are_refused(login: Account, tmp_path: Path) -> None:
+    chat = RegisteredChat(slug="busy", chat="@busy")
+    sessions = [login.simulator.new_session() for _ in range(2)]
+
+    async def both(wait: float) -> list[object]:
+        runs = []
+        for n, session in enumerate(sessions):
+            home = tmp_path / f"machine{n}"
+            shared = {"data_uri": str(tmp_path / "data"), "redis_url": url, "lease_wait_seconds": wait}
+            settings = Account(login.simulator, home, sessions=[session], **shared).settings
+            runs.append(fetch(settings, chat, first_days(5)))
+        return list(await asyncio.gather(*runs, return_exceptions=True))
+
+    with local_redis(tmp_path / "redis") as url:
+        assert sorted(type(result).__name__ for result in asyncio.run(both(0))) == ["FetchReport", "LeaseUnavailable"]
+        assert [type(result).__name__ for result in asyncio.run(both(60))] == ["FetchReport"] * 2
+    assert is_whole(login)
+
+
 def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Path) -> None:
     with live_simulator(tmp_path, "--latency-ms", "30") as simulator:
         environment = simulator.environment(tmp_path) | {"LOG_LEVEL": "DEBUG"}
