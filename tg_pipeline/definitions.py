@@ -19,6 +19,7 @@ from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs
 from tg_pipeline.defs.names import DAY_FILES, refuse_ambiguous
 from tg_pipeline.defs.resources import TelegramResource
+from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
@@ -45,8 +46,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         return dg.Definitions(
             assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
-            jobs=jobs,
-            schedules=[daily_schedule(chats, start=start)] if chats else [],
+            jobs=[*jobs, retention_job(settings)],
+            schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
             resources={"telegram": TelegramResource(settings), "events": events, DAY_FILES: DayFileIOManager(store)},
             sensors=[
                 watchdog_sensor(runs),

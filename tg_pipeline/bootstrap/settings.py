@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
+    retention_days: int = Field(default=30, ge=8, le=36_500)
     start_date: date = Field(default=date(2020, 1, 1), ge=FIRST_DAY)
 
     redis_url: SecretStr | None = None

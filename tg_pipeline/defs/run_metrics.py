@@ -7,15 +7,15 @@ import dagster as dg
 
 from tg_pipeline.bootstrap.metrics import Sample, push
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.defs.launching import ENDED
+from tg_pipeline.defs.history import ended_runs
 from tg_pipeline.observability import metrics
 
 
 def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
-    """Counted in Dagster's history: fewer once runs are deleted there, which Prometheus takes for a restart."""
-    yield metrics.RUNS, [], instance.get_runs_count(dg.RunsFilter(statuses=ENDED))
-    succeeded = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])
-    yield metrics.RUNS_SUCCESSFUL, [], instance.get_runs_count(succeeded)
+    """Counted in Dagster's history, and what retention has removed from it."""
+    ended, successful = ended_runs(instance)
+    yield metrics.RUNS, [], ended
+    yield metrics.RUNS_SUCCESSFUL, [], successful
 
 
 def metrics_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -284,8 +284,28 @@ def interrupted_ranges(spool_root: Path, slug: str) -> list[DayRange]:
     return found
 
 
-def _live_journals(directory: Path, chat_id: int, now: int) -> list[_Journal]:
-    """The journals that can be resumed: of this chat, not damaged, and not older than RESUME_TTL."""
+def remove_expired(spool_roots: Path, now: int) -> int:
+    """Remove what can no longer be resumed, of all archives under `spool_roots`; how many requests.
+
+    A fetch does so for its own chat; this is for chats that are not fetched again.
+    """
+    removed = 0
+    with writing(spool_roots):
+        for directory in spool_roots.glob("*/*/"):
+            lock = try_lock_directory(directory)
+            if lock is None:
+                continue
+            try:
+                live = _live_journals(directory, None, now)
+                removed += len(list(directory.glob(f"*{_JOURNAL}"))) - len(live)
+                _remove_all_but(directory, live)
+            finally:
+                os.close(lock)
+    return removed
+
+
+def _live_journals(directory: Path, chat_id: int | None, now: int) -> list[_Journal]:
+    """The journals that can be resumed: of this chat, or any; not damaged, and not older than RESUME_TTL."""
     found = []
     for path in directory.glob(f"*{_JOURNAL}"):
         try:
@@ -295,7 +315,7 @@ def _live_journals(directory: Path, chat_id: int, now: int) -> list[_Journal]:
             continue
         spools = [spool for spool in directory.glob(f"*{_SPOOL}") if _is_of(spool, [journal])]
         last_sign = max(journal.last_sign, *(int(spool.stat().st_mtime) for spool in spools), 0)
-        if journal.chat_id == chat_id and now - last_sign < RESUME_TTL:
+        if chat_id in {journal.chat_id, None} and now - last_sign < RESUME_TTL:
             journal.cut_torn_end()
             found.append(journal)
     return found

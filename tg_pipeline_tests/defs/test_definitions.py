@@ -32,13 +32,13 @@ def python(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=PROJECT_DIRECTORY, env=environment, check=False, capture_output=True, text=True)
 
 
-def test_three_chats_are_three_assets_with_checks_and_jobs_and_one_schedule(tmp_path: Path) -> None:
+def test_three_chats_are_three_assets_with_checks_jobs_and_schedules(tmp_path: Path) -> None:
     repository = definitions(tmp_path, "a", "b-c", "d").get_repository_def()
     graph = repository.asset_graph
     assert graph.materializable_asset_keys == {messages_key(slug) for slug in ("a", "b-c", "d")}
     assert len(graph.asset_check_keys) == 3
     assert {"fetch_a", "fetch_b_c", "fetch_d"} <= set(repository.job_names)
-    assert [schedule.name for schedule in repository.schedule_defs] == ["fetch_yesterday"]
+    assert {schedule.name for schedule in repository.schedule_defs} == {"fetch_yesterday", "remove_old_history"}
     assert graph.get(messages_key("b-c")).group_name == "b_c"
     assert graph.get(messages_key("b-c")).pools == {POOL}
     assert graph.get(messages_key("a")).kinds == {"telegram", "json"}
@@ -73,11 +73,12 @@ def test_an_asset_of_ones_own_returns_what_it_likes_and_takes_day_files(tmp_path
     commit(DayStore(UPath(tmp_path)), tmp_path / "spool", [record(1), record(2)])
     defs = dg.Definitions.merge(definitions(tmp_path, SLUG), dg.Definitions(assets=[mapping, counts]))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        results = []
         for asset, day in ((mapping, None), (counts, str(DAY))):
             job = defs.resolve_implicit_job_def_def_for_assets([asset.key])
             assert job is not None
-            result = job.execute_in_process(instance=instance, asset_selection=[asset.key], partition_key=day)
-        assert result.output_for_node("counts") == {"x": 1, "messages": 2}
+            results.append(job.execute_in_process(instance=instance, asset_selection=[asset.key], partition_key=day))
+        assert results[-1].output_for_node("counts") == {"x": 1, "messages": 2}
 
 
 def test_chats_may_begin_on_different_days(tmp_path: Path) -> None:
