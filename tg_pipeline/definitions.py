@@ -8,7 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.logs import keep_logs
-from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.bootstrap.settings import Settings, load_settings, restrict_new_files
 from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
@@ -80,6 +80,7 @@ def bus_sensors(
 keep_event_logs_open()
 try:
     settings = load_settings()
+    restrict_new_files(settings)
     keep_logs(settings, "stdout", everything=False)
     defs = build_definitions(settings)
 except SettingsError as error:

@@ -259,7 +259,10 @@ def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Pa
         assert "is in use by process" in said
         assert simulator.session not in said
         assert simulator.api_hash not in said
-    assert len(list((tmp_path / "data" / "demo_busy" / "2024").iterdir())) == 5
+    files = list((tmp_path / "data" / "demo_busy" / "2024").iterdir())
+    assert len(files) == 5
+    written = {*(tmp_path / "data").rglob("*"), *(tmp_path / "instance").rglob("*")}
+    assert {path for path in written if path.stat().st_mode & 0o077} == set(), "messages are read by their owner alone"
 
 
 def test_nothing_secret_is_logged_or_written_in_the_open(

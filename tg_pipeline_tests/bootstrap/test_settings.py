@@ -60,6 +60,8 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch, nothing: str) -> Non
         ("START_DATE", "2025-02-30", "must be a day from 2013-01-01 on, written as YYYY-MM-DD. Found '2025-02-30'."),
         ("START_DATE", "2012-12-31", "must be a day from 2013-01-01 on"),
         ("DAGSTER_HOME", "~nosuchuser/x", "begins with ~ and the name of a user whom this machine does not know."),
+        ("UMASK", "rw", "must be three octal digits: 077 for you alone, 027 for your group too, 022 for everybody."),
+        ("UMASK", "088", "must be three octal digits"),
         ("RETENTION_DAYS", "7", "must be a whole number from 8 to 36500. Found '7'."),
         ("DATA_URI", "~nosuchuser/x", "begins with ~ and the name of a user"),
         ("DATA_URI", "memory://archive", "memory:// keeps no archive. Allowed: a directory, or a URL of abfs, "),

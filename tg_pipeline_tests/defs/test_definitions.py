@@ -101,6 +101,12 @@ def test_loading_imports_nothing_that_only_fetching_needs(tmp_path: Path) -> Non
     assert json.loads(done.stdout) == []
 
 
+def test_what_dagster_writes_is_as_private_as_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMASK", "027")
+    done = python(tmp_path, "-c", "import os, tg_pipeline.definitions; print(oct(os.umask(0)))")
+    assert done.stdout.strip() == "0o27", done.stderr
+
+
 def test_a_wrong_chats_file_is_one_sentence_without_the_way_to_it(tmp_path: Path) -> None:
     register(tmp_path, "a")
     with (tmp_path / "chats.yaml").open("a") as file:
