@@ -1,6 +1,7 @@
 """The one fetch: leases, archives that know their chat, and what goes wrong half way."""
 
 import asyncio
+import json
 import logging
 import shutil
 import sqlite3
@@ -35,6 +36,7 @@ from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.request import interrupted_ranges
 from tg_pipeline.storage.verify import verify
+from tg_pipeline_tests.contracts.schema_checks import check_day_file
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world, world_of
 
@@ -57,6 +59,10 @@ def is_whole(account: Account) -> bool:
 def test_what_is_fetched_verifies(login: Account) -> None:
     login.fetch("busy", first_days(10))
     assert is_whole(login)
+    artifacts = login.files()
+    assert {(json.loads(text)["schema_version"], json.loads(text)["timezone"]) for text in artifacts.values()} == {
+        ("1.0.0", "UTC")
+    }
 
 
 def test_a_day_in_the_future_is_refused_before_anything_is_asked(login: Account) -> None:
@@ -261,6 +267,8 @@ def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Pa
         assert simulator.api_hash not in said
     files = list((tmp_path / "data" / "demo_busy" / "2024").iterdir())
     assert len(files) == 5
+    for file in files:
+        check_day_file(file.read_bytes())
     written = {*(tmp_path / "data").rglob("*"), *(tmp_path / "instance").rglob("*")}
     assert {path for path in written if path.stat().st_mode & 0o077} == set(), "messages are read by their owner alone"
 
