@@ -10,19 +10,20 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from dagster._daemon.types import DaemonHeartbeat
 
 FULL_SECONDS = 3_600.0
 BRIEF_SECONDS = 60.0
 
 
 class QuietInstance(dg.DagsterInstance):
-    """Dagster's instance. In its processes a traceback that repeats is a line a minute."""
+    """Dagster's instance. In its daemons' process a traceback that repeats is a line a minute."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def get_daemon_heartbeats(self) -> Mapping[str, DaemonHeartbeat]:
+        """As the plain instance does. Each daemon begins with it, and only then are the handlers set up."""
         for handler in logging.getLogger("dagster").handlers:
-            if not any(isinstance(found, OnceInFull) for found in handler.filters):
-                handler.addFilter(OnceInFull())
+            handler.addFilter(_once_in_full)
+        return super().get_daemon_heartbeats()
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
@@ -69,3 +70,7 @@ class _Repeated:
     def __init__(self, now: float) -> None:
         self.full_at = self.brief_at = now
         self.number = 0
+
+
+_once_in_full = OnceInFull()
+"""Of all handlers of this process."""

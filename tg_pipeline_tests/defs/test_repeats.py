@@ -64,14 +64,16 @@ def test_what_is_no_traceback_passes(logger: logging.Logger, caplog: pytest.LogC
     assert len(caplog.records) == 3
 
 
-def test_dagster_loads_it_from_our_dagster_yaml(tmp_path: Path) -> None:
+def test_dagster_loads_it_from_our_dagster_yaml_and_its_daemons_log_through_it(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, dagster_home=tmp_path)
-    settings.home.joinpath("dagster.yaml").symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
+    (tmp_path / "dagster.yaml").symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
     handler = logging.NullHandler()
-    logging.getLogger("dagster").addHandler(handler)
-    try:
-        with open_instance(settings) as instance, open_instance(settings):
-            assert isinstance(instance, QuietInstance)
-        assert [type(found) for found in handler.filters] == [OnceInFull]
-    finally:
-        logging.getLogger("dagster").removeHandler(handler)
+    with open_instance(settings) as instance:
+        assert isinstance(instance, QuietInstance)
+        logging.getLogger("dagster").addHandler(handler)
+        try:
+            for _ in range(2):
+                instance.get_daemon_heartbeats()
+        finally:
+            logging.getLogger("dagster").removeHandler(handler)
+    assert [type(found) for found in handler.filters] == [OnceInFull]
