@@ -12,6 +12,7 @@ import dagster as dg
 import sqlalchemy as db
 from dagster._core.events import DagsterEventType
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+from dagster._core.instance import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
@@ -51,7 +52,7 @@ def remove_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
         for run_id in ids:
             instance.compute_log_manager.delete_logs(prefix=[run_id])
         with events.index_connection() as connection:
-            _remove_events(connection, ids)
+            _remove_events(connection, ids, before)
         if isinstance(events, SqliteEventLogStorage):
             for run_id in ids:
                 shard = Path(events.path_for_shard(run_id))
@@ -60,6 +61,7 @@ def remove_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
         with runs.connect() as connection:
             _remove_runs(connection, ids)
         removed += len(ids)
+    _remove_old_reports(events, before)
     return removed
 
 
@@ -101,7 +103,17 @@ def _sql_storages(instance: dg.DagsterInstance) -> tuple[SqlRunStorage, SqlEvent
     return runs, events
 
 
-def _remove_events(connection: Connection, run_ids: Sequence[str]) -> None:
+def _remove_old_reports(storage: SqlEventLogStorage, before: datetime) -> None:
+    """Remove what was reported without a run, as `tg-pipeline fetch` reports its days, likewise."""
+    with storage.index_connection() as connection:
+        _remove_events(connection, [RUNLESS_RUN_ID], before)
+    if isinstance(storage, SqliteEventLogStorage):  # which has each event of its index in a file of the run as well
+        with storage.run_connection(RUNLESS_RUN_ID) as connection:
+            events = SqlEventLogStorageTable
+            connection.execute(events.delete().where(events.c.timestamp < before.replace(tzinfo=None)))
+
+
+def _remove_events(connection: Connection, run_ids: Sequence[str], before: datetime) -> None:
     events = SqlEventLogStorageTable
     newer = events.alias()
     is_superseded = db.exists().where(
@@ -111,9 +123,8 @@ def _remove_events(connection: Connection, run_ids: Sequence[str]) -> None:
         newer.c.id > events.c.id,
     )
     is_shown = db.and_(events.c.dagster_event_type.in_(_SHOWN), ~is_superseded)
-    stale = db.select(events.c.id).where(
-        events.c.run_id.in_(run_ids), db.func.coalesce(is_shown, db.false()).is_(False)
-    )
+    is_old = db.and_(events.c.run_id.in_(run_ids), events.c.timestamp < before.replace(tzinfo=None))
+    stale = db.select(events.c.id).where(is_old, db.func.coalesce(is_shown, db.false()).is_(False))
     connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(stale)))
     connection.execute(events.delete().where(events.c.id.in_(stale)))
 

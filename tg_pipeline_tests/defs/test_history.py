@@ -21,8 +21,20 @@ MONTH = timedelta(days=30)
 WEEK = first_days(7)
 
 
+def dated(pipeline: Pipeline, run_ids: Iterable[str], age: timedelta) -> None:
+    """Date the events of the runs."""
+    directory = pipeline.account.settings.home / "history" / "runs"
+    for run_id in run_ids:
+        for name in ("index", run_id):
+            with sqlite3.connect(directory / f"{name}.db") as db:
+                values = ((NOW - age).replace(tzinfo=None).isoformat(" "), run_id)
+                db.execute("UPDATE event_logs SET timestamp = ? WHERE run_id = ?", values)
+            db.close()
+
+
 def ended(pipeline: Pipeline, run_ids: Iterable[str], age: timedelta) -> None:
-    """Date the end of the runs."""
+    """Date the end of the runs, and their events."""
+    dated(pipeline, run_ids, age)
     path = pipeline.account.settings.home / "history" / "runs.db"
     with sqlite3.connect(path) as db:
         for run_id in run_ids:
@@ -35,9 +47,9 @@ def files_of(pipeline: Pipeline, run_id: str) -> list[Path]:
     return list(pipeline.account.settings.home.rglob(f"{run_id}*"))
 
 
-def query(pipeline: Pipeline, sql: str) -> list[tuple[object, ...]]:
-    """What Dagster's index of events holds."""
-    with sqlite3.connect(pipeline.account.settings.home / "history" / "runs" / "index.db") as db:
+def query(pipeline: Pipeline, sql: str, shard: str = "index") -> list[tuple[object, ...]]:
+    """What Dagster's index of events holds, or a run's own file of them."""
+    with sqlite3.connect(pipeline.account.settings.home / "history" / "runs" / f"{shard}.db") as db:
         found = db.execute(sql).fetchall()
     db.close()
     return found
@@ -73,6 +85,19 @@ def test_of_a_day_that_is_fetched_daily_one_record_is_kept(busy: Pipeline) -> No
     assert query(busy, "SELECT dagster_event_type FROM event_logs") == [("ASSET_MATERIALIZATION",)]
     assert query(busy, "SELECT count(*) FROM asset_check_executions") == [(1,)]
     assert busy.green("busy") == {str(FIRST_DAY)}
+
+
+def test_of_a_day_that_is_reported_without_a_run_one_record_is_kept(busy: Pipeline) -> None:
+    for _ in range(3):
+        busy.instance.report_runless_asset_event(
+            dg.AssetMaterialization(messages_key("busy"), partition=str(FIRST_DAY))
+        )
+    remove_old_runs(busy.instance, NOW - MONTH)
+    assert query(busy, "SELECT count(*) FROM event_logs") == [(3,)]
+    dated(busy, [""], 2 * MONTH)
+    remove_old_runs(busy.instance, NOW - MONTH)
+    assert query(busy, "SELECT partition FROM event_logs") == [(str(FIRST_DAY),)]
+    assert query(busy, "SELECT partition FROM event_logs", shard="") == []
 
 
 def test_a_run_that_is_under_way_is_not_removed(busy: Pipeline) -> None:
