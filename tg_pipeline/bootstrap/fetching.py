@@ -2,7 +2,8 @@
 
 import logging
 import math
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
@@ -11,6 +12,7 @@ from tg_pipeline.bootstrap.chats import settled
 from tg_pipeline.bootstrap.freshness import note_read
 from tg_pipeline.bootstrap.metrics import pushed
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import lease_among_machines
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock, SystemClock
@@ -18,6 +20,7 @@ from tg_pipeline.contracts.days import DayRange, day_end
 from tg_pipeline.contracts.errors import CircuitOpen, DeadlineExceeded, NetworkError, ServerError, TgPipelineError
 from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
+from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
@@ -58,7 +61,7 @@ async def fetch(
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             chat = settled(settings, chat, peer)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
-            async with _chat_lease(settings, chat.slug, clock):
+            async with _chat_lease(settings, login.store, chat.slug, clock):
                 now = int(clock.now())
                 with PendingRequest.open(
                     spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now
@@ -123,7 +126,12 @@ async def _sit_out(error: TgPipelineError, seconds: int, clock: Clock) -> None:
         left -= nap
 
 
-def _chat_lease(settings: Settings, slug: str, clock: Clock) -> AbstractAsyncContextManager[str]:
+@asynccontextmanager
+async def _chat_lease(settings: Settings, store: StateStore, slug: str, clock: Clock) -> AsyncIterator[None]:
     """One fetch of a chat at a time: of two that overlap, the one that began earlier would undo what the other saw."""
-    what, wait = f"The chat {slug}", settings.lease_wait_seconds
-    return lease(settings.home / "leases", [f"chat-{slug}"], what=what, wait_seconds=wait, clock=clock)
+    what, directory = f"The chat {slug}", settings.home / "leases"
+    async with (
+        lease(directory, [f"chat-{slug}"], what=what, wait_seconds=settings.lease_wait_seconds, clock=clock),
+        lease_among_machines(settings, store, f"chat:{slug}", directory, what=what, clock=clock),
+    ):
+        yield

@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
+    umask: str = "077"
+    retention_days: int = Field(default=30, ge=8, le=36_500)
     start_date: date = Field(default=date(2020, 1, 1), ge=FIRST_DAY)
 
     redis_url: SecretStr | None = None
@@ -130,6 +132,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{scheme}:// keeps no archive. Allowed: a directory, or a URL of {', '.join(sorted(FILE_SYSTEMS))}"
             )
+        return value
+
+    @field_validator("umask")
+    @classmethod
+    def _is_octal(cls, value: str) -> str:
+        if not re.fullmatch(r"0?[0-7]{3}", value):
+            raise ValueError("must be three octal digits: 077 for you alone, 027 for your group too, 022 for everybody")
         return value
 
     @field_validator("redis_url")
@@ -300,6 +309,11 @@ class Settings(BaseSettings):
     def fetch_policy(self) -> FetchPolicy:
         """How a range is read."""
         return FetchPolicy(pages_in_flight=self.parallelism_max)
+
+
+def restrict_new_files(settings: Settings) -> None:
+    """Keep others from reading what this process, or one that it starts, creates: UMASK."""
+    os.umask(int(settings.umask, 8))
 
 
 def inherited_environment() -> dict[str, str]:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
     try:
-        _log_to_stderr()
+        _set_up_process()
         cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.message = printable_lines(error.message)  # type: ignore[misc] # final, and shown raw
@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1 if isinstance(error, TRY_LATER) else 2)
 
 
-def _log_to_stderr() -> None:
+def _set_up_process() -> None:
     from tg_pipeline.bootstrap.logs import keep_logs
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.bootstrap.settings import load_settings, restrict_new_files
     from tg_pipeline.observability.logs import log_to
 
     try:
@@ -70,6 +70,7 @@ def _log_to_stderr() -> None:
         log_to("stderr", "INFO", "auto")  # the verb that needs the settings says what is wrong with them
     else:
         keep_logs(settings)
+        restrict_new_files(settings)
 
 
 if __name__ == "__main__":

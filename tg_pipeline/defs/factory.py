@@ -13,7 +13,7 @@ from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.launching import command_of
 from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, plain, preview
-from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
+from tg_pipeline.defs.names import CHAT_TAG, DAY_FILES, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
@@ -39,6 +39,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         description=_describe(chat),
         metadata=_facts(chat, store),
         pool=POOL,
+        io_manager_key=DAY_FILES,
         hooks={close_events, tell_failed},
     )
     def messages(

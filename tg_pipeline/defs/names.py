@@ -8,6 +8,8 @@ from tg_pipeline.contracts.errors import SettingsError
 
 POOL = "telegram"
 """The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
+DAY_FILES = "day_files"
+"""The IO manager of day files. Assets that name none keep Dagster's default."""
 CHAT_TAG = "tg/chat"
 BACKFILL_TAG = "dagster/backfill"
 

@@ -7,15 +7,15 @@ import dagster as dg
 
 from tg_pipeline.bootstrap.metrics import Sample, push
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.defs.history import counted_runs
 from tg_pipeline.observability import metrics
-
-_SUCCEEDED = [dg.DagsterRunStatus.SUCCESS]
 
 
 def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
-    """Counted in Dagster's history: fewer once runs are deleted there, which Prometheus takes for a restart."""
-    yield metrics.RUNS, [], instance.get_runs_count(dg.RunsFilter(statuses=[*_SUCCEEDED, dg.DagsterRunStatus.FAILURE]))
-    yield metrics.RUNS_SUCCESSFUL, [], instance.get_runs_count(dg.RunsFilter(statuses=_SUCCEEDED))
+    """Counted in Dagster's history, and what retention has removed from it."""
+    finished, successful = counted_runs(instance)
+    yield metrics.RUNS, [], finished
+    yield metrics.RUNS_SUCCESSFUL, [], successful
 
 
 def metrics_sensor(settings: Settings) -> dg.SensorDefinition:

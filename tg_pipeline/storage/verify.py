@@ -22,6 +22,7 @@ from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore, archived
 from tg_pipeline.storage.layout import DayReader, first_problem, message_id
 from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
+from tg_pipeline.storage.request import interrupted_ranges
 
 
 class FindingKind(StrEnum):
@@ -112,11 +113,9 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
         if on_day is not None:
             on_day(day)
     yield from _chat_ids(slug, headers, chat_id)
-    interrupted = set(_interrupted(spool_root / slug)) if spool_root else set()
-    for request in sorted(interrupted):
-        yield Finding(
-            slug, None, FindingKind.INTERRUPTED, f"the fetch of {request.name.replace('_', '..')} was cut off"
-        )
+    interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
+    for asked in interrupted:
+        yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
     yield from _progress(slug, progress.read().chats.get(slug), headers, whole=days is None, running=bool(interrupted))
 
 
@@ -313,13 +312,6 @@ def _stray(slug: Slug | None, path: UPath) -> Finding:
 def _entries(directory: UPath) -> list[UPath]:
     with reading(directory):
         return sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else []
-
-
-def _interrupted(directory: Path) -> Iterator[Path]:
-    """The requests that may be gone on with; one that begins with a dot was finished and is being removed."""
-    with reading(directory):
-        paths = list(directory.iterdir()) if directory.is_dir() else []
-    return (path for path in paths if not path.name.startswith("."))
 
 
 def _progress(

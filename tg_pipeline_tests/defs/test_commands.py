@@ -181,6 +181,7 @@ def test_the_duration_of_a_step_that_was_retried_counts_from_its_start(platform:
     platform.push()
     (request,) = platform.tick().requests
     assert patient.execute(request).success
+    platform.tick()
     first, *_, last = platform.events
     assert last["event"] == "completed"
     assert last["duration_sec"] == pytest.approx(seconds_between(first["ts"], last["ts"]))
