@@ -21,6 +21,8 @@ from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look
 from tg_pipeline.telegram.sessions import load_sessions
 
+ENDINGS = ("success", "failed", "canceled", "rejected")
+"""From zero on: of a counter that begins at 1 Prometheus does not see the first increase."""
 _BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -76,11 +78,13 @@ def of_commands(settings: Settings) -> Iterable[Sample]:
     """Commands and events."""
     with closing(command_queue(settings)) as queue:
         ended, published = queue.totals()
-        counts, oldest = queue.counts(), queue.oldest_accepted()
-    for status, number in ended.items():
-        yield metrics.COMMANDS, [status], number
+        counts, oldest = queue.counts(), queue.oldest()
+    for status in (*ENDINGS, *(ended.keys() - set(ENDINGS))):
+        yield metrics.COMMANDS, [status], ended.get(status, 0)
     for event, number in published.items():
         yield metrics.EVENTS_PUBLISHED, [event], number
     for place, number in counts.items():
         yield metrics.QUEUE_DEPTH, [place], number
-    yield metrics.OLDEST_COMMAND, [], max(0.0, time.time() - oldest) if oldest else 0.0
+    now = time.time()
+    yield metrics.UNTAKEN, [], max(0.0, now - (oldest.untaken or now))
+    yield metrics.OLDEST_COMMAND, [], max(0.0, *(now - (since or now) for since in oldest))
