@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
+    end_quickly()
     try:
         _log_to_stderr()
         cli.main(arguments, standalone_mode=False)

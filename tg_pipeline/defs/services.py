@@ -10,6 +10,7 @@ import yaml
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
 
+RUN: Final = (sys.executable, "-m", "tg_pipeline.defs.run_module")
 MODULE: Final = "tg_pipeline.definitions"
 LOCATION: Final = "tg_pipeline"
 LOAD_SECONDS: Final = 300
@@ -37,7 +38,7 @@ class CodeServer:
         """The command that starts it; it listens once the definitions are loaded, or could not be."""
         target = ["--module-name", MODULE, "--location-name", LOCATION, "--socket", str(self.socket)]
         options = ["--inject-env-vars-from-instance", "--startup-timeout", str(LOAD_SECONDS), "--log-level", log_level]
-        return [sys.executable, "-m", "dagster", "code-server", "start", *target, *options]
+        return [*RUN, "dagster", "code-server", "start", *target, *options]
 
     def is_listening(self) -> bool:
         """Whether the outer process has been started once, and is done with loading the definitions."""
@@ -62,9 +63,9 @@ class CodeServer:
 def webserver_command(host: str, port: int, log_level: str, workspace: Sequence[str]) -> list[str]:
     """The command that starts Dagster's web UI."""
     address = ["--host", host, "--port", str(port)]
-    return [sys.executable, "-m", "dagster_webserver", *address, "--dagster-log-level", log_level, *workspace]
+    return [*RUN, "dagster_webserver", *address, "--dagster-log-level", log_level, *workspace]
 
 
 def daemon_command(log_level: str, workspace: Sequence[str]) -> list[str]:
     """The command that starts Dagster's daemon: sensors, schedules, the queue of runs, backfills."""
-    return [sys.executable, "-m", "dagster._daemon", "run", "--log-level", log_level, *workspace]
+    return [*RUN, "dagster._daemon", "run", "--log-level", log_level, *workspace]

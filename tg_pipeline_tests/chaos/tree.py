@@ -16,14 +16,15 @@ from tg_pipeline_tests.defs.servers import START_SECONDS, answers, free_port
 from tg_pipeline_tests.processes import is_running, wait_until
 
 Role = Literal["daemon", "webserver", "code server", "outer code server", "inner code server"]
-OUTER, INNER = b"-m dagster code-server start ", b"-m dagster api grpc "
+OUTER, INNER = b"-m tg_pipeline.defs.run_module dagster code-server start ", b"-m dagster api grpc "
 PARTS: dict[Role, tuple[bytes, ...]] = {
-    "daemon": (b"-m dagster._daemon run ",),
-    "webserver": (b"-m dagster_webserver ",),
+    "daemon": (b"-m tg_pipeline.defs.run_module dagster._daemon run ",),
+    "webserver": (b"-m tg_pipeline.defs.run_module dagster_webserver ",),
     "code server": (OUTER, INNER),
     "outer code server": (OUTER,),
     "inner code server": (INNER,),
 }
+SERVICES: tuple[Role, ...] = ("inner code server", "outer code server", "daemon", "webserver")
 END_SECONDS = 60.0
 
 

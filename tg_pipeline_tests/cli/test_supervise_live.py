@@ -18,7 +18,7 @@ from tg_pipeline.simulator import Latency
 from tg_pipeline.state.lease import look
 from tg_pipeline_tests.chaos.operating import watch_quickly
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
-from tg_pipeline_tests.chaos.tree import Role, Tree
+from tg_pipeline_tests.chaos.tree import SERVICES, Role, Tree
 from tg_pipeline_tests.defs.pipeline import environment_of, register
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, plain_world
@@ -26,7 +26,6 @@ from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, plai
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("kills of up")]
 
 Part = Literal["run", "redis"] | Role
-SERVICES: tuple[Role, ...] = ("inner code server", "outer code server", "daemon", "webserver")
 PARTS: tuple[Part, ...] = (*SERVICES, "run", "redis")
 UNDER_WAY = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES])
 SECONDS = 240.0
