@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.bootstrap.logs import keep_logs
 from tg_pipeline.bootstrap.metrics import keep_metrics
 from tg_pipeline.bootstrap.settings import Settings, load_settings, restrict_new_files
@@ -79,6 +80,7 @@ def bus_sensors(
 
 
 keep_event_logs_open()
+end_quickly()
 try:
     settings = load_settings()
     restrict_new_files(settings)

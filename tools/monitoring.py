@@ -44,6 +44,8 @@ def main() -> None:
 # --- recorded series --------------------------------------------------------------------------------------------------
 
 PUSH_FRESH_SECONDS: Final = 300
+LASTING: Final = ("scheduler_last_tick_ts_seconds", "scheduler_interval_seconds")
+"""Gauges that are true however old the push is: a daemon that is dead pushes no others."""
 
 HEAD: Final = """\
 # Made by tools/monitoring.py from the list of metrics (tg_pipeline/observability/metrics.py). Do not edit.
@@ -62,9 +64,9 @@ def series() -> str:
 
 
 def _recordings(metric: Metric) -> Iterator[str]:
-    if metric.kind == "gauge":
+    if metric.kind == "gauge" and metric.name not in LASTING:
         yield _record(metric.name, _gauge(metric))
-    elif metric.kind == "counter":
+    elif metric.kind in {"gauge", "counter"}:
         yield _record(metric.name, _largest(metric.name, *metric.labels))
     else:
         yield _record(f"{metric.name}_bucket", _largest(f"{metric.name}_bucket", *metric.labels, "le"))
@@ -187,7 +189,7 @@ def _rows() -> Iterator[tuple[str, tuple[Panel, ...]]]:
     yield "Fetches, by chat", _fetches()
     yield "Telegram's limits", _limits()
     yield "Commands and events", _commands()
-    yield "Near-live scheduler", _scheduler()
+    yield "Near-live scheduler", _near_live()
     yield "Data quality", _quality()
 
 
@@ -278,23 +280,29 @@ def _limits() -> tuple[Panel, ...]:
 def _commands() -> tuple[Panel, ...]:
     return (
         _lines("Commands that ended", ("increase(tg:commands_total[$window])", "{{status}}")),
-        _lines("Age of the oldest command", ("tg:commands_oldest_age_seconds", "oldest"), unit="s"),
+        _lines(
+            "Age of the oldest command",
+            ("tg:commands_oldest_age_seconds", "oldest"),
+            ("tg:commands_untaken_seconds", "not taken"),
+            unit="s",
+        ),
         _lines("Commands, by place", ("tg:commands_queue_depth", "{{place}}")),
         _lines("Events published", ("increase(tg:events_published_total[$window])", "{{event}}")),
-    )
-
-
-def _scheduler() -> tuple[Panel, ...]:
-    return (
-        _lines("Age of the watermark", ("tg:parser_hwm_age_seconds", "{{channel_id}}"), unit="s"),
-        _lines("Empty ticks", ("increase(tg:parser_empty_ticks_total[$window])", "empty ticks")),
-        _lines("Historical fetches forced", ("increase(tg:parser_mode_forced_total[$window])", "{{reason}}")),
         _lines(
             "Since the last tick",
             ("time() - tg:scheduler_last_tick_ts_seconds", "since the last tick"),
             ("2 * tg:scheduler_interval_seconds", "two intervals"),
             unit="s",
+            about="Of the sensor or daemon that is the longest silent.",
         ),
+    )
+
+
+def _near_live() -> tuple[Panel, ...]:
+    return (
+        _lines("Age of the watermark", ("tg:parser_hwm_age_seconds", "{{channel_id}}"), unit="s"),
+        _lines("Empty ticks", ("increase(tg:parser_empty_ticks_total[$window])", "empty ticks")),
+        _lines("Historical fetches forced", ("increase(tg:parser_mode_forced_total[$window])", "{{reason}}")),
         _lines("Posts, by mode", ("increase(tg:posts_parsed_total[$window])", "{{mode}}")),
         _lines("Attempts to take the lock", ("increase(tg:scheduler_lock_acquired_total[$window])", "{{status}}")),
         _lines("Fetches made again", ("increase(tg:parser_retries_total[$window])", "{{reason}}")),

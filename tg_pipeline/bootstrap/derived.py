@@ -22,6 +22,8 @@ from tg_pipeline.state.lease import look
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 
+ENDINGS = ("success", "failed", "canceled", "rejected")
+"""From zero on: of a counter that begins at 1 Prometheus does not see the first increase."""
 _BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
 
 
@@ -79,14 +81,16 @@ def of_commands(settings: Settings) -> Iterable[Sample]:
     try:
         with closing(command_queue(settings)) as queue:
             ended, published = queue.totals()
-            counts, oldest = queue.counts(), queue.oldest_accepted()
+            counts, oldest = queue.counts(), queue.oldest()
     except StateUnavailable as error:
         OUTAGE.begin(error)
         return
-    for status, number in ended.items():
-        yield metrics.COMMANDS, [status], number
+    for status in (*ENDINGS, *(ended.keys() - set(ENDINGS))):
+        yield metrics.COMMANDS, [status], ended.get(status, 0)
     for event, number in published.items():
         yield metrics.EVENTS_PUBLISHED, [event], number
     for place, number in counts.items():
         yield metrics.QUEUE_DEPTH, [place], number
-    yield metrics.OLDEST_COMMAND, [], max(0.0, time.time() - oldest) if oldest else 0.0
+    now = time.time()
+    yield metrics.UNTAKEN, [], max(0.0, now - (oldest.untaken or now))
+    yield metrics.OLDEST_COMMAND, [], max(0.0, *(now - (since or now) for since in oldest))

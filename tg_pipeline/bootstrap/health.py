@@ -6,6 +6,7 @@ Every part is read for itself: one that cannot be read says why, and takes no ot
 import platform
 import re
 import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from math import inf
@@ -35,6 +36,7 @@ from tg_pipeline.contracts.health import (
     Chats,
     FloodWait,
     Health,
+    Heartbeat,
     Place,
     Queue,
     Rate,
@@ -128,17 +130,26 @@ class HealthCheck:
         return command_queue(self._settings)
 
     def _scheduler(self) -> Scheduler:
-        """The heartbeat that is oldest is the one that counts: all of them must run."""
+        """The oldest heartbeat and the oldest tick are those that count: all of them must run."""
         found = self._heartbeats()
-        oldest = min(found.beats, key=lambda beat: beat.at or 0)
-        age = None if oldest.at is None else max(0.0, self._clock.now() - oldest.at)
-        missed = inf if age is None else age / found.interval_seconds
+        now = self._clock.now()
+
+        def oldest(beats: Sequence[Heartbeat]) -> Heartbeat:
+            return min(beats, key=lambda beat: beat.at or 0)
+
+        def missed(beats: Sequence[Heartbeat]) -> float:
+            at = oldest(beats).at if beats else now
+            return inf if at is None else max(0.0, now - at) / found.interval_seconds
+
+        is_down = missed(found.beats) > DOWN_INTERVALS or missed(found.ticks) > STALE_INTERVALS
+        last = oldest([*found.ticks, *found.beats])
         return Scheduler(
-            status="down" if missed > DOWN_INTERVALS else "stale" if missed > STALE_INTERVALS else "ok",
-            last_tick_ts=None if oldest.at is None else timestamp(oldest.at),
-            age_sec=age,
+            status="down" if is_down else "stale" if missed(found.beats) > STALE_INTERVALS else "ok",
+            last_tick_of=last.name,
+            last_tick_ts=None if last.at is None else timestamp(last.at),
+            age_sec=None if last.at is None else max(0.0, now - last.at),
             interval_sec=found.interval_seconds,
-            lock_owner=oldest.owner,
+            lock_owner=oldest(found.beats).owner,
         )
 
     def _redis(self) -> Redis | Absent:
@@ -221,15 +232,16 @@ class HealthCheck:
     def _queue(self) -> Queue | Absent:
         if self._settings.redis is None:
             return NO_REDIS
-        oldest = self._commands.oldest_accepted()
-        age = None if oldest is None else max(0.0, self._clock.now() - oldest)
+        oldest = self._commands.oldest()
+        ages = [None if since is None else max(0.0, self._clock.now() - since) for since in oldest]
         counts = self._commands.counts()
         return Queue(
             pushed=counts["pushed"],
             waiting=counts["waiting"],
             in_flight=counts["in_flight"],
             dead=counts["dead"],
-            oldest_age_sec=age,
+            untaken_sec=ages[0],
+            oldest_age_sec=max((age for age in ages if age is not None), default=None),
         )
 
     def _chats(self) -> Chats:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from tg_pipeline.bus import scripts
@@ -49,6 +49,15 @@ class InFlight:
     claimed: float
     ended: str | None = None
     """Its last event, "completed" or "failed", where that is out."""
+
+
+class Oldest(NamedTuple):
+    """POSIX seconds, or None where there is none of these."""
+
+    untaken: float | None
+    """Since when what was pushed has waited for a reader."""
+    accepted: float | None
+    """When the oldest command was accepted that waits or is in flight."""
 
 
 class CommandQueue:
@@ -261,9 +270,13 @@ class CommandQueue:
             {event.decode(): int(number) for event, number in published.items()},
         )
 
-    def oldest_accepted(self) -> float | None:
-        """When the oldest command was accepted (POSIX s) that waits or is in flight; None where there is none."""
-        return int(accepted) / 1_000 if (accepted := self._script(scripts.OLDEST)) else None
+    def oldest(self) -> Oldest:
+        """Since when commands are on their way that have not ended.
+
+        Clients date no command: the first call that finds some pushed remembers it until a reader takes one.
+        """
+        untaken, accepted = self._script(scripts.OLDEST, int(time.time() * 1_000))
+        return Oldest(*(int(moment) / 1_000 if moment else None for moment in (untaken, accepted)))
 
     def ping(self) -> None:
         """Ask whether it is there."""

@@ -13,6 +13,8 @@ PUBLISHED = "tg_events:published"
 """How many events of each kind were published, ever."""
 ENDED = f"{COMMANDS}:ended"
 """How many commands ended in each status, ever."""
+UNTAKEN = f"{COMMANDS}:untaken"
+"""Since when what was pushed is known to wait for a reader (POSIX ms): clients date no command."""
 MARKS_TTL_SECONDS = 7 * 86_400
 """How long it is remembered of a run or command which of its events were published."""
 
@@ -97,6 +99,7 @@ end
 while #out < tonumber(ARGV[1]) and bytes < tonumber(ARGV[2]) do
     local raw = redis.call('LPOP', '{COMMANDS}')
     if not raw then return out end
+    redis.call('DEL', '{UNTAKEN}')
     local seq = tostring(redis.call('INCR', '{COMMANDS}:seq'))
     redis.call('HSET', '{COMMANDS}:processing', seq, raw)
     give(seq, raw)
@@ -191,6 +194,14 @@ return out
 """
 
 OLDEST = f"""
+-- ARGV: now. Since when what was pushed waits for a reader: since somebody first looked, and no reader has come since.
+local untaken = false
+if redis.call('LLEN', '{COMMANDS}') + redis.call('HLEN', '{COMMANDS}:processing') == 0 then
+    redis.call('DEL', '{UNTAKEN}')
+else
+    redis.call('SETNX', '{UNTAKEN}', ARGV[1])
+    untaken = redis.call('GET', '{UNTAKEN}')
+end
 -- When the oldest command that waits or is in flight was accepted. Among those of a priority it is the first.
 local oldest = false
 local function look(command)
@@ -205,7 +216,7 @@ for _, slug in ipairs(redis.call('ZRANGE', '{COMMANDS}:chats', 0, -1)) do
         if head[1] then look(redis.call('HGET', '{COMMANDS}:record:' .. head[1], 'command')) end
     end
 end
-return oldest and string.format('%.0f', oldest)
+return {{untaken, oldest and string.format('%.0f', oldest)}}
 """
 
 CLAIM = f"""

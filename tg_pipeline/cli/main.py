@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
 from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
+    end_quickly()
     try:
         _set_up_process()
         cli.main(arguments, standalone_mode=False)

@@ -136,8 +136,9 @@ def _paced(health: "Health") -> Iterator[tuple[str, str, str]]:
 
 def _scheduler(part: "Scheduler") -> str:
     if part.age_sec is None:
-        return "never heard of"
-    return f"last tick {duration(part.age_sec)} ago, every {part.interval_sec:g} s, by {part.lock_owner}"
+        return f"no tick of {part.last_tick_of}"
+    tick = f"last tick {duration(part.age_sec)} ago ({part.last_tick_of})"
+    return f"{tick}, every {part.interval_sec:g} s, by {part.lock_owner}"
 
 
 def _sessions(part: "Sessions") -> str:

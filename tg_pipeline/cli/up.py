@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     """Start Dagster's web UI, daemon and code location on your settings; Ctrl-C stops them.
 
-    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts Dagster
-    again where it ends by itself. Where a Redis is set, commands on the list tg_commands are carried out; while it is
-    away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics are served beside it, as
-    `tg-pipeline serve` does alone.
+    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts each
+    of Dagster's processes again that ends or no longer answers. Where a Redis is set, commands on the list tg_commands
+    are carried out; while it is away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics
+    are served beside it, as `tg-pipeline serve` does alone.
     """
     from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
     from tg_pipeline.cli.relay import relay_as_json
@@ -52,8 +53,9 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
 
 def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port: int, health_port: int) -> None:
     from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
-    from tg_pipeline.cli.supervise import Supervisor
+    from tg_pipeline.cli.supervise import Service, Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
+    from tg_pipeline.defs.services import CodeServer, daemon_command, webserver_command
     from tg_pipeline.defs.webserver import write_webserver_url
     from tg_pipeline.web.service import listening, serving
 
@@ -78,18 +80,19 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
         metrics = f", metrics: {service}/metrics" if settings.serves_metrics else ""
         echo(f"Health: {service}/health/details{metrics}")
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
-    # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.
-    quiet = ["-W", "ignore:Function `dev_command`:FutureWarning"]
-    # Else every look of every sensor is a line.
+    # Dagster logs every sensor tick at INFO, which floods the console.
     level = "info" if settings.log_level == "DEBUG" else "warning"
-    command = [*quiet, *("-m", "dagster", "dev", "--workspace", workspace, "--log-level", level)]
-    command += ["--host", host, "--port", str(port)]
-    # Else Dagster warns at every start that the project's dagster.yaml is but a template.
-    directory = settings.home if Path.cwd() == PROJECT_DIRECTORY else Path.cwd()
-    own = {"DAGSTER_HOME": str(settings.home), "PATH": path}
-    with serving(settings, listener) if listener else nullcontext():
-        Supervisor([sys.executable, *command], {**environment, **own}, directory).run(_watch(settings))
+    with TemporaryDirectory(prefix="tg-") as directory, serving(settings, listener) if listener else nullcontext():
+        code = CodeServer(Path(directory))
+        workspace = code.workspace()
+        services = [
+            Service("code server", code.command(level), is_ready=code.is_listening, answers=code.answers),
+            Service("webserver", webserver_command(host, port, level, workspace)),
+            Service("daemon", daemon_command(level, workspace)),
+        ]
+        # As `dagster dev` sets it: an error of the definitions is logged once, and briefly.
+        own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path}
+        Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings))
 
 
 def _watch(settings: "Settings") -> Callable[[], None]:

@@ -144,7 +144,21 @@ QUEUE_DEPTH = _derived(
     "commands_queue_depth", "gauge", "Commands that are pushed, waiting, in_flight, dead.", "place", unit="commands"
 )
 OLDEST_COMMAND = _derived(
-    "commands_oldest_age_seconds", "gauge", "Age of the oldest accepted command that has not ended.", unit="seconds"
+    "commands_oldest_age_seconds", "gauge", "Age of the oldest command that has not ended.", unit="seconds"
+)
+UNTAKEN = _derived(
+    "commands_untaken_seconds", "gauge", "How long no reader has taken the commands that are pushed.", unit="seconds"
+)
+
+# --- scheduling -------------------------------------------------------------------------------------------------------
+SCHEDULER_LAST_TICK = _derived(
+    "scheduler_last_tick_ts_seconds",
+    "gauge",
+    "POSIX time of the last tick: of our sensors and Dagster's daemons, that of the longest silent; 0 for never.",
+    unit="seconds",
+)
+SCHEDULER_INTERVAL = _derived(
+    "scheduler_interval_seconds", "gauge", "The longest time from tick to tick that is usual.", unit="seconds"
 )
 
 # --- to come ----------------------------------------------------------------------------------------------------------
@@ -172,5 +186,3 @@ _reserved(
     "scheduler_lock_acquired_total", "counter", "Attempts to take the lock.", "status", unit="times", until=_NEAR_LIVE
 )
 _reserved("parser_empty_ticks_total", "counter", "Ticks that found nothing new.", unit="ticks", until=_NEAR_LIVE)
-_reserved("scheduler_last_tick_ts_seconds", "gauge", "POSIX time of the last tick.", unit="seconds", until=_NEAR_LIVE)
-_reserved("scheduler_interval_seconds", "gauge", "Time from tick to tick, as set.", unit="seconds", until=_NEAR_LIVE)

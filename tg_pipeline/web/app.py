@@ -56,7 +56,7 @@ def app(settings: Settings) -> FastAPI:
 
         @service.api_route("/metrics", methods=READ)
         def metrics() -> Response:
-            body, content_type = exposition(settings, *reads(settings), heartbeats.run_counts)
+            body, content_type = exposition(settings, *reads(settings), heartbeats.samples)
             return Response(body, headers={"Content-Type": content_type})
 
     @service.exception_handler(Exception)

@@ -109,6 +109,7 @@ def test_every_name_is_of_the_catalog_with_its_labels(tmp_path: Path) -> None:
                 assert set(sample.labels) - {"le"} == set(metric.labels)
         assert b"fetch_lag_seconds{" in body
         assert b"commands_queue_depth{" in body
+        assert b'commands_total{status="rejected"} 0.0' in body, "else the first one is no increase"
     assert not any(metric.reserved and metric.derived for metric in metrics.CATALOG.values())
 
 

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from tg_pipeline.bus.queue import BEGINNING_BYTES, CommandQueue, Taken
+from tg_pipeline.bus.scripts import UNTAKEN
 from tg_pipeline.contracts.commands import (
     MAX_COMMAND_BYTES,
     AcceptedCommand,
@@ -81,7 +82,7 @@ def judge(queue: CommandQueue, *, slug: str = "busy", count: int = 100) -> list[
 
 
 def test_the_oldest_command_is_found_wherever_it_waits(queue: CommandQueue) -> None:
-    assert queue.oldest_accepted() is None
+    assert queue.oldest() == (None, None)
     chats = {"one": [(50, 0), (70, 9)], "two": [(60, 0), (40, 3), (65, 3)], "three": [(80, 0)]}
     commands = {}
     for slug, commands_of in chats.items():
@@ -103,11 +104,39 @@ def test_the_oldest_command_is_found_wherever_it_waits(queue: CommandQueue) -> N
             )
             assert queue.accept(taken, command, commands[accepted]) == "waiting"
     for accepted in (40, 50, 60, 65, 70, 80):
-        assert queue.oldest_accepted() == 1_700_000_000 + accepted / 1_000
+        assert queue.oldest() == (None, 1_700_000_000 + accepted / 1_000)
         assert queue.claim(commands[accepted], "me")
-        assert queue.oldest_accepted() == 1_700_000_000 + accepted / 1_000, "in flight it is not done"
+        assert queue.oldest() == (None, 1_700_000_000 + accepted / 1_000), "in flight it is not done"
         queue.release(commands[accepted])
-    assert queue.oldest_accepted() is None
+    assert queue.oldest() == (None, None)
+
+
+def test_what_nobody_takes_waits_since_it_was_first_seen(queue: CommandQueue) -> None:
+    queue.push(text("one"))
+    began = queue.oldest().untaken
+    assert began == pytest.approx(time.time(), abs=60)
+    queue._redis.set(UNTAKEN, 5_000)
+    queue.push(text("two"))
+    assert queue.oldest().untaken == 5
+    queue.take(1)
+    assert queue.oldest().untaken != 5, "a reader has come"
+    queue._redis.set(UNTAKEN, 5_000)
+    queue.take(2)
+    assert queue.oldest().untaken != 5
+    assert queue.oldest().untaken is not None, "what was taken and not judged waits for a reader again"
+    for one in queue.take(2):
+        queue.reject(one, CommandError("NotJson", "it is broken"), about={})
+    assert queue.oldest() == (None, None)
+
+
+def test_a_list_that_was_emptied_by_hand_is_forgotten(queue: CommandQueue) -> None:
+    queue.push(text("one"))
+    queue.oldest()
+    queue._redis.set(UNTAKEN, 5_000)
+    queue._redis.delete("tg_commands")
+    assert queue.oldest().untaken is None
+    queue.push(text("one"))
+    assert queue.oldest().untaken != 5
 
 
 def told(queue: CommandQueue) -> list[tuple[str, str, str]]:
