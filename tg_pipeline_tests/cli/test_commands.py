@@ -203,7 +203,7 @@ def test_interrupted_it_says_that_the_command_goes_on(terminal: Terminal, queue:
         out = sending.stdout.readline()
         sending.send_signal(signal.SIGINT)
         _, err = sending.communicate()
-    assert sending.returncode == 130
+    assert sending.returncode == 130, err
     assert err.strip() == f"The command goes on. To look at it: tg-pipeline commands show {out.strip()}"
     assert queue.counts()["pushed"] == 1
 
