@@ -7,8 +7,10 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.bootstrap.logs import keep_logs
-from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.bootstrap.metrics import keep_metrics
+from tg_pipeline.bootstrap.settings import Settings, load_settings, restrict_new_files
 from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
@@ -17,8 +19,9 @@ from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs
-from tg_pipeline.defs.names import refuse_ambiguous
+from tg_pipeline.defs.names import DAY_FILES, refuse_ambiguous
 from tg_pipeline.defs.resources import TelegramResource
+from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
@@ -45,9 +48,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         return dg.Definitions(
             assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
-            jobs=jobs,
-            schedules=[daily_schedule(chats, start=start)] if chats else [],
-            resources={"telegram": TelegramResource(settings), "events": events, "io_manager": DayFileIOManager(store)},
+            jobs=[*jobs, retention_job(settings)],
+            schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
+            resources={"telegram": TelegramResource(settings), "events": events, DAY_FILES: DayFileIOManager(store)},
             sensors=[
                 watchdog_sensor(runs),
                 *bus_sensors(settings, chats, jobs),
@@ -72,14 +75,17 @@ def bus_sensors(
     queue = command_queue(settings)
     return [
         commands_sensor(settings, queue, chats, jobs),
-        ended_runs_sensor(queue, chats, days_per_run=settings.backfill_days_per_run),
+        ended_runs_sensor(queue, chats),
     ]
 
 
 keep_event_logs_open()
+end_quickly()
 try:
     settings = load_settings()
+    restrict_new_files(settings)
     keep_logs(settings, "stdout", everything=False)
+    keep_metrics(settings)
     defs = build_definitions(settings)
 except SettingsError as error:
     # Anew, so that Dagster shows the sentence and not the way it came.

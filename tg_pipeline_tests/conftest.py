@@ -13,6 +13,7 @@ import pytest
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.resilience import loopback
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
 
 if TYPE_CHECKING:
@@ -49,3 +50,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LivePlatform]":
 
     with live_platform(tmp_path_factory.mktemp("live")) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_is_known() -> None:
+    """A process logs an outage of Redis once. Each test is to log its own."""
+    OUTAGE.is_known = False

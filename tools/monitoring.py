@@ -44,6 +44,8 @@ def main() -> None:
 # --- recorded series --------------------------------------------------------------------------------------------------
 
 PUSH_FRESH_SECONDS: Final = 300
+LASTING: Final = ("scheduler_last_tick_ts_seconds", "scheduler_interval_seconds")
+"""Gauges that are true however old the push is: a daemon that is dead pushes no others."""
 
 HEAD: Final = """\
 # Made by tools/monitoring.py from the list of metrics (tg_pipeline/observability/metrics.py). Do not edit.
@@ -62,9 +64,9 @@ def series() -> str:
 
 
 def _recordings(metric: Metric) -> Iterator[str]:
-    if metric.kind == "gauge":
+    if metric.kind == "gauge" and metric.name not in LASTING:
         yield _record(metric.name, _gauge(metric))
-    elif metric.kind == "counter":
+    elif metric.kind in {"gauge", "counter"}:
         yield _record(metric.name, _largest(metric.name, *metric.labels))
     else:
         yield _record(f"{metric.name}_bucket", _largest(f"{metric.name}_bucket", *metric.labels, "le"))
@@ -99,13 +101,14 @@ ABOUT: Final = """\
 `tg-pipeline serve` (and `tg-pipeline up`, beside Dagster) answers Prometheus at `http://127.0.0.1:9464/metrics`. With
 `PUSHGATEWAY_URL` the same numbers are pushed: at the end of every fetch, every METRICS_PUSH_INTERVAL_SECONDS while
 one runs, and by the sensor `metrics`, which also brings what killed runs had counted. METRICS_MODE chooses: `scrape`,
-`push`, or `both`.
+`push` (there is no `/metrics` then), or `both`.
 
 **Counted** metrics are kept by each process in memory-mapped files under `<DAGSTER_HOME>/metrics`, which survive
 SIGKILL. The process holds a lock on its directory as long as it lives; whoever sums folds the dead into one archive,
-so that the files do not grow. A gauge goes with its process. A directory that cannot be written, or is full, is one
-warning: nothing ever fails for a metric. **Derived** metrics are read where the state is kept when somebody asks:
-breakers and budgets in the state store, commands and events in Redis, runs in Dagster's history.
+so that the files do not grow. Of a gauge the value set last stays. A directory that cannot be written, or is full, is
+one warning: nothing ever fails for a metric. **Derived** metrics are read where the state is kept when somebody asks:
+breakers, budgets and whether Redis is away in the state store, commands and events in Redis, runs in Dagster's
+history.
 
 In `both` the same sums come by two ways. Use the recorded series `tg:<name>` of
 [series.yml](../deploy/prometheus/rules/series.yml), as the dashboard and the alerts do: they take the larger of the
@@ -186,7 +189,7 @@ def _rows() -> Iterator[tuple[str, tuple[Panel, ...]]]:
     yield "Fetches, by chat", _fetches()
     yield "Telegram's limits", _limits()
     yield "Commands and events", _commands()
-    yield "Near-live scheduler", _scheduler()
+    yield "Near-live scheduler", _near_live()
     yield "Data quality", _quality()
 
 
@@ -249,13 +252,14 @@ def _limits() -> tuple[Panel, ...]:
         _lines(
             "Waits that Telegram asked for",
             ("tg:floodwait_remaining_seconds", "{{source}}: left"),
-            ("increase(tg:floodwait_seconds_total[$window])", "waited"),
+            ("increase(tg:floodwait_asked_seconds_total[$window])", "asked"),
+            ("increase(tg:floodwait_slept_seconds_total[$window])", "slept"),
             unit="s",
         ),
         _timeline(
             "Circuit breaker",
             ("tg:breaker_state", "{{component}}"),
-            {0: ("closed", GREEN), 1: ("half-open", ORANGE), 2: ("open", RED)},
+            {0: ("closed", GREEN), 1: ("open", RED), 2: ("half-open", ORANGE)},
         ),
         _lines("Breaker openings", ("increase(tg:breaker_open_total[$window])", "{{component}}")),
         _lines("Calls", ("sum by (target) (increase(tg:telegram_calls_total[$window]))", "{{target}}")),
@@ -276,37 +280,33 @@ def _limits() -> tuple[Panel, ...]:
 def _commands() -> tuple[Panel, ...]:
     return (
         _lines("Commands that ended", ("increase(tg:commands_total[$window])", "{{status}}")),
-        _lines("Age of the oldest command", ("tg:commands_oldest_age_seconds", "oldest"), unit="s"),
+        _lines(
+            "Age of the oldest command",
+            ("tg:commands_oldest_age_seconds", "oldest"),
+            ("tg:commands_untaken_seconds", "not taken"),
+            unit="s",
+        ),
         _lines("Commands, by place", ("tg:commands_queue_depth", "{{place}}")),
         _lines("Events published", ("increase(tg:events_published_total[$window])", "{{event}}")),
-    )
-
-
-def _scheduler() -> tuple[Panel, ...]:
-    return (
-        _lines("Age of the watermark", (f"tg:parser_hwm_age_seconds{{{CHATS}}}", "{{chat}}"), unit="s"),
-        _lines("Empty ticks", ("increase(tg:parser_empty_ticks_total[$window])", "empty ticks")),
-        _lines(
-            "Historical fetches forced",
-            (f"sum by (chat) (increase(tg:parser_mode_forced_total{{{CHATS}}}[$window]))", "{{chat}}"),
-        ),
         _lines(
             "Since the last tick",
             ("time() - tg:scheduler_last_tick_ts_seconds", "since the last tick"),
             ("2 * tg:scheduler_interval_seconds", "two intervals"),
             unit="s",
+            about="Of the sensor or daemon that is the longest silent.",
         ),
+    )
+
+
+def _near_live() -> tuple[Panel, ...]:
+    return (
+        _lines("Age of the watermark", ("tg:parser_hwm_age_seconds", "{{channel_id}}"), unit="s"),
+        _lines("Empty ticks", ("increase(tg:parser_empty_ticks_total[$window])", "empty ticks")),
+        _lines("Historical fetches forced", ("increase(tg:parser_mode_forced_total[$window])", "{{reason}}")),
         _lines("Posts, by mode", ("increase(tg:posts_parsed_total[$window])", "{{mode}}")),
-        _lines("Lock taken", ("increase(tg:scheduler_lock_acquired_total[$window])", "taken")),
-        _lines(
-            "Fetches made again",
-            (f"sum by (chat) (increase(tg:parser_retries_total{{{CHATS}}}[$window]))", "{{chat}}"),
-        ),
-        _lines(
-            "Waited in fetches",
-            (f"sum by (chat) (increase(tg:parser_floodwait_seconds_total{{{CHATS}}}[$window]))", "{{chat}}"),
-            unit="s",
-        ),
+        _lines("Attempts to take the lock", ("increase(tg:scheduler_lock_acquired_total[$window])", "{{status}}")),
+        _lines("Fetches made again", ("increase(tg:parser_retries_total[$window])", "{{reason}}")),
+        _lines("Waited in fetches", ("increase(tg:parser_floodwait_seconds_total[$window])", "waited"), unit="s"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
@@ -13,6 +14,7 @@ from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.contracts.policy import CallPolicy, RatePolicy
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.resilience.stack import resilient
+from tg_pipeline.state.redis_client import OUTAGE
 
 REDIS = "redis"
 PUBLISHING = CallPolicy(
@@ -45,8 +47,11 @@ def reporter(settings: Settings) -> Reporter:
             try:
                 call()
             except StateUnavailable as error:
+                OUTAGE.begin(error)
                 raise NetworkError(str(error)) from error
 
-        asyncio.run(resilient(attempt, method="publish", policy=policy, gate=gate, clock=clock, meter=meter))
+        # The reporter tries again by itself: in an outage, more attempts would only be more log lines.
+        patience = replace(policy, max_attempts=1) if OUTAGE.is_known else policy
+        asyncio.run(resilient(attempt, method="publish", policy=patience, gate=gate, clock=clock, meter=meter))
 
     return Reporter(command_queue(settings), guarded)

@@ -1,10 +1,13 @@
 """The registry of chats, joined to what Telegram says of them."""
 
+from upath import UPath
+
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.registry import find_registered, slug_of, unregistered
+from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
@@ -45,10 +48,12 @@ def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredC
 async def register(settings: Settings, name: str, slug: str | None) -> tuple[RegisteredChat, ChatDetails]:
     """Look the chat up on Telegram and write it into the registry, with its id and the day its history begins.
 
-    Raises InputError (bad name or slug), SettingsError (already registered), ChatNotFound, ChatPrivate.
+    Raises InputError (bad name or slug), StorageError before anything is called where the registry cannot be written,
+    SettingsError (already registered), ChatNotFound, ChatPrivate.
     """
     if slug is not None and not is_slug(slug):
         raise InputError(f"slug: {slug!r} is not allowed. Allowed are {SLUG_RULE}.", field="slug")
+    check_writable(UPath(settings.chats_path.resolve().parent))
     async with logged_in(settings) as login:
         details = await chat_details(login.connection, login.resolver, name)
     peer = details.peer

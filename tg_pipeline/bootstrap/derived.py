@@ -15,13 +15,16 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.contracts.clock import SystemClock
-from tg_pipeline.contracts.errors import SessionMissing
+from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 
-_BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+ENDINGS = ("success", "failed", "canceled", "rejected")
+"""From zero on: of a counter that begins at 1 Prometheus does not see the first increase."""
+_BREAKER_STATES = {"closed": 0, "open": 1, "half_open": 2}
 
 
 def reads(settings: Settings) -> list[Read]:
@@ -31,9 +34,10 @@ def reads(settings: Settings) -> list[Read]:
 
 
 def of_policy(settings: Settings) -> Iterable[Sample]:
-    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest."""
+    """Breakers, learned rates and flood waits; of several accounts the slowest and the longest. And who keeps them."""
     with closing(state_store(settings, SystemClock())) as store:
         seen = overview(store, settings.call_policy, {REDIS: PUBLISHING})
+        yield metrics.STATE_STORE_DEGRADED, [], store.degraded
     for breaker in seen.breakers:
         yield metrics.BREAKER_STATE, [breaker.component], _BREAKER_STATES[breaker.state]
     rates: dict[str, float] = {}
@@ -73,14 +77,20 @@ def of_chats(settings: Settings) -> Iterable[Sample]:
 
 
 def of_commands(settings: Settings) -> Iterable[Sample]:
-    """Commands and events."""
-    with closing(command_queue(settings)) as queue:
-        ended, published = queue.totals()
-        counts, oldest = queue.counts(), queue.oldest_accepted()
-    for status, number in ended.items():
-        yield metrics.COMMANDS, [status], number
+    """Commands and events; nothing while Redis is away."""
+    try:
+        with closing(command_queue(settings)) as queue:
+            ended, published = queue.totals()
+            counts, oldest = queue.counts(), queue.oldest()
+    except StateUnavailable as error:
+        OUTAGE.begin(error)
+        return
+    for status in (*ENDINGS, *(ended.keys() - set(ENDINGS))):
+        yield metrics.COMMANDS, [status], ended.get(status, 0)
     for event, number in published.items():
         yield metrics.EVENTS_PUBLISHED, [event], number
     for place, number in counts.items():
         yield metrics.QUEUE_DEPTH, [place], number
-    yield metrics.OLDEST_COMMAND, [], max(0.0, time.time() - oldest) if oldest else 0.0
+    now = time.time()
+    yield metrics.UNTAKEN, [], max(0.0, now - (oldest.untaken or now))
+    yield metrics.OLDEST_COMMAND, [], max(0.0, *(now - (since or now) for since in oldest))

@@ -2,15 +2,17 @@
 
 import logging
 import math
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
 from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
 from tg_pipeline.bootstrap.chats import settled
 from tg_pipeline.bootstrap.freshness import note_read
-from tg_pipeline.bootstrap.metrics import keep_metrics, pushed
+from tg_pipeline.bootstrap.metrics import pushed
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import lease_among_machines
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock, SystemClock
@@ -18,9 +20,11 @@ from tg_pipeline.contracts.days import DayRange, day_end
 from tg_pipeline.contracts.errors import CircuitOpen, DeadlineExceeded, NetworkError, ServerError, TgPipelineError
 from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
+from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
+from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
 
@@ -42,21 +46,22 @@ async def fetch(
     """Read the range to its end and commit every day of it.
 
     Interrupted, the next call with the same chat and range goes on where this one stopped. Once a `stop` is asked for,
-    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, LeaseUnavailable, and
-    what `contracts.errors` lists; days committed before stay committed.
+    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, StorageError before
+    anything is called where the archive cannot be written, LeaseUnavailable, and what `contracts.errors` lists; days
+    committed before stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
+    check_writable(store.root)
     expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
-    keep_metrics(settings)
     with collector.fetching(), pushed(settings):
         async with logged_in(settings, clock) as login:
             peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
             chat = settled(settings, chat, peer)
             report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
-            async with _chat_lease(settings, chat.slug, clock):
+            async with _chat_lease(settings, login.store, chat.slug, clock):
                 now = int(clock.now())
                 with PendingRequest.open(
                     spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now
@@ -121,7 +126,12 @@ async def _sit_out(error: TgPipelineError, seconds: int, clock: Clock) -> None:
         left -= nap
 
 
-def _chat_lease(settings: Settings, slug: str, clock: Clock) -> AbstractAsyncContextManager[str]:
+@asynccontextmanager
+async def _chat_lease(settings: Settings, store: StateStore, slug: str, clock: Clock) -> AsyncIterator[None]:
     """One fetch of a chat at a time: of two that overlap, the one that began earlier would undo what the other saw."""
-    what, wait = f"The chat {slug}", settings.lease_wait_seconds
-    return lease(settings.home / "leases", [f"chat-{slug}"], what=what, wait_seconds=wait, clock=clock)
+    what, directory = f"The chat {slug}", settings.home / "leases"
+    async with (
+        lease(directory, [f"chat-{slug}"], what=what, wait_seconds=settings.lease_wait_seconds, clock=clock),
+        lease_among_machines(settings, store, f"chat:{slug}", directory, what=what, clock=clock),
+    ):
+        yield

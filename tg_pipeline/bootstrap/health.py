@@ -5,8 +5,8 @@ Every part is read for itself: one that cannot be read says why, and takes no ot
 
 import platform
 import re
-import secrets
 import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from math import inf
@@ -36,6 +36,7 @@ from tg_pipeline.contracts.health import (
     Chats,
     FloodWait,
     Health,
+    Heartbeat,
     Place,
     Queue,
     Rate,
@@ -51,13 +52,12 @@ from tg_pipeline.contracts.health import (
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.state.lease import look, signer
-from tg_pipeline.storage.atomic import is_local, replace, writing
+from tg_pipeline.storage.atomic import check_writable, is_local
 from tg_pipeline.telegram.sessions import SUFFIX, Session, load_sessions
 
 LIMIT_SECONDS: Final = 2.0
 STALE_INTERVALS: Final = 2
 DOWN_INTERVALS: Final = 10
-PROBE_BYTES: Final = 4_096
 PROBE_TTL_SECONDS: Final = 60.0
 NO_REDIS: Final = Absent(reason="REDIS_URL is not set.")
 PACED: Final = ("breakers", "flood_waits", "rates")
@@ -130,17 +130,26 @@ class HealthCheck:
         return command_queue(self._settings)
 
     def _scheduler(self) -> Scheduler:
-        """The heartbeat that is oldest is the one that counts: all of them must run."""
+        """The oldest heartbeat and the oldest tick are those that count: all of them must run."""
         found = self._heartbeats()
-        oldest = min(found.beats, key=lambda beat: beat.at or 0)
-        age = None if oldest.at is None else max(0.0, self._clock.now() - oldest.at)
-        missed = inf if age is None else age / found.interval_seconds
+        now = self._clock.now()
+
+        def oldest(beats: Sequence[Heartbeat]) -> Heartbeat:
+            return min(beats, key=lambda beat: beat.at or 0)
+
+        def missed(beats: Sequence[Heartbeat]) -> float:
+            at = oldest(beats).at if beats else now
+            return inf if at is None else max(0.0, now - at) / found.interval_seconds
+
+        is_down = missed(found.beats) > DOWN_INTERVALS or missed(found.ticks) > STALE_INTERVALS
+        last = oldest([*found.ticks, *found.beats])
         return Scheduler(
-            status="down" if missed > DOWN_INTERVALS else "stale" if missed > STALE_INTERVALS else "ok",
-            last_tick_ts=None if oldest.at is None else timestamp(oldest.at),
-            age_sec=age,
+            status="down" if is_down else "stale" if missed(found.beats) > STALE_INTERVALS else "ok",
+            last_tick_of=last.name,
+            last_tick_ts=None if last.at is None else timestamp(last.at),
+            age_sec=None if last.at is None else max(0.0, now - last.at),
             interval_sec=found.interval_seconds,
-            lock_owner=oldest.owner,
+            lock_owner=oldest(found.beats).owner,
         )
 
     def _redis(self) -> Redis | Absent:
@@ -223,15 +232,16 @@ class HealthCheck:
     def _queue(self) -> Queue | Absent:
         if self._settings.redis is None:
             return NO_REDIS
-        oldest = self._commands.oldest_accepted()
-        age = None if oldest is None else max(0.0, self._clock.now() - oldest)
+        oldest = self._commands.oldest()
+        ages = [None if since is None else max(0.0, self._clock.now() - since) for since in oldest]
         counts = self._commands.counts()
         return Queue(
             pushed=counts["pushed"],
             waiting=counts["waiting"],
             in_flight=counts["in_flight"],
             dead=counts["dead"],
-            oldest_age_sec=age,
+            untaken_sec=ages[0],
+            oldest_age_sec=max((age for age in ages if age is not None), default=None),
         )
 
     def _chats(self) -> Chats:
@@ -244,12 +254,8 @@ def _place(root: UPath) -> Place:
     """Whether a file can be put there: one is, as day files are, and taken away again."""
     location = _USERINFO.sub("//", str(root))
     try:
-        with writing(root):
-            probe = root / f".probe-{secrets.token_hex(4)}.tmp"
-            with replace(probe, durable=False) as stream:
-                stream.write(bytes(PROBE_BYTES))
-            probe.unlink()
-            free = shutil.disk_usage(root.path).free if is_local(root) else None
+        check_writable(root)
+        free = shutil.disk_usage(root.path).free if is_local(root) else None
     except StorageError as error:
         cause = error.__cause__
         reason = (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__

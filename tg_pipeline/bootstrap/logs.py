@@ -15,8 +15,10 @@ def keep_logs(settings: Settings, stream: logs.Stream = "stderr", *, everything:
     """Set up logging. With `everything` other libraries' warnings as well; not where Dagster logs them."""
     loki = None
     if settings.loki_url is not None:
-        from tg_pipeline.observability.loki import LokiHandler  # noqa: PLC0415 - brings HTTP, which few need
+        from tg_pipeline.bootstrap.metrics import keep_metrics  # noqa: PLC0415 - brings HTTP, which few need
+        from tg_pipeline.observability.loki import LokiHandler  # noqa: PLC0415 - the same
 
+        keep_metrics(settings)  # lines that are dropped are counted
         loki = LokiHandler(settings.loki_url.get_secret_value())
         loki.setFormatter(logs.json_formatter())
     logs.log_to(

@@ -44,6 +44,11 @@ def keep_metrics(settings: Settings) -> None:
     keep_in(_home(settings))
 
 
+def fold_metrics(settings: Settings) -> None:
+    """Put what ended processes have counted into one file, as every scrape does: where nobody scrapes, they pile up."""
+    sums(_home(settings))
+
+
 def exposition(settings: Settings, *reads: Read) -> tuple[bytes, str]:
     """The answer to a scrape, and its content type. What cannot be read is left out, and said in the log."""
     return generate_latest(_registry(_Sums(_home(settings)), *map(_Derived, reads))), CONTENT_TYPE_LATEST

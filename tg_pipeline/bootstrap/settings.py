@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     data_uri: str = "data"
     chats_file: Path = Path("chats.yaml")
     xdg_state_home: Path | None = None
+    umask: str = "077"
+    retention_days: int = Field(default=30, ge=8, le=36_500)
     start_date: date = Field(default=date(2020, 1, 1), ge=FIRST_DAY)
 
     redis_url: SecretStr | None = None
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     rate_limit_strict_per_second: CallsPerSecond = 0.1
     rate_limit_strict_burst: int = Field(default=10, ge=1, le=10_000)
 
+    commands_interval_seconds: int = Field(default=5, ge=5, le=60)
     commands_unregistered_chats: Literal["reject", "register"] = "reject"
     idempotency_ttl: int = Field(default=1_800, ge=1, le=604_800)
     redis_outage_max_seconds: Seconds | None = None
@@ -129,6 +132,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{scheme}:// keeps no archive. Allowed: a directory, or a URL of {', '.join(sorted(FILE_SYSTEMS))}"
             )
+        return value
+
+    @field_validator("umask")
+    @classmethod
+    def _is_octal(cls, value: str) -> str:
+        if not re.fullmatch(r"0?[0-7]{3}", value):
+            raise ValueError("must be three octal digits: 077 for you alone, 027 for your group too, 022 for everybody")
         return value
 
     @field_validator("redis_url")
@@ -261,6 +271,11 @@ class Settings(BaseSettings):
         return self.pushgateway_url is not None and self.metrics_mode != "scrape"
 
     @property
+    def serves_metrics(self) -> bool:
+        """Whether Prometheus can scrape metrics."""
+        return self.metrics_mode != "push"
+
+    @property
     def call_policy(self) -> CallPolicy:
         """Retries, waits, deadlines, breaker and budgets of a call."""
         return CallPolicy(
@@ -294,6 +309,11 @@ class Settings(BaseSettings):
     def fetch_policy(self) -> FetchPolicy:
         """How a range is read."""
         return FetchPolicy(pages_in_flight=self.parallelism_max)
+
+
+def restrict_new_files(settings: Settings) -> None:
+    """Keep others from reading what this process, or one that it starts, creates: UMASK."""
+    os.umask(int(settings.umask, 8))
 
 
 def inherited_environment() -> dict[str, str]:

@@ -1,13 +1,17 @@
 """What all processes of an instance agree on, kept where the settings say."""
 
+import socket
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.state import StateStore
-from tg_pipeline.observability import metrics
 from tg_pipeline.state.fallback import FallbackStore
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline.state.steady import shared_time
+from tg_pipeline.state.store_lease import store_lease
 
 
 def state_store(settings: Settings, clock: Clock | None = None) -> StateStore:
@@ -17,4 +21,18 @@ def state_store(settings: Settings, clock: Clock | None = None) -> StateStore:
     home = SqliteStore(directory / "shared.sqlite", now)
     if settings.redis is None:
         return home
-    return FallbackStore(RedisStore(settings.redis, now=now), home, on_degraded=metrics.STATE_STORE_DEGRADED.set)
+    return FallbackStore(RedisStore(settings.redis, now=now), home)
+
+
+def lease_among_machines(
+    settings: Settings, store: StateStore, name: str, directory: Path, *, what: str, clock: Clock
+) -> AbstractAsyncContextManager[None]:
+    """A lease among the machines that share a Redis; nothing where none is set.
+
+    The caller must hold the lease of the file system in `directory`, which decides among those who use that directory.
+    `what` as in `store_lease`.
+    """
+    if settings.redis is None:
+        return nullcontext()
+    holder = f"{socket.gethostname()}:{directory}"
+    return store_lease(store, name, holder, what=what, wait_seconds=settings.lease_wait_seconds, clock=clock)

@@ -1,18 +1,17 @@
 """From settings to a leased, connected login."""
 
-import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
 from tg_pipeline.bootstrap.archive import peer_cache
+from tg_pipeline.bootstrap.metrics import keep_metrics
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.bootstrap.shared_state import lease_among_machines, state_store
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import SessionRevoked, SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.state.lease import lease
-from tg_pipeline.state.store_lease import store_lease
 from tg_pipeline.telegram.connection import Connection, connected
 from tg_pipeline.telegram.proxy import parse_proxy
 from tg_pipeline.telegram.resolver import Resolver
@@ -54,6 +53,7 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
 
     Raises SettingsError, SessionMissing, LeaseUnavailable, and what connecting raises.
     """
+    keep_metrics(settings)
     api = telegram_api(settings)
     sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
     what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"
@@ -67,7 +67,14 @@ async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIter
                 wait_seconds=settings.lease_wait_seconds,
                 clock=clock,
             ) as fingerprint,
-            _among_machines(settings, store, fingerprint, clock or SystemClock()),
+            lease_among_machines(
+                settings,
+                store,
+                f"session:{fingerprint}",
+                settings.session_leases,
+                what="The Telegram session",
+                clock=clock or SystemClock(),
+            ),
             _noting_whether_it_lives(store, fingerprint),
             connected(
                 sessions[fingerprint].secret,
@@ -97,19 +104,3 @@ async def _noting_whether_it_lives(store: StateStore, fingerprint: str) -> Async
     with suppress(StateUnavailable):
         if fingerprint in store.hash_get(DEAD_SESSIONS):
             store.hash_set(DEAD_SESSIONS, {fingerprint: None})
-
-
-def _among_machines(
-    settings: Settings, store: StateStore, fingerprint: str, clock: Clock
-) -> AbstractAsyncContextManager[None]:
-    """The session's lease among the machines that share a Redis. Within one, the lease of the file system decides."""
-    if settings.redis is None:
-        return nullcontext()
-    return store_lease(
-        store,
-        f"session:{fingerprint}",
-        f"{socket.gethostname()}:{settings.session_leases}",
-        what="The Telegram session",
-        wait_seconds=settings.lease_wait_seconds,
-        clock=clock,
-    )

@@ -4,10 +4,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tg_pipeline.contracts.health import BreakerHealth, FloodWait, Overall, Place, Redis, StateStoreHealth, Unread
+from tg_pipeline.contracts.health import (
+    BreakerHealth,
+    FloodWait,
+    Overall,
+    Place,
+    Queue,
+    Redis,
+    StateStoreHealth,
+    Unread,
+)
 
 REDIS_GRACE_SECONDS: Final = 30.0
 """For so long the pipeline is ready without its Redis: the home's store serves, and commands wait."""
+
+UNTAKEN_SECONDS: Final = 60.0
+"""For so long commands may wait for a reader; it comes every five seconds."""
 
 NEEDED: Final = ("storage", "home", "state_store")
 _STATES = {"open": "open: nothing is called", "half_open": "half-open: the next call tries whether it answers again"}
@@ -49,8 +61,9 @@ def _not_ready(parts: Mapping[str, Any]) -> Iterator[str]:
 
 def _not_scheduled(scheduler: Any) -> Iterator[str]:
     if scheduler.status == "down":
-        tick = "there was no tick" if scheduler.age_sec is None else f"the last tick was {scheduler.age_sec:.0f} s ago"
-        yield f"scheduler: {tick}. Does tg-pipeline up run?"
+        age = scheduler.age_sec
+        ago = "there was no tick" if age is None else f"the last tick was {age:.0f} s ago"
+        yield f"scheduler: {scheduler.last_tick_of}: {ago}. Does tg-pipeline up run?"
 
 
 def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[str]:
@@ -60,12 +73,15 @@ def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[s
             unread.setdefault(part.reason, []).append(name)
     yield from (f"{', '.join(names)}: {reason}" for reason, names in unread.items())
     if parts["scheduler"].status == "stale":
-        yield f"scheduler: the last tick was {parts['scheduler'].age_sec:.0f} s ago."
+        yield f"scheduler: {parts['scheduler'].last_tick_of}: the last tick was {parts['scheduler'].age_sec:.0f} s ago."
     match parts["redis"]:
         case Redis(status="away", away_sec=float(seconds), reason=reason) if seconds <= REDIS_GRACE_SECONDS:
             yield f"redis: {reason}"
     if parts["state_store"].status == "degraded":
         yield "state_store: the home's SQLite serves in place of Redis; runs of other machines are not heard."
+    match parts["queue"]:
+        case Queue(untaken_sec=float(seconds), pushed=pushed) if seconds > UNTAKEN_SECONDS:
+            yield f"queue: {pushed} commands were not taken for {seconds:.0f} s. Is the sensor `commands` on?"
     if parts["sessions"].status == "none":
         yield f"sessions: {parts['sessions'].reason}"
     for session in getattr(parts["sessions"], "sessions", ()):

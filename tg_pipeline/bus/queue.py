@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
-
-import redis
 
 from tg_pipeline.bus import scripts
 from tg_pipeline.bus.scripts import CHANNEL, COMMANDS, ENDED, LOG, PUBLISHED
 from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, AcceptedCommand, Command, CommandError, content_key
-from tg_pipeline.contracts.events import Event, timestamp
-from tg_pipeline.state.redis_client import redis_client, unavailable
+from tg_pipeline.contracts.events import Event, seconds_between, timestamp
+from tg_pipeline.state.redis_client import ask, redis_client
 
 T = TypeVar("T")
 
@@ -53,6 +51,15 @@ class InFlight:
     """Its last event, "completed" or "failed", where that is out."""
 
 
+class Oldest(NamedTuple):
+    """POSIX seconds, or None where there is none of these."""
+
+    untaken: float | None
+    """Since when what was pushed has waited for a reader."""
+    accepted: float | None
+    """When the oldest command was accepted that waits or is in flight."""
+
+
 class CommandQueue:
     """Commands and events in the Redis at `url`. Every method raises StateUnavailable.
 
@@ -80,12 +87,16 @@ class CommandQueue:
         return [Taken(seq.decode(), int(size), raw) for seq, size, raw in found]
 
     def reject(self, taken: Taken, error: CommandError, *, about: Mapping[str, Any]) -> bool:
-        """Put it among the dead letters and say so. `about` are those fields of the event that could be read."""
+        """Put it among the dead letters and publish that. `about` are those fields of the event that could be read.
+
+        An id that was rejected before is answered as a duplicate: its last event is out.
+        """
         moment = timestamp()
+        named = about.get("command_id")
         event = Event(
             event="failed",
             status="rejected",
-            command_id=about.get("command_id") or str(uuid4()),
+            command_id=named or str(uuid4()),
             chat=about.get("chat"),
             mode=about.get("mode"),
             errors=1,
@@ -96,6 +107,15 @@ class CommandQueue:
             value=error.value,
             allowed=error.allowed or None,
         )
+        again = Event(
+            event="progress",
+            status="duplicate",
+            command_id=event.command_id,
+            chat=event.chat,
+            mode=event.mode,
+            ts=moment,
+            duplicate_of=event.command_id,
+        )
         letter = {
             "seq": taken.seq,
             "at": moment,
@@ -105,7 +125,7 @@ class CommandQueue:
             "raw": taken.raw.decode(errors="backslashreplace"),
         }
         arguments = (taken.seq, event.dump(), str(uuid4()), json.dumps(letter), DEAD_LETTERS_KEPT)
-        return bool(self._script(scripts.REJECT, *arguments))
+        return bool(self._script(scripts.REJECT, *arguments, again.dump() if named else "", self._ttl_seconds))
 
     def accept(self, taken: Taken, command: Command, accepted: AcceptedCommand) -> str:
         """Let it wait for its launch: "waiting". Or, where it need not be launched, "duplicate" or "coalesced".
@@ -178,6 +198,7 @@ class CommandQueue:
 
     def progress(self, event: Event, days: Mapping[str, int]) -> bool:
         """Count the messages of the days, and publish `event` with the sums if the last one is a second old."""
+        event = self._timed(event, None)
         pairs = [word for day, count in days.items() for word in (day, count)]
         return bool(self._script(scripts.PROGRESS, event.command_id, event.dump(), *pairs))
 
@@ -187,11 +208,7 @@ class CommandQueue:
         Commands that wait for this one's outcome get it too.
         """
         begun = started.dump() if started else ""
-        return bool(self._script(scripts.FINISH, ended.command_id, begun, ended.dump()))
-
-    def has_ended(self, id_: str) -> bool:
-        """Whether the last event of that id is out."""
-        return bool(self._run(lambda: self._redis.hexists(f"tg_events:marks:{id_}", "ended")))
+        return bool(self._script(scripts.FINISH, ended.command_id, begun, self._timed(ended, started).dump()))
 
     def events(self, since: str = "0-0", *, block_seconds: float | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Events of the log after the entry `since` ("$": from now on), with their entries' ids.
@@ -253,9 +270,13 @@ class CommandQueue:
             {event.decode(): int(number) for event, number in published.items()},
         )
 
-    def oldest_accepted(self) -> float | None:
-        """When the oldest command was accepted (POSIX s) that waits or is in flight; None where there is none."""
-        return int(accepted) / 1_000 if (accepted := self._script(scripts.OLDEST)) else None
+    def oldest(self) -> Oldest:
+        """Since when commands are on their way that have not ended.
+
+        Clients date no command: the first call that finds some pushed remembers it until a reader takes one.
+        """
+        untaken, accepted = self._script(scripts.OLDEST, int(time.time() * 1_000))
+        return Oldest(*(int(moment) / 1_000 if moment else None for moment in (untaken, accepted)))
 
     def ping(self) -> None:
         """Ask whether it is there."""
@@ -309,6 +330,12 @@ class CommandQueue:
 
     # --------------------------------------------------------------------------------------------------------------
 
+    def _timed(self, event: Event, started: Event | None) -> Event:
+        """The event with its duration: since the `started` that is out, whichever run published it, else this one."""
+        mark = self._run(lambda: self._redis.hget(f"tg_events:marks:{event.command_id}", "started"))
+        began = json.loads(mark)["ts"] if mark else (started or event).ts
+        return event.model_copy(update={"duration_sec": seconds_between(began, event.ts)})
+
     def _commands(self, ids: Sequence[str]) -> list[AcceptedCommand]:
         def ask() -> Sequence[bytes | None]:
             with self._redis.pipeline(transaction=False) as pipe:
@@ -350,10 +377,7 @@ class CommandQueue:
         return self._run(lambda: script(args=arguments))
 
     def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (redis.RedisError, OSError) as error:
-            raise unavailable(self._redis, error) from error
+        return ask(self._redis, work)
 
 
 def _entry(command: AcceptedCommand, owner: str, claimed: float) -> str:

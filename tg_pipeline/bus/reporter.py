@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from typing import Literal
 
 from tg_pipeline.bus.queue import CommandQueue
@@ -30,8 +31,10 @@ class Reporter:
         self._progress: tuple[Event, dict[str, int]] | None = None
         self._ended: tuple[Event, Event] | None = None
         self._closing = False
+        self._given_up = False
         self._wake = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        # In the context of the run, so that lines logged by the thread carry its command.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="events", daemon=True)
         self._thread.start()
 
     def started(self, event: Event) -> None:
@@ -56,6 +59,7 @@ class Reporter:
         self._tell(lambda: setattr(self, "_closing", True))
         self._thread.join(seconds)
         if self._thread.is_alive():
+            self._given_up = True
             log.warning("Redis did not take this run's last events; a sensor will tell of its end.")
 
     def _tell(self, change: Callable[[], None]) -> None:
@@ -67,7 +71,7 @@ class Reporter:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._closing or any(self._pending()))
-                if self._closing and not any(self._pending()):
+                if self._given_up or (self._closing and not any(self._pending())):
                     self._queue.close()
                     return
             try:

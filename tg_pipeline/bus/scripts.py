@@ -13,6 +13,8 @@ PUBLISHED = "tg_events:published"
 """How many events of each kind were published, ever."""
 ENDED = f"{COMMANDS}:ended"
 """How many commands ended in each status, ever."""
+UNTAKEN = f"{COMMANDS}:untaken"
+"""Since when what was pushed is known to wait for a reader (POSIX ms): clients date no command."""
 MARKS_TTL_SECONDS = 7 * 86_400
 """How long it is remembered of a run or command which of its events were published."""
 
@@ -97,6 +99,7 @@ end
 while #out < tonumber(ARGV[1]) and bytes < tonumber(ARGV[2]) do
     local raw = redis.call('LPOP', '{COMMANDS}')
     if not raw then return out end
+    redis.call('DEL', '{UNTAKEN}')
     local seq = tostring(redis.call('INCR', '{COMMANDS}:seq'))
     redis.call('HSET', '{COMMANDS}:processing', seq, raw)
     give(seq, raw)
@@ -107,13 +110,29 @@ return out
 REJECT = (
     _COMMON
     + f"""
--- ARGV: seq, the event, the id to use if the event's own is taken, the dead letter, how many dead letters to keep
+-- ARGV: seq, the event, the id to use if the event's own is taken, the dead letter, how many dead letters to keep,
+-- the answer if the id was rejected before (empty: the command named none), seconds for which that is remembered
 if redis.call('HDEL', '{COMMANDS}:processing', ARGV[1]) == 0 then return 0 end
-local event = cjson.decode(ARGV[2])
-if redis.call('EXISTS', '{COMMANDS}:record:' .. event.command_id) == 1 then event.command_id = ARGV[3] end
 redis.call('LPUSH', '{COMMANDS}:dead', ARGV[4])
 redis.call('LTRIM', '{COMMANDS}:dead', 0, ARGV[5] - 1)
-publish(cjson.encode(event))
+local event = cjson.decode(ARGV[2])
+local marks = 'tg_events:marks:' .. event.command_id
+if redis.call('EXISTS', '{COMMANDS}:record:' .. event.command_id) == 1 then
+    event.command_id = ARGV[3]
+    publish(cjson.encode(event))
+elseif ARGV[6] == '' then
+    publish(ARGV[2])
+else
+    local ended = redis.call('HGET', marks, 'ended')
+    if ended and cjson.decode(ended).status == 'rejected' then
+        local answer = cjson.decode(ARGV[6])
+        answer.outcome = cjson.decode(ended)
+        publish(cjson.encode(answer))
+        return 1
+    end
+    mark_ended(event.command_id, ARGV[2])
+    redis.call('EXPIRE', marks, ARGV[7])
+end
 count_ended(ARGV[2])
 return 1
 """
@@ -175,6 +194,14 @@ return out
 """
 
 OLDEST = f"""
+-- ARGV: now. Since when what was pushed waits for a reader: since somebody first looked, and no reader has come since.
+local untaken = false
+if redis.call('LLEN', '{COMMANDS}') + redis.call('HLEN', '{COMMANDS}:processing') == 0 then
+    redis.call('DEL', '{UNTAKEN}')
+else
+    redis.call('SETNX', '{UNTAKEN}', ARGV[1])
+    untaken = redis.call('GET', '{UNTAKEN}')
+end
 -- When the oldest command that waits or is in flight was accepted. Among those of a priority it is the first.
 local oldest = false
 local function look(command)
@@ -189,7 +216,7 @@ for _, slug in ipairs(redis.call('ZRANGE', '{COMMANDS}:chats', 0, -1)) do
         if head[1] then look(redis.call('HGET', '{COMMANDS}:record:' .. head[1], 'command')) end
     end
 end
-return oldest and string.format('%.0f', oldest)
+return {{untaken, oldest and string.format('%.0f', oldest)}}
 """
 
 CLAIM = f"""

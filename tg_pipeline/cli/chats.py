@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tg_pipeline.cli.options import ChatCommand, count, print_columns
+from tg_pipeline.cli.options import ChatCommand, echo, print_columns
+from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -30,9 +31,9 @@ def add(chat: str, slug: str | None) -> None:
     settings = load_settings()
     entry, details = run(register(settings, chat, slug))
     since = f"history since {entry.start}" if entry.start else "no messages yet"
-    click.echo(f"Added {entry.slug}: {entry.title} (id {entry.id}), {since}.")
+    echo(f"Added {entry.slug}: {printable(entry.title or '')} (id {entry.id}), {since}.")
     if details.migrated_from is not None:
-        click.echo(
+        echo(
             f"It was a basic group before: its older history is a chat of its own. "
             f"To archive that too: tg-pipeline chats add {details.migrated_from} --slug {entry.slug}-before"
         )
@@ -48,7 +49,7 @@ def list_chats() -> None:
     settings = load_settings()
     entries = registered(settings)
     if not entries:
-        click.echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
+        echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
         return
     print_columns(
         ("slug", "chat", "id", "since", "title"),
@@ -61,25 +62,34 @@ def list_chats() -> None:
 def show(chat: str) -> None:
     """Show a chat's entry and what of it is archived."""
     from tg_pipeline.bootstrap.archive import day_store
-    from tg_pipeline.bootstrap.chats import find_chat
+    from tg_pipeline.bootstrap.chats import find_chat, registered
     from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.contracts.errors import InputError
 
     settings = load_settings()
     entry = find_chat(settings, chat)
     store = day_store(settings)
     headers = [header for day in store.days(entry.slug) if (header := store.header(entry.slug, day))]
-    for key, value in entry.model_dump(mode="json").items():
-        click.echo(f"{key:10} {value if value is not None else '-'}")
+    if entry not in registered(settings):
+        register = f"tg-pipeline chats add {entry.chat}"
+        if not headers:
+            raise InputError(
+                f"chat: {chat!r} is not registered, and nothing of it is archived. To register it: {register}"
+            )
+        echo(f"{entry.slug} is not registered. To register it: {register}")
+    else:
+        for key, value in entry.model_dump(mode="json").items():
+            echo(f"{key:10} {'-' if value is None else printable(str(value))}")
     if headers:
         messages = sum(header.message_count for header in headers)
         unsealed = sum(not header.sealed for header in headers)
-        click.echo(
+        echo(
             f"archived   {count(len(headers), 'day')}, {headers[0].date} to {headers[-1].date}, "
             f"{count(messages, 'message')}, {count(unsealed, 'day')} still open"
         )
-        click.echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
+        echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
     else:
-        click.echo("archived   nothing yet")
+        echo("archived   nothing yet")
 
 
 @chats.command()
@@ -91,7 +101,7 @@ def remove(slug: str) -> None:
 
     settings = load_settings()
     entry = remove_chat(settings.chats_path, slug)
-    click.echo(f"Removed {entry.slug}. Its files stay.")
+    echo(f"Removed {entry.slug}. Its files stay.")
     _reload(settings)
 
 
@@ -102,8 +112,8 @@ def _reload(settings: "Settings") -> None:
     url = webserver_url(settings.home)
     try:
         reload_code_location(url)
-        click.echo(f"Dagster at {url} has taken it up.")
+        echo(f"Dagster at {url} has taken it up.")
     except NobodyAnswers:
-        click.echo("Dagster is not running; it will see the change when it starts.")
+        echo("Dagster is not running; it will see the change when it starts.")
     except WebserverError as error:
-        click.echo(f"Not told to Dagster: {error}")
+        echo(f"Not told to Dagster: {error}")

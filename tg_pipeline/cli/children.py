@@ -9,14 +9,22 @@ from contextlib import suppress
 GRACE_SECONDS = 5.0
 
 
+def group_exists(leader: "subprocess.Popen[bytes]") -> bool:
+    """Whether the process, which leads a process group, or another of its group still exists."""
+    leader.poll()
+    try:
+        os.killpg(leader.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def end_group(leader: "subprocess.Popen[bytes]") -> None:
     """End what a process leaves behind: Dagster's code servers would notice by themselves after 45 s."""
     with suppress(ProcessLookupError):
         os.killpg(leader.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < deadline:
-            leader.poll()
-            os.killpg(leader.pid, 0)
+        while group_exists(leader) and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(leader.pid, signal.SIGKILL)
     leader.wait()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tg_pipeline.cli.options import count, print_columns
+from tg_pipeline.cli.options import echo, print_columns
+from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.queue import CommandQueue
@@ -35,22 +36,22 @@ def list_commands(*, everything: bool) -> None:
         counts, limit = queue.counts(), 10_000 if everything else SHOWN
         running = [flight.command for flight in queue.in_flight()]
         waiting, pushed, dead = queue.waiting(limit), queue.pushed(limit), queue.dead(limit)
-    where = {"pushed": "pushed", "waiting": "waiting", "in_flight": "in flight", "dead": "dead letters"}
-    click.echo(", ".join(f"{counts[key]:,} {words}" for key, words in where.items()) + ".")
+    places = [f"{counts[place]:,} {place.replace('_', ' ')}" for place in ("pushed", "waiting", "in_flight")]
+    echo(", ".join([*places, count(counts["dead"], "dead letter")]) + ".")
     if running or waiting:
-        click.echo()
+        echo()
         rows = [*(_row("in flight", command) for command in running), *(_row("waiting", one) for one in waiting)]
         print_columns(HEADS, *rows)
     if pushed:
-        click.echo("\nPushed, and taken by nobody yet:")
+        echo("\nPushed, and taken by nobody yet:")
         for raw in pushed:
-            click.echo(f"  {_printable(raw.decode(errors='backslashreplace'))}")
+            echo(f"  {_short(raw.decode(errors='backslashreplace'))}")
     if dead:
-        click.echo("\nDead letters, the newest first:")
+        echo("\nDead letters, the newest first:")
         print_columns(("number", "at", "reason", "text"), *map(_dead_row, dead))
     hidden = sum(counts.values()) - len(running) - len(waiting) - len(pushed) - len(dead)
     if hidden > 0:
-        click.echo(f"\n{hidden:,} more: tg-pipeline commands list --all")
+        echo(f"\n{hidden:,} more: tg-pipeline commands list --all")
 
 
 @commands.command()
@@ -59,7 +60,7 @@ def show(id_: str) -> None:
     """Show a command by its id, as long as it is remembered, or a dead letter by its number; as JSON."""
     with _queue() as queue:
         found = _letter(queue, id_) if id_.isdecimal() else _known(queue, id_)
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @commands.command()
@@ -73,10 +74,10 @@ def retry(numbers: Sequence[str], *, everything: bool) -> None:
         pushed = 0
         for letter in queue.dead()[::-1] if everything else [_letter(queue, number) for number in numbers]:
             if letter["size"] > len(letter["raw"].encode()):
-                click.echo(f"{letter['seq']}: only its beginning was kept; it cannot be pushed again.", err=True)
+                echo(f"{letter['seq']}: only its beginning was kept; it cannot be pushed again.", err=True)
             else:
                 pushed += queue.retry_dead(letter)
-    click.echo(f"{count(pushed, 'command')} pushed again.")
+    echo(f"{count(pushed, 'command')} pushed again.")
 
 
 @commands.command()
@@ -90,7 +91,7 @@ def drop(ids: Sequence[str], *, dead: bool) -> None:
         letters = queue.dead() if dead else [_letter(queue, one) for one in ids if one.isdecimal()]
         waiting = [_waiting(queue, one) for one in ids if not one.isdecimal()]
         forgotten, back = sum(map(queue.drop_dead, letters)), sum(map(queue.drop, waiting))
-    click.echo(f"{count(back, 'command')} taken back, {count(forgotten, 'dead letter')} forgotten.")
+    echo(f"{count(back, 'command')} taken back, {count(forgotten, 'dead letter')} forgotten.")
 
 
 @contextmanager
@@ -109,13 +110,12 @@ def _row(where: str, command: "AcceptedCommand") -> Sequence[str]:
 
 def _dead_row(letter: dict[str, Any]) -> Sequence[str]:
     moment = letter["at"][:19].replace("T", " ")
-    return (letter["seq"], moment, f"{letter['error_type']}: {_printable(letter['reason'])}", _printable(letter["raw"]))
+    return (letter["seq"], moment, f"{letter['error_type']}: {_short(letter['reason'])}", _short(letter["raw"]))
 
 
-def _printable(text: str) -> str:
-    """On one line, cut short, and nothing that a terminal obeys."""
-    shown = text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+def _short(text: str) -> str:
+    """On one line, cut short."""
+    return printable(text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}...")
 
 
 def _letter(queue: "CommandQueue", number: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tg_pipeline.cli.options import count
+from tg_pipeline.cli.options import echo
+from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.queue import CommandQueue
@@ -34,7 +35,7 @@ def events(*, follow: bool, last: int, chat: str | None, as_json: bool) -> None:
 
     def show(event: EventFields) -> None:
         if chat is None or chat in (event.get("slug"), event["chat"]):
-            click.echo(json.dumps(event, ensure_ascii=False) if as_json else event_line(event))
+            echo(json.dumps(event, ensure_ascii=False) if as_json else event_line(event))
 
     with closing(command_queue(load_settings())) as queue:
         since = queue.last_entry()
@@ -58,7 +59,7 @@ def following(queue: "CommandQueue", since: str) -> Iterator[EventFields | None]
             found = queue.events(since, block_seconds=IDLE_SECONDS)
         except StateUnavailable as error:
             if not away:
-                click.echo(f"{error} Waiting for it ...", err=True)
+                echo(f"{error} Waiting for it ...", err=True)
             away, found = True, []
             time.sleep(IDLE_SECONDS)
         else:
@@ -86,4 +87,4 @@ def event_line(event: EventFields) -> str:
         parts.append(event["error_type"])
     if event.get("message"):
         parts.append(event["message"])
-    return "  ".join([*parts, event["command_id"]])
+    return printable("  ".join([*parts, event["command_id"]]))

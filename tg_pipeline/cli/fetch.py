@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,9 +19,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tg_pipeline.cli.options import ChatCommand, Day, count
+from tg_pipeline.cli.options import ChatCommand, Day, echo
 from tg_pipeline.cli.running import Terminated, run_stoppably
 from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
+from tg_pipeline.contracts.text import count
+from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
@@ -56,10 +57,10 @@ def fetch(chat: str, first: date, last: date) -> None:
         try:
             report = run_stoppably(partial(fetch_through_outages, settings, found, days, on_progress=on_progress))
         except (KeyboardInterrupt, Terminated):
-            click.echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
+            echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise
         except TRY_LATER as error:
-            click.echo(f"tg-pipeline: {error} {how_to_go_on(error, datetime.now(UTC))}", err=True)
+            echo(f"tg-pipeline: {error} {how_to_go_on(error, datetime.now(UTC))}", err=True)
             raise SystemExit(1) from None
     _summarise(report)
     if found in registered(settings):
@@ -77,24 +78,25 @@ def how_to_go_on(error: TgPipelineError, now: datetime) -> str:
 
 @contextmanager
 def _progress_bar(slug: str, days: int) -> Iterator["OnProgress"]:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("days  {task.fields[messages]:,} messages  {task.fields[calls]} calls  {task.fields[rate]:,.0f}/s"),
+        TextColumn("days  {task.fields[messages]}  {task.fields[calls]}  {task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(slug, total=days, messages=0, calls=0, rate=0.0)
+        task = bar.add_task(slug, total=days, messages="", calls="", rate=0.0)
 
         def on_progress(moment: "FetchProgress") -> None:
             elapsed = bar.tasks[task].elapsed or 0.0
             rate = moment.messages / elapsed if elapsed else 0.0
-            bar.update(task, completed=moment.days_done, messages=moment.messages, calls=moment.calls, rate=rate)
+            messages, calls = count(moment.messages, "message"), count(moment.calls, "call")
+            bar.update(task, completed=moment.days_done, messages=messages, calls=calls, rate=rate)
 
         yield on_progress
 
@@ -113,9 +115,9 @@ def _summarise(report: "FetchReport") -> None:
         parts.append(f"retried {count(report.meter.total_retries, 'time')}")
     if paced := report.meter.waits["rate"]:
         parts.append(f"paced {paced:.0f} s by the rate limit")
-    if asked := report.meter.waited_seconds - paced:
-        parts.append(f"waited {asked:.0f} s as Telegram asked")
-    click.echo("; ".join(parts) + ".")
+    if slept := report.meter.slept_for_floods:
+        parts.append(f"asked by Telegram to wait {report.meter.asked_seconds:.0f} s, slept {slept:.0f} s")
+    echo("; ".join(parts) + ".")
 
 
 def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
@@ -130,10 +132,10 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     # What the interrupted run changed is not known: those days are told anew.
     resumed = [replace(receipt(store, report.slug, day), changed=True) for day in report.resumed_days]
     try:
-        with Console(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
+        with SafeConsole(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
             told = report_days(instance, report.slug, [*resumed, *report.days])
     except Exception as error:  # noqa: BLE001 - whatever ails Dagster, the day files are in place
-        click.echo(f"The files are in place, but Dagster could not be told: {error}", err=True)
+        echo(f"The files are in place, but Dagster could not be told: {error}", err=True)
         return
     if told:
-        click.echo(f"Dagster was told of {count(told, 'day')}.")
+        echo(f"Dagster was told of {count(told, 'day')}.")

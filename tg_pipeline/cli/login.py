@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tg_pipeline.cli.options import echo
+from tg_pipeline.contracts.text import printable
+
 if TYPE_CHECKING:
     from tg_pipeline.telegram.login import DataCentre
 
@@ -23,9 +26,12 @@ def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None
 
     Whoever holds a session file is logged in as you: treat it as a password. Use each session on one machine only.
     """
+    from upath import UPath
+
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.bootstrap.telegram import telegram_api
     from tg_pipeline.cli.running import run
+    from tg_pipeline.storage.atomic import check_writable
     from tg_pipeline.telegram.login import Prompts, login_by_code, login_by_qr
     from tg_pipeline.telegram.sessions import check_session_name, save_session
 
@@ -38,17 +44,18 @@ def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None
         password=lambda text: str(click.prompt(text, hide_input=True)),
         show_qr=_show_qr,
     )
+    check_writable(UPath(settings.home))
     by = login_by_qr if qr else login_by_code
     done = run(by(telegram_api(settings), prompts, _server(server)))
     path = save_session(settings.home / "sessions", name, done.secret)
-    click.echo(f"Logged in as {done.name}. The session is kept in {path}.")
+    echo(f"Logged in as {printable(done.name)}. The session is kept in {path}.")
 
 
 def _show_qr(url: str, expires: datetime) -> None:
     import segno
 
     segno.make(url, error="l").terminal(compact=True)
-    click.echo(f"Scan it in Telegram: Settings > Devices > Link Desktop Device. Valid until {expires:%H:%M:%S} UTC.")
+    echo(f"Scan it in Telegram: Settings > Devices > Link Desktop Device. Valid until {expires:%H:%M:%S} UTC.")
 
 
 def _server(text: str | None) -> "DataCentre | None":

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 
 import click
 
+from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
+from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
+from tg_pipeline.contracts.text import printable_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
+    end_quickly()
     try:
-        _log_to_stderr()
+        _set_up_process()
         cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
+        error.message = printable_lines(error.message)  # type: ignore[misc] # final, and shown raw
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -52,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(1)
     except TgPipelineError as error:
-        click.echo(f"tg-pipeline: {error}", err=True)
+        echo(f"tg-pipeline: {error}", err=True)
         sys.exit(1 if isinstance(error, TRY_LATER) else 2)
 
 
-def _log_to_stderr() -> None:
+def _set_up_process() -> None:
     from tg_pipeline.bootstrap.logs import keep_logs
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.bootstrap.settings import load_settings, restrict_new_files
     from tg_pipeline.observability.logs import log_to
 
     try:
@@ -67,6 +72,7 @@ def _log_to_stderr() -> None:
         log_to("stderr", "INFO", "auto")  # the verb that needs the settings says what is wrong with them
     else:
         keep_logs(settings)
+        restrict_new_files(settings)
 
 
 if __name__ == "__main__":

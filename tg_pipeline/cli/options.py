@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.table import Table
 
 from tg_pipeline.contracts.days import parse_day
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.text import printable, printable_lines
+from tg_pipeline.observability.console import SafeConsole
 
 WIDTH_OF_A_FILE = 200
 """Columns of a table where no terminal says how wide it is."""
 
 
 class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.5
-    """A UTC day: YYYY-MM-DD, `today` or `yesterday`."""
+    """A UTC day that has begun: YYYY-MM-DD, `today` or `yesterday`."""
 
     name = "date"
 
@@ -32,9 +33,13 @@ class Day(click.ParamType):  # type: ignore[type-arg] # generic only since click
         if value in {"today", "yesterday"}:
             return today if value == "today" else date.fromordinal(today.toordinal() - 1)
         try:
-            return parse_day(str(value), _flag(param))
+            day = parse_day(str(value), _flag(param))
         except InputError as error:
             raise click.UsageError(str(error), ctx) from None
+        if day > today:
+            latest = f"The latest day that can be read is today, {today} UTC."
+            raise click.UsageError(f"{_flag(param)}: {day} is in the future. {latest}", ctx)
+        return day
 
 
 class Zone(click.ParamType):  # type: ignore[type-arg] # as above
@@ -68,9 +73,9 @@ def today_utc() -> date:
     return datetime.now(UTC).date()
 
 
-def count(number: int, noun: str) -> str:
-    """`1 day`, `1,000 days`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print a text, which may quote what came from outside, so that a terminal obeys nothing of it."""
+    click.echo(printable_lines(text), err=err)  # noqa: TID251 - the one place
 
 
 def print_columns(*rows: Sequence[str]) -> None:
@@ -78,14 +83,15 @@ def print_columns(*rows: Sequence[str]) -> None:
 
     Where a terminal is too narrow it wraps the line itself, so that whatever is in it can be copied whole.
     """
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    table = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        echo("  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_table(table: Table) -> None:
     """To standard output, as wide as it needs to be where no terminal says how wide it may."""
-    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+    SafeConsole(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
 
 
 def reachable(host: str) -> str:

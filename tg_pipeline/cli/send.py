@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tg_pipeline.cli.events import EventFields, event_line, following
-from tg_pipeline.cli.options import ChatCommand, Day, today_utc
+from tg_pipeline.cli.options import ChatCommand, Day, echo, today_utc
+from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.queue import CommandQueue
@@ -55,9 +55,13 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
     with closing(command_queue(load_settings())) as queue:
         since = queue.last_entry()
         queue.push(text)
-        click.echo(wanted["command_id"])
-        if wait:
-            _wait(queue, wanted["command_id"], since)
+        try:
+            echo(wanted["command_id"])
+            if wait:
+                _wait(queue, wanted["command_id"], since)
+        except KeyboardInterrupt:
+            echo(f"The command goes on. To look at it: tg-pipeline commands show {wanted['command_id']}", err=True)
+            raise
 
 
 def _which_days(
@@ -79,18 +83,15 @@ def _which_days(
 
 def _wait(queue: "CommandQueue", id_: str, since: str) -> None:
     """Until its last event. SystemExit with 1 where that is `failed`, 2 where it was rejected."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
-    console = Console(stderr=True)
-    try:
-        with Progress(*columns, TimeElapsedColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("waits", total=None)
-            for event in _of_command(queue, id_, since):
-                console.print(event_line(event), markup=False, highlight=False, soft_wrap=True)
-                bar.update(task, description=event["event"])
-                bar.update(task, completed=event.get("days_done") or 0, total=event.get("days_total"))
-    except KeyboardInterrupt:
-        click.echo(f"The command goes on. To look at it: tg-pipeline commands show {id_}", err=True)
-        raise
+    named = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), named, BarColumn(), MofNCompleteColumn(), TextColumn("days"))
+    console = SafeConsole(stderr=True)
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("waits", total=None)
+        for event in _of_command(queue, id_, since):
+            console.print(event_line(event), markup=False, highlight=False, soft_wrap=True)
+            bar.update(task, description=event["event"])
+            bar.update(task, completed=event.get("days_done") or 0, total=event.get("days_total"))
     if event["event"] == "failed":
         sys.exit(2 if event["status"] == "rejected" else 1)
 
@@ -106,7 +107,7 @@ def _of_command(queue: "CommandQueue", id_: str, since: str) -> Iterator[EventFi
         elif event is None and time.monotonic() > patience:
             patience = float("inf")
             if queue.counts()["pushed"]:
-                click.echo(
+                echo(
                     f"Nobody has taken commands for {NOBODY_READS_SECONDS:.0f} s. Does tg-pipeline up run with this "
                     "REDIS_URL, and is the sensor `commands` on?",
                     err=True,

@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from tg_pipeline.cli.options import echo, reachable
 from tg_pipeline.cli.running import run
 
 PORT = 9464
@@ -20,12 +21,13 @@ def serve(host: str, port: int) -> None:
     /health/details tells everything; /metrics is for Prometheus.
     """
     from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.cli.options import reachable
+    from tg_pipeline.cli.relay import relay_as_json
     from tg_pipeline.web.service import listening, serving
 
     settings = load_settings()
+    relay_as_json(settings.log_format)
     with serving(settings, listening(host, port, "tg-pipeline serve --port")):
-        click.echo(f"Health is told at http://{reachable(host)}:{port}/health/details; Ctrl-C stops it.")
+        echo(f"Health is told at http://{reachable(host)}:{port}/health/details; Ctrl-C stops it.")
         run(_for_ever())
 
 

@@ -7,13 +7,15 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tg_pipeline.cli.options import WIDTH_OF_A_FILE, count
+from tg_pipeline.cli.options import WIDTH_OF_A_FILE, echo
+from tg_pipeline.contracts.text import count, printable
+from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.contracts.health import Chats, Health, Place, Queue, Scheduler, Sessions
@@ -57,7 +59,7 @@ def status(*, watch: bool, as_json: bool) -> None:
                 _watch(check.look, as_json=as_json)
             health = check.look()
     if as_json:
-        click.echo(health.model_dump_json())
+        echo(health.model_dump_json())
     else:
         _console().print(page(health))
     if health.status != "ok":
@@ -71,7 +73,7 @@ def _watch(look: "Callable[[], Health]", *, as_json: bool) -> NoReturn:
         while True:
             health = look()
             if as_json:
-                click.echo(health.model_dump_json())
+                echo(health.model_dump_json())
             elif live is None:
                 console.print(page(health))
             else:
@@ -79,15 +81,15 @@ def _watch(look: "Callable[[], Health]", *, as_json: bool) -> NoReturn:
             time.sleep(EVERY_SECONDS)
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+def _console() -> SafeConsole:
+    return SafeConsole(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def page(health: "Health") -> Group:
     """For people."""
     table = Table("part", "status", "", show_edge=False, pad_edge=False, header_style="bold")
     for name, state, told in _rows(health):
-        table.add_row(name, Text(state, COLOURS.get(state, "")), Text(told))
+        table.add_row(name, Text(state, COLOURS.get(state, "")), Text(printable(told)))
     summary = Text.assemble((health.status, f"bold {COLOURS[health.status]}"), f"  {health.ts[:19]}Z")
     return Group(summary, *(Text(f"  {reason}") for reason in health.reasons), Text(), table)
 
@@ -134,8 +136,9 @@ def _paced(health: "Health") -> Iterator[tuple[str, str, str]]:
 
 def _scheduler(part: "Scheduler") -> str:
     if part.age_sec is None:
-        return "never heard of"
-    return f"last tick {duration(part.age_sec)} ago, every {part.interval_sec:g} s, by {part.lock_owner}"
+        return f"no tick of {part.last_tick_of}"
+    tick = f"last tick {duration(part.age_sec)} ago ({part.last_tick_of})"
+    return f"{tick}, every {part.interval_sec:g} s, by {part.lock_owner}"
 
 
 def _sessions(part: "Sessions") -> str:
@@ -149,7 +152,8 @@ def _sessions(part: "Sessions") -> str:
 
 def _queue(part: "Queue") -> str:
     counts = (
-        f"{part.pushed:,} pushed, {part.waiting:,} waiting, {part.in_flight:,} in flight, {part.dead:,} dead letters"
+        f"{part.pushed:,} pushed, {part.waiting:,} waiting, {part.in_flight:,} in flight, "
+        f"{count(part.dead, 'dead letter')}"
     )
     return counts if part.oldest_age_sec is None else f"{counts}; the oldest since {duration(part.oldest_age_sec)}"
 

@@ -1,4 +1,4 @@
-"""Keeping Dagster running, and ending it in order."""
+"""Keeping Dagster's services running, and ending them in order."""
 
 import logging
 import os
@@ -8,25 +8,30 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from tg_pipeline.cli.children import end_group
+from tg_pipeline.cli.children import end_group, group_exists
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import StateUnavailable, TgPipelineError
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.state.tether import tethered
 
-LOOK_EVERY_SECONDS = 5.0
+LOOK_EVERY_SECONDS = 4.0
 STOP_SECONDS = 60.0
-"""Time for runs to finish the page in hand, and for Dagster to end its processes one after the other."""
+"""Time for runs to finish the page in hand."""
 SHORT_LIFE_SECONDS = 20.0
 SHORT_LIVES = 3
-PAUSE_SECONDS = 2.0
+SILENT_SECONDS = 2 * LOOK_EVERY_SECONDS
+"""How long a service that has answered may be silent before it is started again."""
+FIRST_ANSWER_SECONDS = 360.0
+"""The same for a service that has not answered since its start: thousands of chats take minutes to load."""
 
 log = logging.getLogger(__name__)
 
 
 class SupervisionError(TgPipelineError):
-    """What was to be kept running does not run, or may not run any longer."""
+    """What was to be kept running does not run."""
 
 
 class RedisWatch:
@@ -38,87 +43,129 @@ class RedisWatch:
         self._since: float | None = None
 
     def look(self) -> None:
-        """Look once, and say what changed. SupervisionError once it is away for too long."""
+        """Look once. StateUnavailable once it is away for too long."""
         try:
             self._ping()
         except StateUnavailable as error:
             if self._since is None:
                 self._since = time.monotonic()
-                log.warning("%s Commands and events wait for it.", error)
+            OUTAGE.begin(error)
         else:
-            if self._since is not None:
-                log.warning("Redis is back after %.0f s.", time.monotonic() - self._since)
             self._since = None
         away = 0.0 if self._since is None else time.monotonic() - self._since
         if self._longest is not None and away > self._longest:
-            raise SupervisionError(
+            raise StateUnavailable(
                 f"Redis has been away for {away:.0f} s, which is more than REDIS_OUTAGE_MAX_SECONDS."
             )
 
 
-class Supervisor:
-    """Runs a command in a process group of its own, and starts it anew where it ends by itself."""
+@dataclass(frozen=True)
+class Service:
+    """A process to keep running, and how to see that it works. The next service starts when this one is ready."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
-        self._command = tethered(command)
+    name: str
+    command: Sequence[str]
+    is_ready: Callable[[], bool] = lambda: True
+    answers: Callable[[], bool] = lambda: True
+
+
+@dataclass
+class _Kept:
+    service: Service
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    heard: float = 0.0
+    patience: float = FIRST_ANSWER_SECONDS
+    short_lives: int = 0
+
+
+class Supervisor:
+    """Keeps services running, each in a process group of its own: one that ends takes no other along."""
+
+    def __init__(self, services: Sequence[Service], environment: Mapping[str, str], directory: Path) -> None:
+        self._kept = [_Kept(service) for service in services]
         self._environment = dict(environment)
         self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+        self._leaders: list[subprocess.Popen[bytes]] = []
         self._signals: list[signal.Signals] = []
         self._stop = threading.Event()
 
     def run(self, look: Callable[[], None]) -> None:
-        """Keep it running until SIGINT or SIGTERM comes, which it is told too; then KeyboardInterrupt or Terminated.
+        """Keep them running until SIGINT or SIGTERM, which they get too; then KeyboardInterrupt or Terminated.
 
-        `look` is called every few seconds; what it raises ends the command in order. SupervisionError where the
-        command does not stay alive.
+        A service that ends by itself, or no longer answers, is started again. `look` is called every few seconds.
+        SupervisionError where a service does not stay alive, or what `look` raises; all are ended then.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._pass_on)
-        short_lives = 0
-        while not self._stop.is_set():
-            began = time.monotonic()
-            code = self._run_once(look)
-            if self._signals:
-                break
-            short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_SECONDS else 0
-            if short_lives >= SHORT_LIVES:
-                raise SupervisionError(f"Dagster ended {SHORT_LIVES} times in a row soon after its start.")
-            log.error("Dagster ended by itself (exit code %s). It is started again.", code)
-            self._stop.wait(PAUSE_SECONDS)
+        try:
+            for one in self._kept:
+                self._start(one)
+                while not (self._stop.is_set() or one.service.is_ready()):
+                    self._stop.wait(0.1)
+                    self._restart_if_ended(one)
+            while not self._stop.wait(LOOK_EVERY_SECONDS):
+                look()
+                for one in self._kept:
+                    self._restart_if_ended(one)
+                    self._restart_if_silent(one)
+        finally:
+            self._end()
         raise KeyboardInterrupt if self._signals[0] is signal.SIGINT else Terminated
 
-    def _run_once(self, look: Callable[[], None]) -> int:
-        self._process = process = subprocess.Popen(
-            self._command,
+    def _restart_if_ended(self, kept: _Kept) -> None:
+        if kept.process is None or kept.process.poll() is None or self._stop.is_set():
+            return
+        kept.short_lives = kept.short_lives + 1 if time.monotonic() - kept.began < SHORT_LIFE_SECONDS else 0
+        if kept.short_lives >= SHORT_LIVES:
+            raise SupervisionError(f"The {kept.service.name} ended {SHORT_LIVES} times in a row soon after its start.")
+        log.error("The %s ended (exit code %s). It is started again.", kept.service.name, kept.process.returncode)
+        self._start(kept)
+
+    def _restart_if_silent(self, kept: _Kept) -> None:
+        if kept.service.answers():
+            kept.heard, kept.patience = time.monotonic(), SILENT_SECONDS
+        silent = time.monotonic() - kept.heard
+        if silent > kept.patience and not self._stop.is_set() and kept.process is not None:
+            log.error("The %s has not answered for %.0f s. It is started again.", kept.service.name, silent)
+            # Only the process itself: the runs that it has launched go on.
+            kept.process.kill()
+            kept.process.wait()
+            self._start(kept)
+
+    def _start(self, kept: _Kept) -> None:
+        if self._stop.is_set():
+            return
+        self._leaders = [leader for leader in self._leaders if group_exists(leader)]
+        kept.process = subprocess.Popen(
+            tethered(kept.service.command),
             env=self._environment,
             cwd=self._directory,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        try:
-            while not self._stop.is_set():
-                with suppress(subprocess.TimeoutExpired):
-                    return process.wait(LOOK_EVERY_SECONDS)
-                look()
-            return process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            return -signal.SIGKILL
-        except SupervisionError:
+        self._leaders.append(kept.process)
+        kept.began = kept.heard = time.monotonic()
+        kept.patience = FIRST_ANSWER_SECONDS
+        if self._signals:  # it came while the process was being started
+            os.killpg(kept.process.pid, self._signals[-1])
+
+    def _end(self) -> None:
+        if not self._signals:
             self._signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-            raise
-        finally:
-            end_group(process)
+        give_up = time.monotonic() + STOP_SECONDS
+        while any(map(group_exists, self._leaders)) and time.monotonic() < give_up:
+            time.sleep(0.05)
+        for leader in self._leaders:
+            end_group(leader)
 
     def _pass_on(self, number: int, _: object) -> None:
+        self._stop.set()
         self._signals.append(signal.Signals(number))
         self._signal(signal.Signals(number))
-        self._stop.set()
 
     def _signal(self, number: signal.Signals) -> None:
-        """To all its processes at once, as a terminal does: runs under way finish the page in hand."""
-        if self._process is not None:
+        """To all processes at once, as a terminal does: runs under way finish the page in hand."""
+        for leader in self._leaders:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+                os.killpg(leader.pid, number)

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
-from tg_pipeline.cli.options import reachable
+from tg_pipeline.cli.options import echo, reachable
 from tg_pipeline.cli.serve import PORT
 from tg_pipeline.contracts.errors import InputError
 
@@ -29,29 +30,32 @@ if TYPE_CHECKING:
 def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     """Start Dagster's web UI, daemon and code location on your settings; Ctrl-C stops them.
 
-    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts Dagster
-    again where it ends by itself. Where a Redis is set, commands on the list tg_commands are carried out; while it is
-    away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics are served beside it, as
-    `tg-pipeline serve` does alone.
+    Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts each
+    of Dagster's processes again that ends or no longer answers. Where a Redis is set, commands on the list tg_commands
+    are carried out; while it is away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics
+    are served beside it, as `tg-pipeline serve` does alone.
     """
     from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
+    from tg_pipeline.cli.relay import relay_as_json
 
     if not simulator:
-        _serve(load_settings(), inherited_environment(), host, port, health_port)
+        settings = load_settings()
+        relay_as_json(settings.log_format)
+        _serve(settings, inherited_environment(), host, port, health_port)
         return
     from tg_pipeline.cli.showcase.stage import own_directory, running
 
     with own_directory() as directory, running(directory, []) as stage:
-        click.echo(
-            f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a"
-        )
+        relay_as_json(stage.settings.log_format)
+        echo(f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a")
         _serve(stage.settings, stage.environment(), host, port, health_port)
 
 
 def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port: int, health_port: int) -> None:
     from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
-    from tg_pipeline.cli.supervise import Supervisor
+    from tg_pipeline.cli.supervise import Service, Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
+    from tg_pipeline.defs.services import CodeServer, daemon_command, webserver_command
     from tg_pipeline.defs.webserver import write_webserver_url
     from tg_pipeline.web.service import listening, serving
 
@@ -70,22 +74,25 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
         slots = set_pool_limits(instance, settings)
     url = f"http://{reachable(host)}:{port}"
     write_webserver_url(settings.home, url)
-    click.echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
+    echo(f"Runs that may fetch at once: {slots}. Dagster will be at {url} in a moment; Ctrl-C stops it.")
     if listener:
-        click.echo(f"Health is told at http://{reachable(host)}:{health_port}/health/details, metrics beside it.")
+        service = f"http://{reachable(host)}:{health_port}"
+        metrics = f", metrics: {service}/metrics" if settings.serves_metrics else ""
+        echo(f"Health: {service}/health/details{metrics}")
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
-    # `dagster dev` is what this project runs on purpose; it calls itself superseded at every start.
-    quiet = ["-W", "ignore:Function `dev_command`:FutureWarning"]
-    # Else every look of every sensor is a line.
+    # Dagster logs every sensor tick at INFO, which floods the console.
     level = "info" if settings.log_level == "DEBUG" else "warning"
-    command = [*quiet, *("-m", "dagster", "dev", "--workspace", workspace, "--log-level", level)]
-    command += ["--host", host, "--port", str(port)]
-    # Else Dagster warns at every start that the project's dagster.yaml is but a template.
-    directory = settings.home if Path.cwd() == PROJECT_DIRECTORY else Path.cwd()
-    own = {"DAGSTER_HOME": str(settings.home), "PATH": path}
-    with serving(settings, listener) if listener else nullcontext():
-        Supervisor([sys.executable, *command], {**environment, **own}, directory).run(_watch(settings))
+    with TemporaryDirectory(prefix="tg-") as directory, serving(settings, listener) if listener else nullcontext():
+        code = CodeServer(Path(directory))
+        workspace = code.workspace()
+        services = [
+            Service("code server", code.command(level), is_ready=code.is_listening, answers=code.answers),
+            Service("webserver", webserver_command(host, port, level, workspace)),
+            Service("daemon", daemon_command(level, workspace)),
+        ]
+        # As `dagster dev` sets it: an error of the definitions is logged once, and briefly.
+        own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path}
+        Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings))
 
 
 def _watch(settings: "Settings") -> Callable[[], None]:

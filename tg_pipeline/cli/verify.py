@@ -6,11 +6,13 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from tg_pipeline.cli.options import ChatCommand, Day, count, print_table, today_utc
+from tg_pipeline.cli.options import ChatCommand, Day, echo, print_table, today_utc
+from tg_pipeline.contracts.text import count, printable
+from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.contracts.days import DayRange
@@ -72,7 +74,7 @@ def _asked(days: "Sequence[date]", first: date | None, last: date | None) -> "Da
 
 def _progress_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    return Progress(*columns, console=SafeConsole(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
@@ -81,10 +83,10 @@ def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
         table = Table("chat", "day", "what", "detail")
         for finding in findings:
             what = f"{finding.kind} (harmless)" if finding.is_warning else str(finding.kind)
-            table.add_row(finding.slug or "", str(finding.day or ""), what, finding.detail)
+            table.add_row(finding.slug or "", str(finding.day or ""), what, Text(printable(finding.detail)))
         print_table(table)
     if wrong := sum(not finding.is_warning for finding in findings):
-        click.echo(f"{count(wrong, 'thing')} wrong in {count(files, 'day file')} of {count(chats, 'chat')}.")
+        echo(f"{count(wrong, 'thing')} wrong in {count(files, 'day file')} of {count(chats, 'chat')}.")
         raise SystemExit(1)
     whole = f"{count(files, 'day file')} of {count(chats, 'chat')}"
-    click.echo(f"Whole: {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")
+    echo(f"Whole: {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")

@@ -6,7 +6,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a field is named `date`, which would hide the type
 from datetime import timedelta
@@ -22,13 +22,15 @@ from tg_pipeline.contracts.names import ALLOWED as NAMES_ALLOWED
 from tg_pipeline.contracts.names import parse_name
 from tg_pipeline.contracts.strict_json import NotStrict, read_json, shown
 
-COMMAND_SCHEMA_VERSION: Final = "1.0.0"
+COMMAND_SCHEMA_VERSION: Final = "1.1.0"
 """Its first number is raised when a command that was valid is not any more."""
 MAX_COMMAND_BYTES = 16_384
 MAX_DAYS = 3_660
 """Of one command: ten years."""
 PRIORITIES = (0, 9)
 KEY_LENGTH = 200
+OPTIONS_SHOWN = 10
+OPTION_NAME_SHOWN = 40
 
 UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
@@ -85,9 +87,12 @@ Day = Annotated[
 
 
 class Options(BaseModel):
-    """How a command is carried out. All may be left out; `limit` and `media` must be: they are reserved."""
+    """How a command is carried out. All may be left out.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    Others are accepted, so that a client of another version is served, and named as ignored by the event started.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     force: bool = Field(
         default=False,
@@ -100,8 +105,12 @@ class Options(BaseModel):
         le=PRIORITIES[1],
         description="The higher goes first, within a chat and between chats. What runs already is not interrupted.",
     )
-    limit: None = Field(default=None, description="Reserved.")
-    media: None = Field(default=None, description="Reserved.")
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The names of those that are not known here, cut short."""
+        names = [shown(name)[:OPTION_NAME_SHOWN] for name in self.model_extra or ()]
+        return (*names[:OPTIONS_SHOWN], *(["..."] if len(names) > OPTIONS_SHOWN else []))
 
 
 _UUID_SCHEMA: dict[str, Any] = {"format": "uuid", "pattern": f"^{UUID_PATTERN}$"}
@@ -134,9 +143,11 @@ class _Fetch(BaseModel):
     @property
     def params(self) -> Params:
         """What events repeat of the command."""
-        given = self.model_dump(mode="json", by_alias=True, exclude={"command", "chat", "mode", "command_id"})
-        return {key: value for key, value in given.items() if value is not None and value != {}} | {
-            "options": self.options.model_dump(exclude_defaults=True)
+        given = self.model_dump(
+            mode="json", by_alias=True, exclude={"command", "chat", "mode", "command_id", "options"}
+        )
+        return {key: value for key, value in given.items() if value is not None} | {
+            "options": self.options.model_dump(exclude_defaults=True, include=set(Options.model_fields))
         }
 
 
@@ -216,6 +227,7 @@ class AcceptedCommand(BaseModel):
     force: bool = True
     priority: int = 0
     clamped: bool = False
+    ignored_options: tuple[str, ...] = ()
     accepted: int = 0
 
     @property
@@ -232,10 +244,15 @@ class AcceptedCommand(BaseModel):
         return f"{self.id}.{self.accepted}" if self.accepted and len(self.days) > 1 else None
 
     def event(self, event: EventName, status: Status, **more: Any) -> Event:
-        """An event about it, of now."""
-        facts: dict[str, Any] = {"slug": self.slug, "days_total": len(self.days), "backfill_id": self.backfill_id}
-        if self.clamped and event == "started":
-            facts["message"] = f"Days before {self.first}, the chat's first, were left out."
+        """An event about it, of now unless `ts` is given."""
+        facts: dict[str, Any] = {
+            "ts": timestamp(),
+            "slug": self.slug,
+            "days_total": len(self.days),
+            "backfill_id": self.backfill_id,
+        }
+        if event == "started":
+            facts["message"] = " ".join(self._notes()) or None
         return Event(
             event=event,
             status=status,
@@ -243,9 +260,15 @@ class AcceptedCommand(BaseModel):
             chat=self.chat,
             mode=self.mode,
             params=self.params,
-            ts=timestamp(),
             **(facts | more),
         )
+
+    def _notes(self) -> Iterator[str]:
+        """What the event started says of what was asked for and is not done."""
+        if self.clamped:
+            yield f"Days before {self.first}, the chat's first, were left out."
+        if self.ignored_options:
+            yield f"Unknown options were ignored: {', '.join(self.ignored_options)}."
 
 
 def parse_command(raw: bytes, size: int | None = None) -> Command:
@@ -339,8 +362,7 @@ def _first(problems: Sequence[ErrorDetails]) -> CommandError:
         )
     error_type, reason = _REASONS.get(kind, ("InvalidField", "it cannot be read"))
     if kind == "extra_forbidden":
-        model = Options if len(path) > 1 else _MODELS[str(mode)]
-        allowed = ", ".join(said.alias or name for name, said in model.model_fields.items())
+        allowed = ", ".join(said.alias or name for name, said in _MODELS[str(mode)].model_fields.items())
     else:
         allowed = _ALLOWED.get(field, _AN_OBJECT)
     return CommandError(
@@ -358,7 +380,6 @@ _MODELS: dict[str, type[BaseModel]] = {"date": FetchDate, "days": FetchDays, "ra
 _REASONS = {
     "missing": ("MissingField", _MISSING),
     "extra_forbidden": ("UnknownField", "there is no such field here"),
-    "none_required": ("ReservedField", "it is reserved: leave it out"),
     "value_error": ("InvalidField", "{error}"),
     "string_type": ("InvalidField", "it must be a text, in quotes"),
     "string_too_short": ("InvalidField", "it must not be empty"),
@@ -383,8 +404,6 @@ _ALLOWED = {
     "options": f"an object of {', '.join(Options.model_fields)}",
     "options.force": "true, false",
     "options.priority": f"a whole number from {PRIORITIES[0]} to {PRIORITIES[1]}",
-    "options.limit": "nothing yet",
-    "options.media": "nothing yet",
     "command_id": "a UUID of 36 characters",
     "idempotency_key": f"1-{KEY_LENGTH} characters",
 }

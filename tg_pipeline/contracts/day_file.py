@@ -37,30 +37,30 @@ class _Record(BaseModel):
 class Entity(_Record):
     """A formatted stretch of `text`. `offset` and `length` count UTF-16 code units, as Telegram does."""
 
-    type: str
-    offset: int = Field(ge=0)
-    length: int = Field(ge=0)
-    url: str | None = None
-    user_id: int | None = None
-    language: str | None = None
-    document_id: int | None = None
+    type: str = Field(description="What it is: bold, url, mention, text_link and so on, as the Bot API names it.")
+    offset: int = Field(ge=0, description="Where it begins in the text, in UTF-16 code units.")
+    length: int = Field(ge=0, description="How long it is, in UTF-16 code units.")
+    url: str | None = Field(default=None, description="The address of a text_link.")
+    user_id: int | None = Field(default=None, description="The user of a text_mention.")
+    language: str | None = Field(default=None, description="The programming language of a pre.")
+    document_id: int | None = Field(default=None, description="The custom emoji.")
 
 
 class ForwardOrigin(_Record):
     """Where a forwarded message came from, as far as its author lets anyone see."""
 
-    from_id: int | None = None
-    from_name: str | None = None
-    date: UtcText | None = None
-    channel_post: int | None = None
-    post_author: str | None = None
+    from_id: int | None = Field(default=None, description="Marked id of the author or chat it comes from.")
+    from_name: str | None = Field(default=None, description="The author's name, where only that is shown.")
+    date: UtcText | None = Field(default=None, description="When the original was sent, UTC.")
+    channel_post: int | None = Field(default=None, description="The message's id in the channel it comes from.")
+    post_author: str | None = Field(default=None, description="Signature of the original post.")
 
 
 class Reaction(_Record):
     """One kind of reaction: an emoji, `custom:<document id>` or `paid`, and how often it was given."""
 
-    reaction: str
-    count: int = Field(ge=0)
+    reaction: str = Field(description="An emoji, custom:<document id>, or paid.")
+    count: int = Field(ge=0, description="How often it was given.")
 
 
 class Message(_Record):
@@ -70,34 +70,44 @@ class Message(_Record):
     keep: a reader must not fail where it does not, so that `tg-pipeline verify` says it and not this model.
     """
 
-    id: int = Field(gt=0)
-    date: UtcText
-    from_id: int | None
-    chat: Slug
-    text: str
-    reply_to: int | None
-    views: int | None
-    forwards: int | None
-    replies_count: int | None
-    entities: list[Entity]
-    edited: bool
-    edit_date: UtcText | None
-    deleted: bool
-    deleted_at: UtcText | None
-    type: str = "message"
-    """`message`, `service`, or the wire's own name of a kind this version does not know."""
-    action: dict[str, Any] | None = None
-    media: dict[str, Any] | None = None
-    grouped_id: int | None = None
-    thread_id: int | None = None
-    """The message id that heads the thread or forum topic, where that is not `reply_to` itself."""
-    topic: bool | None = None
-    reply_to_chat: int | None = None
-    forward: ForwardOrigin | None = None
-    reactions: list[Reaction] | None = None
-    via_bot_id: int | None = None
-    post_author: str | None = None
-    pinned: bool | None = None
+    id: int = Field(gt=0, description="Telegram's id of the message in this chat.")
+    date: UtcText = Field(description="When it was sent, UTC.")
+    from_id: int | None = Field(description="Marked id of its author; null where nobody is named.")
+    chat: Slug = Field(description="The chat's slug.")
+    text: str = Field(description="The text, or a medium's caption.")
+    reply_to: int | None = Field(description="The message of this chat, or of `reply_to_chat`, that it answers.")
+    views: int | None = Field(description="How often it was seen.")
+    forwards: int | None = Field(description="How often it was forwarded.")
+    replies_count: int | None = Field(description="How many messages answer it.")
+    entities: list[Entity] = Field(description="Formatted stretches of the text.")
+    edited: bool = Field(description="Whether it was edited; once true it stays true.")
+    edit_date: UtcText | None = Field(description="When it was last edited, UTC.")
+    deleted: bool = Field(description="Whether a later read of the day no longer found it.")
+    deleted_at: UtcText | None = Field(
+        description="When it was first found missing, UTC; set where `deleted` is true, and only there."
+    )
+    type: str = Field(
+        default="message",
+        description="`message`, `service`, or the wire's own name of a kind this version does not know.",
+    )
+    action: dict[str, Any] | None = Field(default=None, description="Of a service message: its type and what it says.")
+    media: dict[str, Any] | None = Field(
+        default=None, description="What is attached: its type and what is known of it; no content."
+    )
+    grouped_id: int | None = Field(default=None, description="The same for messages of one album.")
+    thread_id: int | None = Field(
+        default=None,
+        description="The message that heads the thread or forum topic, where that is not `reply_to` itself.",
+    )
+    topic: bool | None = Field(default=None, description="Whether the thread is a forum topic.")
+    reply_to_chat: int | None = Field(
+        default=None, description="Marked id of the chat that `reply_to` is a message of, where it is another one."
+    )
+    forward: ForwardOrigin | None = Field(default=None, description="Where a forwarded message comes from.")
+    reactions: list[Reaction] | None = Field(default=None, description="Each kind of reaction and its number.")
+    via_bot_id: int | None = Field(default=None, description="The bot it was sent through.")
+    post_author: str | None = Field(default=None, description="The signature of a channel post.")
+    pinned: bool | None = Field(default=None, description="Whether it is pinned.")
 
     @model_validator(mode="after")
     def _deleted_at_some_time(self) -> Self:
@@ -109,42 +119,47 @@ class Message(_Record):
 class Thread(_Record):
     """The messages of this day that hang under one root message, which may lie on an earlier day."""
 
-    id: int = Field(gt=0)
-    topic: bool
-    message_count: int = Field(gt=0)
-    first_message_id: int
-    last_message_id: int
+    id: int = Field(gt=0, description="The message that heads it.")
+    topic: bool = Field(description="Whether it is a forum topic.")
+    message_count: int = Field(gt=0, description="Messages of this day in it.")
+    first_message_id: int = Field(description="The lowest of their ids.")
+    last_message_id: int = Field(description="The highest of their ids.")
 
 
 class Participant(_Record):
     """Somebody, or some chat, whose id stands as `from_id` in this day's messages."""
 
-    id: int
-    kind: Literal["user", "chat", "channel"]
-    name: str | None
-    username: str | None
-    bot: bool | None = None
+    id: int = Field(description="Marked id.")
+    kind: Literal["user", "chat", "channel"] = Field(description="What it is.")
+    name: str | None = Field(description="Display name or title.")
+    username: str | None = Field(description="Without the @.")
+    bot: bool | None = Field(default=None, description="Whether it is a bot.")
 
 
 class DayHeader(_Record):
     """The day file without its three lists."""
 
-    schema_version: str
-    source: Literal["telegram"]
-    chat: Slug
-    chat_id: int
-    date: Date
-    timezone: Literal["UTC"]
-    sealed: bool
-    message_count: int = Field(ge=0)
-    first_message_id: int | None
-    last_message_id: int | None
-    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    schema_version: str = Field(description="The first number is raised by a breaking change.")
+    source: Literal["telegram"] = Field(description="Where the messages come from.")
+    chat: Slug = Field(description="The chat's slug, which is also its directory.")
+    chat_id: int = Field(description="The chat's marked id.")
+    date: Date = Field(description="The UTC day.")
+    timezone: Literal["UTC"] = Field(description="Of the day and of every time in the file.")
+    sealed: bool = Field(description="Whether the day was over, by Telegram's clock, before it was read to its end.")
+    message_count: int = Field(ge=0, description="How many the file holds, deleted ones included.")
+    first_message_id: int | None = Field(description="The lowest id; null in an empty day.")
+    last_message_id: int | None = Field(description="The highest id; null in an empty day.")
+    content_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 over the lines of the three lists; docs/day-file.md shows how to check it.",
+    )
 
 
 class DayFile(DayHeader):
     """A whole day."""
 
-    messages: list[Message]
-    threads: list[Thread]
-    participants: list[Participant]
+    messages: list[Message] = Field(description="Ascending by id.")
+    threads: list[Thread] = Field(description="Ascending by id.")
+    participants: list[Participant] = Field(
+        description="Those whose id is the `from_id` of a message, as far as Telegram described them; ascending by id."
+    )

@@ -46,8 +46,7 @@ class Event(BaseModel):
     errors: Annotated[int, Field(ge=0)] = Field(default=0, description="Runs that failed; 1 for a rejected command.")
     duration_sec: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
-        description="Seconds. Of the last event: those that the command's runs took, added up. Of progress: since the "
-        "run that tells of it began.",
+        description="Seconds from `started` to this event, with retries and the pauses between runs.",
     )
     status: Status = Field(
         description="started: running. progress: running, or duplicate (the answer to an id that was used before). "
@@ -58,7 +57,10 @@ class Event(BaseModel):
         description="When it happened, UTC."
     )
     slug: str | None = Field(default=None, description="The chat's name in paths and asset keys.")
-    run_id: str | None = Field(default=None, description="The run of Dagster's that tells it.")
+    run_id: str | None = Field(
+        default=None,
+        description="Dagster's run; of completed and failed its last attempt, where the command is one run.",
+    )
     backfill_id: str | None = Field(default=None, description="Dagster's backfill.")
     day: str | None = Field(default=None, description="Of progress: the UTC day committed last.")
     days_done: int | None = Field(default=None, description="Days committed so far.")
@@ -82,6 +84,11 @@ class Event(BaseModel):
         always = {"chat", "mode"}
         data = self.model_dump(mode="json")
         return orjson.dumps({k: v for k, v in data.items() if v is not None or k in always}).decode()
+
+
+def seconds_between(first: str, last: str) -> float:
+    """Seconds from one timestamp to a later one; 0 where clocks disagree about which is later."""
+    return max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
 
 
 def timestamp(moment: float | None = None) -> str:

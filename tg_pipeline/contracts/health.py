@@ -23,10 +23,14 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeats:
-    """The last heartbeats of whatever schedules fetches, and the seconds between two."""
+    """The last heartbeats of the processes that schedule fetches, and the last ticks of what these are to carry out.
+
+    `interval_seconds` is the longest time between two.
+    """
 
     interval_seconds: float
     beats: Sequence[Heartbeat]
+    ticks: Sequence[Heartbeat] = ()
 
 
 ReadHeartbeats = Callable[[], Heartbeats]
@@ -51,9 +55,13 @@ class Absent(_Part):
 
 
 class Scheduler(_Part):
-    """Whatever schedules fetches: "stale" after 2 intervals without a tick, "down" after 10 or without any."""
+    """What schedules fetches: "down" after 2 intervals without a tick of one of our sensors, or 10 without a heartbeat.
+
+    "stale" after 2 intervals without a heartbeat. `last_tick_of` is the sensor or daemon that is the longest silent.
+    """
 
     status: Literal["ok", "stale", "down"]
+    last_tick_of: str
     last_tick_ts: str | None
     age_sec: float | None
     interval_sec: float
@@ -126,13 +134,17 @@ class Rate(_Part):
 
 
 class Queue(_Part):
-    """Commands by where they are, and the seconds since the oldest that has not ended was accepted."""
+    """Commands by where they are, and the age of the oldest that has not ended.
+
+    `untaken_sec`: for how long no reader has taken what was pushed; null where nothing waits for one.
+    """
 
     status: Literal["ok"] = "ok"
     pushed: int
     waiting: int
     in_flight: int
     dead: int
+    untaken_sec: float | None
     oldest_age_sec: float | None
 
 

@@ -18,7 +18,9 @@ class LogLine(BaseModel):
     )
     level: Literal["debug", "info", "warning", "error", "critical"] = Field(description="How bad it is.")
     event: str = Field(description="What happened: a sentence. Holds neither secrets nor texts of messages.")
-    logger: str = Field(description="The module that says it.")
+    logger: str = Field(
+        description="The module that says it; of what another program prints without one, stdout or stderr."
+    )
     chat: str | None = Field(
         default=None, description="The chat it is about: its slug; of a rejected command, what it named."
     )

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from tg_pipeline.contracts.errors import InputError
@@ -49,9 +49,10 @@ _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
 
 @dataclass(frozen=True, slots=True)
 class ByUsername:
-    """A public name, without the at sign."""
+    """A public name, without the at sign. One that was given as a bare word may be the title of a dialog instead."""
 
     username: str
+    may_be_title: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ def has_controls(text: str) -> bool:
 def parse_name(text: str) -> ChatName:
     """Read @name, t.me/name, t.me/name/123, name.t.me, t.me/c/1234/5, tg://resolve?domain=name, -100123, or a title.
 
-    A bare word of username form is a username. InputError for an empty name and for invite links, which name no chat
-    until the account has joined it.
+    A bare word of username form is a username, or a title where nobody has that username. InputError for an empty
+    name and for invite links, which name no chat until the account has joined it.
     """
     text = text.strip()
     if not text or len(text) > _TITLE_LENGTH or has_controls(text):
@@ -92,7 +93,7 @@ def parse_name(text: str) -> ChatName:
     link = _link_path(text)
     if link is not None:
         return _from_path(link, text)
-    return ByUsername(text) if _USERNAME.fullmatch(text) else ByTitle(text)
+    return ByUsername(text, may_be_title=True) if _USERNAME.fullmatch(text) else ByTitle(text)
 
 
 def readings(number: int) -> Sequence[int]:

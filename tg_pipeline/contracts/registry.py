@@ -13,7 +13,10 @@ def find_registered(chats: Sequence[RegisteredChat], name: str) -> RegisteredCha
     for chat in chats:
         if name == chat.slug or parse_name(chat.chat) == wanted:
             return chat
-    return next((chat for chat in chats if _is(chat, wanted)), None)
+    ways: list[ChatName] = [wanted]
+    if isinstance(wanted, ByUsername) and wanted.may_be_title:
+        ways.append(ByTitle(wanted.username))
+    return next((chat for way in ways for chat in chats if _is(chat, way)), None)
 
 
 def unregistered(name: str) -> RegisteredChat | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from tg_pipeline.contracts.commands import COMMAND, COMMAND_SCHEMA_VERSION
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayFile
 from tg_pipeline.contracts.events import EVENT_SCHEMA_VERSION, Event
 from tg_pipeline.contracts.log_line import LOG_LINE_SCHEMA_VERSION, LogLine
 
@@ -39,9 +40,22 @@ def log_line_schema() -> Schema:
     return _headed("log_line", LOG_LINE_SCHEMA_VERSION, "A line of the log, in JSON", _told(LogLine))
 
 
+def day_file_schema() -> Schema:
+    """A day file: likewise readers do not mind new fields."""
+    schema = DayFile.model_json_schema(schema_generator=_Untitled)
+    for model in (schema, *schema["$defs"].values()):
+        del model["additionalProperties"]
+    return _headed("day_file", SCHEMA_VERSION, "A day file: one chat, one UTC day, every message of it", schema)
+
+
 def schemas() -> Mapping[str, str]:
     """The text of each file."""
-    made = {"command": command_schema(), "event": event_schema(), "log_line": log_line_schema()}
+    made = {
+        "command": command_schema(),
+        "day_file": day_file_schema(),
+        "event": event_schema(),
+        "log_line": log_line_schema(),
+    }
     return {f"{name}.schema.json": json.dumps(schema, indent=2) + "\n" for name, schema in made.items()}
 
 

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.names import messages_key
@@ -19,7 +22,7 @@ _RUN_ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 class BackfillState:
     """How far a backfill has come. `days_done` counts, per slug, the days fetched since it was launched.
 
-    `failed_runs` are ids; `error` is Dagster's own where the backfill as such failed.
+    `failed_runs` are ids of runs that Dagster did not retry; `error` is its own where the backfill as such failed.
     """
 
     days_done: Mapping[str, int]
@@ -67,7 +70,7 @@ def backfill_state(url: str, backfill_id: str, ranges: Mapping[str, DayRange]) -
         days_done=done,
         days_total=total,
         finished=backfill["status"] in _ENDED or (all_ended and sum(done.values()) == total),
-        failed_runs=tuple(run["id"] for run in runs if run["status"] == "FAILURE"),
+        failed_runs=tuple(run["id"] for run in runs if run["status"] == "FAILURE" and not _is_retried(run)),
         error=backfill["error"] and backfill["error"]["message"],
     )
 
@@ -96,6 +99,10 @@ def _days_since(url: str, slug: str, days: DayRange, timestamp: float) -> int:
     return sum(event is not None and float(event["timestamp"]) / 1000 >= timestamp for event in latest)
 
 
+def _is_retried(run: Mapping[str, Any]) -> bool:
+    return any(tag["key"] == AUTO_RETRY_RUN_ID_TAG for tag in run["tags"])
+
+
 def _key(slug: str) -> dict[str, list[str]]:
     return {"path": list(messages_key(slug).path)}
 
@@ -116,7 +123,7 @@ mutation($params: LaunchBackfillParams!) {
 _STATE = """
 query($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status timestamp error { message } runs { id status } }
+    ... on PartitionBackfill { status timestamp error { message } runs { id status tags { key } } }
     ... on Error { message }
   }
 }

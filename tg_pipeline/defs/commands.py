@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
@@ -24,14 +24,25 @@ from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandErro
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
 from tg_pipeline.contracts.registry import find_registered, unregistered
 from tg_pipeline.defs.ended_runs import tell_ended
-from tg_pipeline.defs.launching import cancel, is_launched, is_one_run, is_over, run_request, submit
+from tg_pipeline.defs.launching import (
+    cancel,
+    dead_runs,
+    is_launched,
+    is_one_run,
+    is_over,
+    outcome,
+    retry_request,
+    run_request,
+    submit,
+)
 from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline.storage.registry_edit import add_chat
 
-LOOK_EVERY_SECONDS = 5
 JUDGED_PER_TICK = 1_000
 JUDGING_SECONDS = 3.0
 """Of a tick, on a machine where so many take longer; what was taken meanwhile comes first in the next one."""
@@ -67,25 +78,33 @@ class Tick:
         until = time.monotonic() + JUDGING_SECONDS
         for taken in self.queue.take(JUDGED_PER_TICK):
             if time.monotonic() < until:
-                self.done[self._judge(taken)] += 1
+                with skipping(f"What was pushed as number {taken.seq}", self.done):
+                    self.done[self._judge(taken)] += 1
         flights = self.queue.in_flight()
         for flight in flights:
-            self._follow(flight)
+            with skipping(f"Command {flight.command.id}", self.done):
+                self._follow(flight)
         room = min(LAUNCHES_PER_TICK - len(self.requests), IN_FLIGHT_MOST - len(flights))
-        slugs = {chat.slug for chat in self.registry}
         for command in self.queue.due()[: max(0, room)]:
-            if command.slug not in slugs:
-                self.queue.drop(command, "ChatNotRegistered", f"{command.slug} was removed from the registry.")
-            elif self._is_ready(command) and self.queue.claim(command, self.owner):
-                self._launch(command)
+            with skipping(f"Command {command.id}", self.done):
+                if not self._is_registered(command):
+                    self.queue.drop(command, "ChatNotRegistered", _removed(command))
+                elif self._is_ready(command) and self.queue.claim(command, self.owner):
+                    self._launch(command)
 
     def _judge(self, taken: Taken) -> str:
         command: Command | None = None
+        log.debug("Command number %s is taken from the list: %d bytes.", taken.seq, taken.size)
         try:
             command = parse_command(taken.raw, taken.size)
             accepted = self._accepted(command)
+            log.debug(
+                "The command asks for %s: strategy %s, force %s, priority %d.",
+                *(accepted.days, accepted.strategy, accepted.force, accepted.priority),
+                extra=_of(accepted),
+            )
         except CommandError as error:
-            told = _about(taken, command)
+            told = {"command_id": str(uuid4())} | _about(taken, command)
             self.queue.reject(taken, error, about=told)
             log.info("A command is rejected: %s", error, extra={**told, "error_type": error.error_type})
             return "rejected"
@@ -108,6 +127,7 @@ class Tick:
             force=command.options.force,
             priority=command.options.priority,
             clamped=planned.clamped,
+            ignored_options=command.options.ignored,
             accepted=int(datetime.now(UTC).timestamp() * 1_000),
         )
 
@@ -144,15 +164,34 @@ class Tick:
             elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
                 self._launch(command)
             return
+        if flight.ended is None and self._is_registered(command) and self._retry(command):
+            return
         if not is_over(self.instance, command, self.settings.backfill_days_per_run):
-            if flight.ended == "failed" and not is_one_run(command):
+            if flight.ended == "failed" or not self._is_registered(command):
                 cancel(self.instance, command)
             return
-        self.done["ended"] += tell_ended(self.queue, self.instance, command)
+        found = outcome(self.instance, command)
+        if found.status != "success" and not self._is_registered(command):
+            found = replace(found, status="canceled", error_type="ChatNotRegistered", message=_removed(command))
+        self.done["ended"] += flight.ended is None and tell_ended(self.queue, command, found)
         self.queue.release(command)
         took = round(time.time() * 1_000) - command.accepted
         log.info("The command for %s is over.", command.days, extra={**_of(command), "duration_ms": took})
-        trace_command(self.instance, command, time.time())
+        trace_command(command, found, time.time())
+
+    def _retry(self, command: AcceptedCommand) -> bool:
+        """Launch the runs again that died; whether there are any."""
+        dead = dead_runs(self.instance, command)
+        if dead and self._is_ready(command):
+            self.requests += map(retry_request, dead)
+            self.done["retried"] += len(dead)
+            log.warning(
+                "Runs that died are launched again: %s.", ", ".join(run.run_id for run in dead), extra=_of(command)
+            )
+        return bool(dead)
+
+    def _is_registered(self, command: AcceptedCommand) -> bool:
+        return any(chat.slug == command.slug for chat in self.registry)
 
     def _is_ready(self, command: AcceptedCommand) -> bool:
         """Whether Dagster has loaded the chat, and the days as partitions."""
@@ -178,7 +217,7 @@ def commands_sensor(
     chats: Sequence[RegisteredChat],
     jobs: Sequence[UnresolvedAssetJobDefinition],
 ) -> dg.SensorDefinition:
-    """Looks every five seconds. Runs as soon as Dagster does."""
+    """Looks every COMMANDS_INTERVAL_SECONDS. Runs as soon as Dagster does."""
     partitions = {chat.slug: daily_partitions(chat.start or settings.start_date) for chat in chats}
 
     reloading = _Reloading(settings)
@@ -186,7 +225,7 @@ def commands_sensor(
     @dg.sensor(
         name="commands",
         jobs=jobs or None,
-        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        minimum_interval_seconds=settings.commands_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Carries out the commands on the Redis list tg_commands, and publishes how they end.",
     )
@@ -204,15 +243,16 @@ def commands_sensor(
         try:
             tick.registry = load_registry(settings.chats_path)
             tick.run()
-        except (StateUnavailable, SettingsError) as error:
+        except StateUnavailable as error:
+            OUTAGE.begin(error)
+            tick.done["not done: Redis is away"] += 1
+        except SettingsError as error:
             context.log.warning("Commands wait: %s", error)
             tick.done["not done"] += 1
         if tick.wants_reload:
             reloading.ask()
-        told = ", ".join(f"{count} {what}" for what, count in sorted(tick.done.items()))
-        return dg.SensorResult(
-            run_requests=tick.requests, skip_reason=None if tick.requests else dg.SkipReason(told or "No commands.")
-        )
+        told = summary(tick.done) or "No commands."
+        return dg.SensorResult(run_requests=tick.requests, skip_reason=None if tick.requests else dg.SkipReason(told))
 
     return commands
 
@@ -228,10 +268,15 @@ def _of(command: AcceptedCommand) -> dict[str, str]:
     return {"command_id": command.id, "chat": command.slug, "mode": command.mode}
 
 
+def _removed(command: AcceptedCommand) -> str:
+    return f"{command.slug} was removed from the registry."
+
+
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
     """What the event of a rejected command can repeat of it."""
     if command is not None:
-        return {"command_id": command.command_id, "chat": command.chat, "mode": command.mode}
+        id_ = {"command_id": command.command_id} if command.command_id is not None else {}
+        return {**id_, "chat": command.chat, "mode": command.mode}
     try:
         given = json.loads(taken.raw)
     except (ValueError, RecursionError):
@@ -239,11 +284,12 @@ def _about(taken: Taken, command: Command | None) -> dict[str, Any]:
     if not isinstance(given, dict):
         return {}
     told = {key: given.get(key) for key in ("command_id", "chat", "mode")}
-    return {
+    texts = {
         key: value.encode(errors="replace").decode()[:256]
         for key, value in told.items()
         if isinstance(value, str) and value
     }
+    return texts | ({"command_id": texts["command_id"].lower()} if "command_id" in texts else {})
 
 
 class _Reloading:

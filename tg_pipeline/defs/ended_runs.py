@@ -1,32 +1,37 @@
-"""The end of runs that no command caused, told by a sensor that forgets none.
+"""The end of runs that no command caused, published by a sensor that forgets none; `commands` does it for commands.
 
 Dagster's own run status sensors go on to the next run also when telling of one failed, which would lose the events of
 every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.27: the cursor moves after an error).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
+from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.defs.launching import (
+    COMMAND_TAG,
     Outcome,
-    command_of,
     days_of,
     ended_between,
-    is_over,
-    outcome,
     outcome_of_runs,
     since_cursor,
     slugs_of,
 )
 from tg_pipeline.defs.run_events import as_command, event_id
+from tg_pipeline.defs.skipping import skipping, summary
+from tg_pipeline.state.redis_client import OUTAGE
 
 LOOK_EVERY_SECONDS = 5
+RETRY_WITHIN = timedelta(minutes=2)
+"""Dagster launches the retry of a run that died within seconds. If it has not by then, the run has failed."""
 
 
 def tell_ended_runs(
@@ -34,49 +39,61 @@ def tell_ended_runs(
     queue: CommandQueue,
     chats: Mapping[str, RegisteredChat],
     span: tuple[datetime, datetime],
-    days_per_run: int,
-) -> tuple[datetime, int]:
-    """Publish the last event of runs that ended within `span`, the oldest first; until when, and of how many.
+) -> tuple[datetime, Counter[str]]:
+    """Publish the last event of runs that ended within `span`, the oldest first; until when, and how many events.
 
-    Raises StateUnavailable, and then the same runs are told of the next time.
+    Raises StateUnavailable, and then the same runs are looked at the next time.
     """
-    records, until = ended_between(instance, *span)
-    told = 0
+    since, before = span
+    records, until = ended_between(instance, since, before)
+    done: Counter[str] = Counter()
     for record in records:
-        command = command_of(record.dagster_run.tags)
-        if command is not None:
-            told += is_over(instance, command, days_per_run) and tell_ended(queue, instance, command)
-            continue
-        slugs = slugs_of(record.dagster_run)
-        days = days_of(record.dagster_run.tags)
-        for slug in slugs:
-            if days is not None and slug in chats and not _is_retried(record):
-                id_ = event_id(record.dagster_run.run_id, slug, slugs)
-                told += _tell(queue, as_command(id_, chats[slug], days), outcome_of_runs(instance, slug, [record]))
-    return until, told
+        run = record.dagster_run
+        if run.is_complete_and_waiting_to_retry and _ended(record) > before - RETRY_WITHIN:
+            return since, done
+        with skipping(f"Run {run.run_id}", done):
+            if COMMAND_TAG not in run.tags and AUTO_RETRY_RUN_ID_TAG not in run.tags:
+                done["published"] += _tell_run(queue, instance, chats, record)
+        since = _ended(record)
+    return until, done
 
 
-def tell_ended(queue: CommandQueue, instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
-    """Publish the last event of a command that is over; False where it is out."""
-    return not queue.has_ended(command.id) and _tell(queue, command, outcome(instance, command))
+def _tell_run(
+    queue: CommandQueue, instance: dg.DagsterInstance, chats: Mapping[str, RegisteredChat], record: dg.RunRecord
+) -> int:
+    """Publish the last event of a run for each of its chats."""
+    run = record.dagster_run
+    slugs, days = slugs_of(run), days_of(run.tags)
+    if days is None:
+        return 0
+    return sum(
+        tell_ended(queue, as_command(event_id(run, slug), chats[slug], days), outcome_of_runs(instance, slug, [record]))
+        for slug in slugs
+        if slug in chats
+    )
 
 
-def _tell(queue: CommandQueue, command: AcceptedCommand, found: Outcome) -> bool:
+def _ended(record: dg.RunRecord) -> datetime:
+    return record.update_timestamp.replace(tzinfo=UTC)
+
+
+def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) -> bool:
+    """Publish the last event of what is over; False where one is out."""
     ended = command.event(
         "completed" if found.status == "success" else "failed",
         found.status,
         processed=found.processed,
         errors=found.errors,
-        duration_sec=found.duration_sec,
+        ts=timestamp(found.ended),
+        run_id=found.run_id,
+        days_done=len(command.days) if found.status == "success" else None,
         error_type=found.error_type,
         message=found.message,
     )
-    return queue.finish(ended, started=command.event("started", "running"))
+    return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 
 
-def ended_runs_sensor(
-    queue: CommandQueue, chats: Sequence[RegisteredChat], *, days_per_run: int
-) -> dg.SensorDefinition:
+def ended_runs_sensor(queue: CommandQueue, chats: Sequence[RegisteredChat]) -> dg.SensorDefinition:
     """Looks every five seconds. Runs as soon as Dagster does."""
     by_slug = {chat.slug: chat for chat in chats}
 
@@ -89,15 +106,11 @@ def ended_runs_sensor(
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since, before = since_cursor(context.cursor)
         try:
-            until, told = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run)
+            until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before))
         except StateUnavailable as error:
-            context.log.warning("Events wait: %s", error)
-            until, told = since, 0
+            OUTAGE.begin(error)
+            until, done = since, Counter()
         context.update_cursor(until.isoformat())
-        return dg.SkipReason(f"The end of {told} runs was published.")
+        return dg.SkipReason(summary(done) or "No runs ended.")
 
     return ended_runs
-
-
-def _is_retried(record: dg.RunRecord) -> bool:
-    return record.dagster_run.tags.get("dagster/will_retry") == "true"

@@ -12,12 +12,12 @@ from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.launching import command_of
-from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, preview
-from tg_pipeline.defs.names import CHAT_TAG, POOL, identifier, messages_key
+from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, plain, preview
+from tg_pipeline.defs.names import CHAT_TAG, DAY_FILES, POOL, identifier, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, day_range
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
-from tg_pipeline.defs.run_events import RunEvents, tell_completed, tell_failed
+from tg_pipeline.defs.run_events import RunEvents, close_events, tell_failed
 from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.observability.logs import about
 from tg_pipeline.storage.day_store import DayStore
@@ -39,7 +39,8 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         description=_describe(chat),
         metadata=_facts(chat, store),
         pool=POOL,
-        hooks={tell_completed, tell_failed},
+        io_manager_key=DAY_FILES,
+        hooks={close_events, tell_failed},
     )
     def messages(
         context: dg.AssetExecutionContext,
@@ -55,7 +56,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
 
 def _describe(chat: RegisteredChat) -> str:
     title = f"{chat.title} ({chat.chat})" if chat.title else chat.chat
-    return f"Every message of {title}, one JSON file a UTC day."
+    return f"Every message of {plain(title)}, one JSON file a UTC day."
 
 
 def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataValue]:

@@ -1,19 +1,15 @@
 """What is heard of Dagster's daemon."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from dagster import DagsterInstance
-from dagster._daemon.controller import DEFAULT_HEARTBEAT_INTERVAL_SECONDS
 
 from tg_pipeline.bootstrap.metrics import Sample
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.contracts.health import Heartbeat, Heartbeats
+from tg_pipeline.contracts.health import Heartbeats
 from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.run_metrics import of_runs
-
-DAEMONS: Final = ("SENSOR", "SCHEDULER")
-"""Those that start fetches: commands, backfills and the watchdog come by sensors."""
+from tg_pipeline.defs.run_metrics import of_runs, of_ticks
+from tg_pipeline.defs.ticks import heartbeats
 
 
 class DagsterHeartbeats:
@@ -27,21 +23,13 @@ class DagsterHeartbeats:
         self._instance: DagsterInstance | None = None
 
     def __call__(self) -> Heartbeats:
-        """The last heartbeat of each daemon."""
-        instance = self._opened()
-        found = instance.get_daemon_heartbeats() if instance else {}
-        beats = [
-            Heartbeat(name, found[name].timestamp, found[name].daemon_id)
-            if name in found
-            else Heartbeat(name, None, None)
-            for name in DAEMONS
-        ]
-        return Heartbeats(DEFAULT_HEARTBEAT_INTERVAL_SECONDS, beats)
+        """The last heartbeat of each daemon, and the last tick of each sensor."""
+        return heartbeats(self._opened(), self._settings)
 
-    def run_counts(self) -> Iterable[Sample]:
-        """How runs ended, as metrics."""
+    def samples(self) -> Iterable[Sample]:
+        """How runs ended, and the last tick, as metrics."""
         instance = self._opened()
-        return of_runs(instance) if instance else []
+        return [*of_runs(instance), *of_ticks(instance, self._settings)] if instance else []
 
     def _opened(self) -> DagsterInstance | None:
         if (

@@ -19,6 +19,9 @@ from tg_pipeline.storage.layout import SECTIONS, ContentHash, encode, write_day
 class DayFileIOManager(dg.UPathIOManager):
     """For assets keyed `telegram/<slug>/...` with days as partitions, in any run: of a day or of a range.
 
+    Registered as DAY_FILES: such an asset names it, `@dg.asset(io_manager_key="day_files")`. An asset that only takes
+    day files as inputs does not.
+
     Such an asset returns a DayFile, which is written; or `{partition key: CommittedDay}`, receipts for files that are
     written already, because a day may be larger than memory: they are held to what lies there.
 

@@ -6,6 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.defs.metadata import plain
 from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
 
 
@@ -14,7 +15,7 @@ def chat_jobs(chat: RegisteredChat) -> list[UnresolvedAssetJobDefinition]:
 
     Both fetch the chat's days and check them.
     """
-    of = chat.title or chat.chat
+    of = plain(chat.title or chat.chat)
     return [
         dg.define_asset_job(
             job_name(chat.slug), _selection(chat), tags={CHAT_TAG: chat.slug}, description=f"Fetch days of {of}."

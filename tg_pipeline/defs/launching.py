@@ -7,23 +7,29 @@ Dagster has no public way for a sensor to start a backfill (dagster#13852, #2775
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.remote_origin import CodeLocationOrigin, RemotePartitionSetOrigin, RemoteRepositoryOrigin
 from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG
 
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import Status
-from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
+from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG, job_name, messages_key, per_day_job_name, slug_of
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"
 """Milliseconds: tells a command from an earlier one of the same id, whose time to be remembered was over."""
 CONTENT_TAG = "tg/command"
+ATTEMPT_TAG = "tg/attempt"
+"""Counts the times that a run of a command was launched again because it had died: 0 for the first one."""
+RETRY_OF_TAG = "tg/retry_of"
+"""The first attempt's id, on a run that was launched again."""
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 REPOSITORY = "__repository__"
@@ -33,6 +39,21 @@ RUNS_PER_LOOK = 50
 SETTLED_SECONDS = 5.0
 """Runs that ended later are left for the next look: a process takes the time before it waits for the database, so that
 one with an earlier time may come after one that was seen, and the cursor would have passed it."""
+_KEPT_TAGS = {
+    PARTITION_TAG,
+    *RANGE_TAGS,
+    BACKFILL_TAG,
+    MAX_RETRIES_TAG,
+    "dagster/partition_set",
+    "dagster/priority",
+}
+"""What Dagster's tags say of a run that holds for its retry as well."""
+_BACKFILL_ABORTED = {
+    BulkActionStatus.CANCELING,
+    BulkActionStatus.CANCELED,
+    BulkActionStatus.FAILING,
+    BulkActionStatus.FAILED,
+}
 _BACKFILL_ENDED = {
     BulkActionStatus.COMPLETED,
     BulkActionStatus.COMPLETED_SUCCESS,
@@ -44,12 +65,18 @@ _BACKFILL_ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command, or a run, ended. `processed` are messages, `duration_sec` the runs' seconds added up."""
+    """How a command, or a run, ended.
+
+    `processed` are messages; `began` and `ended` in POSIX seconds, None where no run began or none says when it ended;
+    `run_id` is the last attempt's, where it was one run.
+    """
 
     status: Status
     processed: int
     errors: int
-    duration_sec: float
+    began: float | None
+    ended: float | None
+    run_id: str | None = None
     error_type: str | None = None
     message: str | None = None
 
@@ -61,7 +88,10 @@ def tags_of(command: AcceptedCommand) -> dict[str, str]:
         COMMAND_TAG: command.id,
         ACCEPTED_TAG: str(command.accepted),
         CONTENT_TAG: command.model_dump_json(),
+        ATTEMPT_TAG: "0",
         "dagster/priority": str(command.priority),
+        # Dagster's own retries leave these runs alone: see `dead_runs`.
+        MAX_RETRIES_TAG: "0",
     }
 
 
@@ -78,8 +108,8 @@ def days_of(tags: Mapping[str, str]) -> DayRange | None:
 
 def slugs_of(run: dg.DagsterRun) -> list[str]:
     """The chats that a run fetches."""
-    selected = [key.path[1] for key in run.asset_selection or () if key == messages_key(key.path[1])]
-    return sorted(selected) if selected else [run.tags[CHAT_TAG]] if CHAT_TAG in run.tags else []
+    selected = sorted(slug for key in run.asset_selection or () if (slug := slug_of(key)))
+    return selected or ([run.tags[CHAT_TAG]] if CHAT_TAG in run.tags else [])
 
 
 def is_one_run(command: AcceptedCommand) -> bool:
@@ -122,8 +152,47 @@ def submit(instance: dg.DagsterInstance, location: CodeLocationOrigin, command: 
         instance.add_backfill(backfill)
 
 
+def dead_runs(instance: dg.DagsterInstance, command: AcceptedCommand) -> list[dg.DagsterRun]:
+    """Runs of a command that died and are to be launched again by `retry_request`; none once it is canceled.
+
+    A run died if its process ended before its steps did: killed, terminated at a shutdown, never started. As often as
+    `run_retries` of dagster.yaml allows. Dagster itself would not retry the last run of a job's backfill: it completes
+    the backfill when nothing of it runs, and retries nothing of a completed one (1.13.27).
+    """
+    if not is_one_run(command):
+        backfill = instance.get_backfill(_backfill_id(command))
+        if backfill is None or backfill.status in _BACKFILL_ABORTED:
+            return []
+    most = instance.run_retries_max_retries if instance.run_retries_enabled else 0
+    died = [
+        run
+        for run in instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
+        if run.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.STEP_FAILURE.value and _attempt(run) < most
+    ]
+    if not died:
+        return []
+    attempts = [str(number) for number in range(1, most + 1)]
+    retries = instance.get_runs(dg.RunsFilter(tags={**_tags(command), ATTEMPT_TAG: attempts}))
+    launched = {(_first_attempt(retry), _attempt(retry)) for retry in retries}
+    return [run for run in died if (_first_attempt(run), _attempt(run) + 1) not in launched]
+
+
+def retry_request(run: dg.DagsterRun) -> dg.RunRequest:
+    """The run once more. Asked for twice, it is launched once."""
+    kept = {tag: value for tag, value in run.tags.items() if not tag.startswith("dagster/") or tag in _KEPT_TAGS}
+    again = _retry_tags(run)
+    return dg.RunRequest(
+        run_key=f"retry:{again[RETRY_OF_TAG]}:{again[ATTEMPT_TAG]}", job_name=run.job_name, tags=kept | again
+    )
+
+
 def cancel(instance: dg.DagsterInstance, command: AcceptedCommand) -> None:
-    """End what runs of a backfill, and launch nothing more of it."""
+    """End what runs of a backfill, and launch nothing more of it. A run of its own is ended while it is queued."""
+    if is_one_run(command):
+        for run in instance.get_runs(_runs(command, [dg.DagsterRunStatus.QUEUED])):
+            instance.report_run_canceling(run)
+            instance.report_run_canceled(run)
+        return
     backfill = instance.get_backfill(_backfill_id(command))
     if backfill is not None and backfill.status == BulkActionStatus.REQUESTED:
         instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELING))  # type: ignore[no-untyped-call]
@@ -137,16 +206,21 @@ def is_launched(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
 
 
 def is_over(instance: dg.DagsterInstance, command: AcceptedCommand, days_per_run: int) -> bool:
-    """Whether nothing of it runs, and nothing will. A launched one."""
-    ended = instance.get_runs_count(_runs(command, ENDED))
-    if not is_one_run(command):
-        backfill = instance.get_backfill(_backfill_id(command))
-        if backfill is None or backfill.status in _BACKFILL_ENDED:
-            return True
-        # The daemon looks at its backfills twice a minute only; the runs tell earlier.
-        if backfill.status != BulkActionStatus.REQUESTED or ended < expected_runs(command, days_per_run):
-            return False
-    return ended > 0 and ended == instance.get_runs_count(_runs(command)) and not _is_retried(instance, command)
+    """Whether nothing of it runs, and nothing will but `dead_runs`. A launched one."""
+    if not is_one_run(command) and not _is_all_launched(instance, command, days_per_run):
+        return False
+    return instance.get_runs_count(_runs(command)) == instance.get_runs_count(_runs(command, ENDED))
+
+
+def _is_all_launched(instance: dg.DagsterInstance, command: AcceptedCommand, days_per_run: int) -> bool:
+    """Whether each of a backfill's runs was launched once, or none will be any more."""
+    backfill = instance.get_backfill(_backfill_id(command))
+    if backfill is None or backfill.status in _BACKFILL_ENDED:
+        return True
+    # The daemon looks at its backfills twice a minute only; the runs tell earlier.
+    first_attempts = dg.RunsFilter(tags={**_tags(command), ATTEMPT_TAG: "0"})
+    launched = instance.get_runs_count(first_attempts)
+    return backfill.status == BulkActionStatus.REQUESTED and launched >= expected_runs(command, days_per_run)
 
 
 def since_cursor(cursor: str | None) -> tuple[datetime, datetime]:
@@ -175,17 +249,17 @@ def outcome(instance: dg.DagsterInstance, command: AcceptedCommand) -> Outcome:
     if backfill is None:
         return found
     if backfill.status == BulkActionStatus.CANCELED:
-        return _but(found, "canceled", "Canceled", "The backfill was canceled.")
+        return replace(found, status="canceled", error_type="Canceled", message="The backfill was canceled.")
     if backfill.status == BulkActionStatus.FAILED and found.status == "success":
         reason = backfill.error.message.strip() if backfill.error else "The backfill failed."
-        return _but(found, "failed", "BackfillFailed", reason)
+        return replace(found, status="failed", error_type="BackfillFailed", message=reason)
     return found
 
 
 def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> Outcome:
     """What became of runs that are over; of those that were retried, the last attempt counts."""
     attempts = sorted(records, key=lambda record: record.create_timestamp)
-    last = {record.dagster_run.root_run_id or record.dagster_run.run_id: record for record in attempts}
+    last = {_first_attempt(record.dagster_run): record for record in attempts}
     failed = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
     canceled = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.CANCELED]
     error_type, message = _why(instance, failed[0]) if failed else (None, None)
@@ -195,7 +269,9 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
         status="failed" if failed else "canceled" if canceled else "success",
         processed=_messages(instance, slug, records),
         errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
-        duration_sec=round(sum(map(_seconds, records)), 3),
+        began=min((record.start_time for record in records if record.start_time), default=None),
+        ended=max((record.end_time for record in records if record.end_time), default=None),
+        run_id=next(iter(last.values())).dagster_run.run_id if len(last) == 1 else None,
         error_type=error_type,
         message=message,
     )
@@ -206,21 +282,24 @@ def _backfill_id(command: AcceptedCommand) -> str:
     return command.backfill_id
 
 
-def _seconds(record: dg.RunRecord) -> float:
-    return record.end_time - record.start_time if record.start_time and record.end_time else 0.0
-
-
 def _runs(command: AcceptedCommand, statuses: Sequence[dg.DagsterRunStatus] | None = None) -> dg.RunsFilter:
-    tags = {COMMAND_TAG: command.id, ACCEPTED_TAG: str(command.accepted)}
-    return dg.RunsFilter(tags=tags, statuses=statuses)
+    return dg.RunsFilter(tags=_tags(command), statuses=statuses)
 
 
-def _is_retried(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
-    """Whether Dagster will start one of the failed runs again."""
-    failed = instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
-    return any(
-        run.tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in run.tags for run in failed
-    )
+def _tags(command: AcceptedCommand) -> dict[str, str]:
+    return {COMMAND_TAG: command.id, ACCEPTED_TAG: str(command.accepted)}
+
+
+def _attempt(run: dg.DagsterRun) -> int:
+    return int(run.tags.get(ATTEMPT_TAG, "0"))
+
+
+def _first_attempt(run: dg.DagsterRun) -> str:
+    return run.tags.get(RETRY_OF_TAG) or run.root_run_id or run.run_id
+
+
+def _retry_tags(run: dg.DagsterRun) -> dict[str, str]:
+    return {RETRY_OF_TAG: _first_attempt(run), ATTEMPT_TAG: str(_attempt(run) + 1)}
 
 
 def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> int:
@@ -265,8 +344,4 @@ def _why(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str, str]:
 
 _NOTHING_SAID = ("run has been marked as failed from outside", "Execution was interrupted unexpectedly")
 """Dagster's sentences about runs whose process died, or was told to end by somebody who terminated no run."""
-_DIED = "The run's process was ended or died. Send the command again: what it had fetched is kept."
-
-
-def _but(found: Outcome, status: Status, error_type: str, message: str) -> Outcome:
-    return Outcome(status, found.processed, found.errors, found.duration_sec, error_type, message)
+_DIED = "The run's process was ended or died each time. What it had fetched is kept."

@@ -8,6 +8,7 @@ import dagster as dg
 import orjson
 
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
+from tg_pipeline.contracts.text import printable
 from tg_pipeline.storage.day_store import DayStore
 
 Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
@@ -15,6 +16,11 @@ Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
 PREVIEW_MESSAGES = 5
 PREVIEW_CHARACTERS = 80
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-!|~&$"})
+
+
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is, on one line, whatever is in it."""
+    return printable(text).translate(_MARKDOWN)
 
 
 def day_metadata(day: CommittedDay) -> Metadata:
@@ -48,7 +54,9 @@ def fetch_metadata(report: FetchReport) -> Metadata:
         "fetch/messages": dg.MetadataValue.int(report.messages),
         "fetch/calls": dg.MetadataValue.int(report.meter.total_calls),
         "fetch/retries": dg.MetadataValue.int(report.meter.total_retries),
-        "fetch/waited_seconds": dg.MetadataValue.float(round(float(report.meter.waited_seconds), 1)),
+        "fetch/paced_seconds": dg.MetadataValue.float(round(float(report.meter.waits["rate"]), 1)),
+        "fetch/floodwait_asked_seconds": dg.MetadataValue.float(round(float(report.meter.asked_seconds), 1)),
+        "fetch/floodwait_slept_seconds": dg.MetadataValue.float(round(float(report.meter.slept_for_floods), 1)),
         "fetch/repeated_ids": dg.MetadataValue.int(report.repeated),
         "fetch/duration_seconds": dg.MetadataValue.float(round(duration, 2)),
         "fetch/messages_per_second": dg.MetadataValue.float(round(report.messages / duration, 1) if duration else 0.0),
@@ -79,4 +87,4 @@ def _cell(text: str) -> str:
     """Text that a table of Markdown shows as it is, whatever is in it, cut short."""
     line = " ".join(text.split())
     short = line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1].rstrip() + "…"
-    return short.translate(_MARKDOWN)
+    return plain(short)

@@ -8,6 +8,8 @@ from tg_pipeline.contracts.errors import SettingsError
 
 POOL = "telegram"
 """The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
+DAY_FILES = "day_files"
+"""The IO manager of day files. Assets that name none keep Dagster's default."""
 CHAT_TAG = "tg/chat"
 BACKFILL_TAG = "dagster/backfill"
 
@@ -15,6 +17,14 @@ BACKFILL_TAG = "dagster/backfill"
 def messages_key(slug: str) -> dg.AssetKey:
     """The asset of a chat's day files."""
     return dg.AssetKey(["telegram", slug, "messages"])
+
+
+def slug_of(key: dg.AssetKey) -> str | None:
+    """The chat of an asset of day files; None where it is another asset."""
+    match key.path:
+        case ["telegram", slug, "messages"]:
+            return str(slug)
+    return None
 
 
 def identifier(slug: str) -> str:

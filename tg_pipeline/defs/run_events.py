@@ -1,25 +1,26 @@
-"""What a run tells of itself while it works: the events started and progress, and its end where nothing can change it.
+"""The events that a run publishes while it works: started, progress, and failed where nothing can change that.
 
-What a run cannot tell, because it was killed, canceled, retried or cut off from Redis, the sensors do: they are the
-authority (see `commands` and `ended_runs`). Whoever comes first publishes; nothing is published twice.
+The sensors publish all other ends, once Dagster has recorded them: they are the authority (see `commands` and
+`ended_runs`). Nothing is published twice.
 """
 
 import logging
-import time
-from collections.abc import Collection
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
-from tg_pipeline.contracts.events import Status
+from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.launching import command_of, days_of, slugs_of
 from tg_pipeline.defs.partitions import day_range
+from tg_pipeline.observability.logs import about
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.reporter import Reporter
@@ -44,9 +45,13 @@ def as_command(run_id: str, chat: RegisteredChat, days: DayRange) -> AcceptedCom
     )
 
 
-def event_id(run_id: str, slug: str, slugs: Collection[str]) -> str:
-    """What stands for the command's id of a run that none caused; of one that fetches several chats, for each."""
-    return run_id if len(slugs) <= 1 else f"{run_id}:{slug}"
+def event_id(run: dg.DagsterRun, slug: str) -> str:
+    """The id in the events of a run that no command caused: its own, or that of the run it retries.
+
+    Of a run that fetches several chats, one for each.
+    """
+    run_id = run.root_run_id if RETRY_NUMBER_TAG in run.tags and run.root_run_id else run.run_id
+    return run_id if len(slugs_of(run)) <= 1 else f"{run_id}:{slug}"
 
 
 class RunEvents:
@@ -58,7 +63,7 @@ class RunEvents:
         self._command: AcceptedCommand | None = None
         self._counts: dict[str, int] = {}
         self._error: TgPipelineError | None = None
-        self._began = 0.0
+        self._started: Event | None = None
         self._run_id = ""
         self._whole = True
 
@@ -72,75 +77,70 @@ class RunEvents:
         days = day_range(context.partition_keys)
         command = command_of(context.run.tags)
         self._whole = command is None or days_of(context.run.tags) == command.days
-        self._command = command or as_command(
-            event_id(context.run.run_id, chat.slug, slugs_of(context.run)), chat, days
-        )
-        self._counts, self._error, self._began, self._run_id = {}, None, time.time(), context.run.run_id
+        self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
+        self._counts, self._error, self._run_id = {}, None, context.run.run_id
+        self._started = self._command.event("started", "running", run_id=self._run_id)
         if self._settings.redis is None:
             return
         from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
         self._reporter = self._reporter or reporter(self._settings)
-        self._reporter.started(self._command.event("started", "running", run_id=self._run_id))
+        self._reporter.started(self._started)
 
     def committed(self, day: CommittedDay) -> None:
         """A day's file is in place."""
         self._counts[str(day.day)] = day.message_count
         if self._reporter is not None and self._command is not None:
-            event = self._command.event(
-                "progress", "running", run_id=self._run_id, day=str(day.day), duration_sec=self._seconds()
-            )
+            event = self._command.event("progress", "running", run_id=self._run_id, day=str(day.day))
             self._reporter.progress(event, str(day.day), day.message_count)
 
     def failing(self, error: TgPipelineError) -> None:
         """The step is about to fail, or to be tried again, because of this."""
         self._error = error
 
-    def completed(self) -> None:
-        """The step succeeded."""
-        self._end("success", None, None, final=self._whole)
+    def close(self) -> None:
+        """Wait for events that are still to be published. The next step begins again."""
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            with self._context():
+                reporter.close()
 
     def failed(self, context: dg.HookContext) -> None:
         """The step failed for good. What other runs of a command may still do is left to the sensors."""
-        error, command = self._error or context.op_exception, self._command
+        error = self._error or context.op_exception
         permanent = isinstance(error, PERMANENT)
         if permanent:
-            told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
-            log.critical(
-                "Nobody can fetch this until a person acts: %s",
-                error,
-                extra={**told, "run_id": self._run_id, "error_type": type(error).__name__},
-            )
-        final = permanent or (self._whole and not context.instance.run_retries_enabled)
-        self._end("failed", type(error).__name__, str(error)[:500], final=final)
-
-    def _end(self, status: Status, error_type: str | None, message: str | None, *, final: bool) -> None:
-        reporter, self._reporter = self._reporter, None
-        if reporter is None or self._command is None:
-            return
-        if final:
+            with self._context():
+                log.critical(
+                    "Nobody can fetch this until a person acts: %s", error, extra={"error_type": type(error).__name__}
+                )
+        is_retried = context.instance.run_retries_enabled and context.instance.run_retries_retry_on_asset_or_op_failure
+        final = permanent or (self._whole and not is_retried)
+        if final and self._reporter is not None and self._command is not None and self._started is not None:
             ended = self._command.event(
-                "completed" if status == "success" else "failed",
-                status,
+                "failed",
+                "failed",
                 run_id=self._run_id,
                 processed=sum(self._counts.values()),
-                errors=int(status == "failed"),
-                duration_sec=self._seconds(),
+                errors=1,
                 days_done=len(self._counts),
-                error_type=error_type,
-                message=message,
+                error_type=type(error).__name__,
+                message=str(error)[:500],
             )
-            reporter.ended(ended, self._command.event("started", "running", run_id=self._run_id))
-        reporter.close()
+            self._reporter.ended(ended, self._started)
+        self.close()
 
-    def _seconds(self) -> float:
-        return round(time.time() - self._began, 3)
+    def _context(self) -> AbstractContextManager[None]:
+        """What log lines say of the run where Dagster calls a hook, outside the step."""
+        command = self._command
+        told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
+        return about(**told, run_id=self._run_id)
 
 
 @dg.success_hook(required_resource_keys={"events"})
-def tell_completed(context: dg.HookContext) -> None:
-    """Publish `completed` as soon as the step is done."""
-    context.resources.events.completed()
+def close_events(context: dg.HookContext) -> None:
+    """Publish the rest. `completed` is left to the sensors: the run may still fail, on its checks or on a full disk."""
+    context.resources.events.close()
 
 
 @dg.failure_hook(required_resource_keys={"events"})

@@ -7,15 +7,23 @@ import dagster as dg
 
 from tg_pipeline.bootstrap.metrics import Sample, push
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.defs.launching import ENDED
+from tg_pipeline.defs.history import counted_runs
+from tg_pipeline.defs.ticks import heartbeats
 from tg_pipeline.observability import metrics
 
 
 def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
-    """Counted in Dagster's history: fewer once runs are deleted there, which Prometheus takes for a restart."""
-    yield metrics.RUNS, [], instance.get_runs_count(dg.RunsFilter(statuses=ENDED))
-    succeeded = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])
-    yield metrics.RUNS_SUCCESSFUL, [], instance.get_runs_count(succeeded)
+    """Counted in Dagster's history, and what retention has removed from it."""
+    finished, successful = counted_runs(instance)
+    yield metrics.RUNS, [], finished
+    yield metrics.RUNS_SUCCESSFUL, [], successful
+
+
+def of_ticks(instance: dg.DagsterInstance, settings: Settings) -> Iterable[Sample]:
+    """The oldest of the last ticks, and how often they come."""
+    found = heartbeats(instance, settings)
+    yield metrics.SCHEDULER_LAST_TICK, [], min(beat.at or 0.0 for beat in (*found.beats, *found.ticks))
+    yield metrics.SCHEDULER_INTERVAL, [], found.interval_seconds
 
 
 def metrics_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -31,7 +39,8 @@ def metrics_sensor(settings: Settings) -> dg.SensorDefinition:
         from tg_pipeline.bootstrap.derived import reads  # noqa: PLC0415 - brings Redis
 
         try:
-            push(settings, *reads(settings), partial(of_runs, context.instance))
+            of_dagster = partial(of_runs, context.instance), partial(of_ticks, context.instance, settings)
+            push(settings, *reads(settings), *of_dagster)
         except OSError as error:
             context.log.warning("Metrics are not pushed: %s", error)
             return dg.SkipReason(f"Not pushed: {error}")

@@ -4,6 +4,7 @@ A command, its backfill and its runs are known to everybody by their ids, so a r
 its parent, and its parent may be told of later. A trace is named as what began it: the command's id, else the run's.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,8 +12,9 @@ import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
-from tg_pipeline.defs.launching import command_of, ended_between, outcome, outcome_of_runs, since_cursor, slugs_of
+from tg_pipeline.defs.launching import Outcome, command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.defs.names import BACKFILL_TAG
+from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.observability import traces
 from tg_pipeline.observability.traces import SpanId
 
@@ -59,11 +61,10 @@ def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Itera
         traces.send_now()
 
 
-def trace_command(instance: dg.DagsterInstance, command: AcceptedCommand, now: float) -> None:
+def trace_command(command: AcceptedCommand, found: Outcome, now: float) -> None:
     """A command that is over, and its backfill."""
     if not traces.is_tracing():
         return
-    found = outcome(instance, command)
     about: dict[str, str | int] = {
         "tg.command_id": command.id,
         "tg.chat": command.slug,
@@ -108,9 +109,11 @@ def traces_sensor() -> dg.SensorDefinition:
     )
     def trace_ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         records, until = ended_between(context.instance, *since_cursor(context.cursor))
+        done = Counter(ended=len(records))
         for record in records:
-            _trace_run(context.instance, record)
+            with skipping(f"The span of run {record.dagster_run.run_id}", done):
+                _trace_run(context.instance, record)
         context.update_cursor(until.isoformat())
-        return dg.SkipReason(f"{len(records)} runs had ended.")
+        return dg.SkipReason(summary(done) or "No runs ended.")
 
     return trace_ended_runs

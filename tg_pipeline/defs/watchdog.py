@@ -5,6 +5,7 @@ So each run holds a lease while its process lives, and a sensor looks for runs u
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
+from tg_pipeline.defs.skipping import skipping
 from tg_pipeline.state.lease import discard, hold_until_exit, look
 
 LOOK_EVERY_SECONDS = 30
@@ -32,6 +34,7 @@ It takes a fraction of a second. Dagster counts the run as submitted and does no
 CODE_LOCATION_TAG = "dagster/code_location"
 """Dagster's tag on runs that were launched; a run that a program executes in its own process has none."""
 
+_NEVER_SUBMITTED = "Dagster's daemon died before it had submitted the run."
 UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 """Runs that are only starting are failed by Dagster's own run monitoring, after three minutes."""
 
@@ -100,27 +103,29 @@ def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: st
     """
     if not _is_watched(instance):
         return []
-    records = instance.get_run_records(dg.RunsFilter(statuses=list(UNDER_WAY)))
-    ended = [
-        record.dagster_run.run_id
-        for record in records
-        if _is_dead(record, directory, location, now) and _end(instance, record)
-    ]
-    ended += _end_forgotten(instance, now)
+    ended: list[str] = []
+    skipped: Counter[str] = Counter()
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNDER_WAY))):
+        run_id = record.dagster_run.run_id
+        with skipping(f"Run {run_id}", skipped):
+            if _is_dead(record, directory, location, now) and _end(instance, record):
+                ended.append(run_id)
+    for forgotten in _forgotten(instance, now):
+        with skipping(f"Run {forgotten.run_id}", skipped):
+            instance.report_run_failed(forgotten, _NEVER_SUBMITTED)
+            ended.append(forgotten.run_id)
     for file in directory.glob("*.lock"):
-        run = instance.get_run_by_id(file.stem)
-        if run is None or run.is_finished:
-            discard(directory, file.stem)
+        with skipping(f"The lease {file}", skipped):
+            run = instance.get_run_by_id(file.stem)
+            if run is None or run.is_finished:
+                discard(directory, file.stem)
     return ended
 
 
-def _end_forgotten(instance: dg.DagsterInstance, now: float) -> list[str]:
+def _forgotten(instance: dg.DagsterInstance, now: float) -> list[dg.DagsterRun]:
     before = datetime.fromtimestamp(now - LAUNCH_SECONDS, UTC)
     created = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=before))
-    forgotten = [run for run in created if {BACKFILL_TAG, CHAT_TAG} <= run.tags.keys()]
-    for run in forgotten:
-        instance.report_run_failed(run, "Dagster's daemon died before it had submitted the run. Start the run again.")
-    return [run.run_id for run in forgotten]
+    return [run for run in created if {BACKFILL_TAG, CHAT_TAG} <= run.tags.keys()]
 
 
 def _is_watched(instance: dg.DagsterInstance) -> bool:
@@ -148,7 +153,7 @@ def _end(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, why)
     else:
-        instance.report_run_failed(run, f"{why} Start the run again: what it had fetched is kept.")
+        instance.report_run_failed(run, f"{why} What it had fetched is kept.")
     if instance.event_log_storage.supports_global_concurrency_limits:  # where pools count steps, not runs
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return True

@@ -10,12 +10,24 @@ from typing import Any
 from tg_pipeline.contracts.errors import SettingsError, TgPipelineError
 
 TIMEOUT_SECONDS = 60
+UNREACHABLE = "DagsterUserCodeUnreachableError"
+"""How Dagster names the error, in the message."""
 DEFAULT_URL = "http://127.0.0.1:3000"
 """Where Dagster listens that was told nothing else."""
 
 
 class WebserverError(TgPipelineError):
     """Dagster's webserver does not answer, or refuses what it was asked."""
+
+
+class CodeServerUnreachable(WebserverError):
+    """The webserver answers, and the process that loads the definitions does not."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"Dagster's code server does not answer the webserver at {url}. Try again in a minute; if that does not "
+            "help, stop `tg-pipeline up` and start it again."
+        )
 
 
 class NobodyAnswers(WebserverError):
@@ -38,8 +50,8 @@ def webserver_url(home: Path) -> str:
 def ask(url: str, query: str, **variables: Any) -> Any:
     """The value of the query's one field. `url` is the webserver's, such as `http://127.0.0.1:3000`.
 
-    Raises NobodyAnswers where nobody listens, and WebserverError where there is no sensible answer or the answer's
-    type is an error with a message.
+    Raises NobodyAnswers where nobody listens, CodeServerUnreachable, and WebserverError where there is no sensible
+    answer or the answer's type is an error with a message.
     """
     request = urllib.request.Request(  # noqa: S310 - the operator's own webserver
         f"{url.rstrip('/')}/graphql",
@@ -53,10 +65,10 @@ def ask(url: str, query: str, **variables: Any) -> Any:
         refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
         raise (NobodyAnswers if refused else WebserverError)(f"Dagster does not answer at {url}: {error}.") from error
     if answer.get("errors"):
-        raise WebserverError(f"Dagster at {url} refuses the query: {answer['errors'][0]['message']}")
+        raise _refused(url, f"refuses the query: {answer['errors'][0]['message']}")
     (value,) = answer["data"].values()
     if isinstance(value, Mapping) and "message" in value:
-        raise WebserverError(f"Dagster at {url}: {value['message'].strip()}")
+        raise _refused(url, value["message"].strip())
     return value
 
 
@@ -65,9 +77,15 @@ def reload_code_location(url: str, name: str = "tg_pipeline") -> None:
     entry = ask(url, _RELOAD, name=name)
     loaded = entry["locationOrLoadError"]
     if loaded["__typename"] == "PythonError":
+        if UNREACHABLE in loaded["message"]:
+            raise CodeServerUnreachable(url)
         reason = [loaded, *loaded["errorChain"]][-1]
         message = reason.get("error", reason)["message"].strip().removeprefix(f"{SettingsError.__module__}.")
         raise WebserverError(f"Dagster cannot load the definitions: {message.removeprefix('SettingsError: ')}")
+
+
+def _refused(url: str, message: str) -> WebserverError:
+    return CodeServerUnreachable(url) if UNREACHABLE in message else WebserverError(f"Dagster at {url}: {message}")
 
 
 def _open(request: urllib.request.Request) -> Any:

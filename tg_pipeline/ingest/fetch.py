@@ -20,6 +20,7 @@ from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
+from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
@@ -98,8 +99,9 @@ class Fetch:
             metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
         log.info(
-            "%s %s is archived: %d messages read with %d calls.",
-            *(self._report.slug, self._report.range, self._report.messages, self._report.meter.total_calls),
+            "%s %s is archived: %s read with %s.",
+            *(self._report.slug, self._report.range),
+            *(count(self._report.messages, "message"), count(self._report.meter.total_calls, "call")),
             extra={"duration_ms": round(self._report.duration_seconds * 1_000)},
         )
         return self._report
@@ -152,10 +154,11 @@ class Fetch:
         done = len(report.days) + len(report.resumed_days)
         read = [(day, last) for day, parts in self._pending.last_ids().items() for last in parts.values() if last]
         read += [(day.day, day.last_message_id) for day in report.days if day.last_message_id]
+        last = ", the last of them {1} of {0}".format(*max(read)) if read else ""
         return (
-            f"{report.slug}: stopped as asked after {done} of {len(report.range)} days, {report.messages} messages read"
-            + (", the last of them {1} of {0}".format(*max(read)) if read else "")
-            + f". Waited {report.meter.waited_seconds:.0f} s. The same request goes on from here."
+            f"{report.slug}: stopped as asked after {done} of {count(len(report.range), 'day')}, "
+            f"{count(report.messages, 'message')} read{last}. Waited {report.meter.waited_seconds:.0f} s; Telegram had "
+            f"asked for {report.meter.asked_seconds:.0f} s. The same request goes on from here."
         )
 
     def _stolen(self) -> Segment | None:
@@ -241,7 +244,8 @@ class Fetch:
 
     def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Stragglers: dated on a day that was over by more than the slack when it was read."""
-        log.warning("%s: %d messages of %s came after the day was committed.", self._report.slug, len(records), day)
+        late = count(len(records), "message")
+        log.warning("%s: %s of %s came after the day was committed.", self._report.slug, late, day)
         amended = self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
         self._report.days = [amended if d.day == day else d for d in self._report.days]
         return len(records)
@@ -251,7 +255,8 @@ class Fetch:
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
                 committed = await to_its_end(self._commit, day)
-                log.debug("%s %s is committed: %d messages.", self._report.slug, day, committed.message_count)
+                messages = count(committed.message_count, "message")
+                log.debug("%s %s is committed: %s.", self._report.slug, day, messages)
                 self._report.days.append(committed)
                 self._open_days.remove(day)
                 self._tell(committed)

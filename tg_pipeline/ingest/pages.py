@@ -7,6 +7,7 @@ from tg_pipeline.contracts.days import SECONDS_PER_DAY
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
+from tg_pipeline.contracts.text import count
 from tg_pipeline.observability import metrics
 from tg_pipeline.observability.traces import span
 
@@ -66,7 +67,7 @@ class PageReader:
         page = await self._history.page(cursor)
         metrics.MESSAGES_FETCHED.labels(self._report.slug).inc(len(page.ids))
         self._report.pages += 1
-        log.debug("%s: %d messages at %s.", self._report.slug, len(page.ids), cursor)
+        log.debug("%s: %s at %s.", self._report.slug, count(len(page.ids), "message"), cursor)
         if page.ids:
             self._places.setdefault(page.ids[0], cursor)
         return page

@@ -3,7 +3,8 @@
 Every room logs by the standard library. What a line is about - a chat, a command, a run - is bound to the context where
 it is known, once, and goes with all that is done there; `extra` gives what belongs to one line only.
 
-Secrets are hidden in what any logger says, whoever listens: records are made by a factory of ours.
+Secrets are hidden, and control characters escaped, in what any logger says, whoever listens: records are made by a
+factory of ours.
 """
 
 import json
@@ -14,12 +15,13 @@ import traceback
 from collections.abc import Collection, MutableMapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
 from tg_pipeline.contracts.log_line import LogLine
+from tg_pipeline.contracts.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from tg_pipeline.observability.loki import LokiHandler
@@ -84,6 +86,11 @@ def log_to(
         target.addHandler(handler)
 
 
+def is_json(style: Style, stream: TextIO) -> bool:
+    """Whether lines on that stream are JSON: sentences are for people at a terminal."""
+    return style == "json" or (style == "auto" and not stream.isatty())
+
+
 def json_formatter() -> logging.Formatter:
     """One JSON object a line, as schemas/log_line.schema.json has it."""
     return ProcessorFormatter(
@@ -94,19 +101,20 @@ def json_formatter() -> logging.Formatter:
 
 class _Record(logging.LogRecord):
     def getMessage(self) -> str:  # noqa: N802 - as the base class has it
-        return hide(super().getMessage())
+        return printable_lines(hide(super().getMessage()))
 
 
 def _stream_handler(stream: Stream, style: Style) -> logging.Handler:
     output = sys.stdout if stream == "stdout" else sys.stderr
-    if style == "json" or (style == "auto" and not output.isatty()):
+    if is_json(style, output):
         handler: logging.Handler = logging.StreamHandler(output)
         handler.setFormatter(json_formatter())
         return handler
-    from rich.console import Console  # noqa: PLC0415 - for terminals only
-    from rich.logging import RichHandler  # noqa: PLC0415
+    from rich.logging import RichHandler  # noqa: PLC0415 - for terminals only
 
-    handler = RichHandler(console=Console(stderr=stream == "stderr"), show_path=False)
+    from tg_pipeline.observability.console import SafeConsole  # noqa: PLC0415 - as above
+
+    handler = RichHandler(console=SafeConsole(stderr=stream == "stderr"), show_path=False)
     handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
     return handler
 
@@ -124,8 +132,8 @@ def _stamp(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
 
 
 def _render(_: Any, __: str, line: MutableMapping[str, Any]) -> str:
-    """JSON, in which a lone surrogate, that UTF-8 does not have, is an escape again."""
-    return json.dumps(line, ensure_ascii=False).encode(errors="backslashreplace").decode()
+    """JSON, in which everything that is not printable is an escape, as are halves of surrogate pairs."""
+    return printable(json.dumps(line, ensure_ascii=False))
 
 
 def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -134,5 +142,5 @@ def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str
     if error is not None:
         line.setdefault("error_type", type(error).__name__)
         line["exception"] = "".join(traceback.format_exception(error))
-    told = {key: line[key] for key in LogLine.model_fields if key in line}
+    told = {key: line[key] for key in LogLine.model_fields if line.get(key) is not None}
     return {key: hide(value) if isinstance(value, str) else value for key, value in told.items()}

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from tg_pipeline.observability import shared_values  # noqa: F401 - its value class serves every metric made below
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -44,9 +46,10 @@ def _counter(name: str, help_: str, *labels: str, unit: str) -> Counter:
     return Counter(name.removesuffix("_total"), help_, labels)
 
 
-def _gauge(name: str, help_: str, *labels: str, unit: str, mode: Literal["livemax", "livemostrecent"]) -> Gauge:
+def _gauge(name: str, help_: str, *labels: str, unit: str) -> Gauge:
+    """A gauge whose value is the last one that any process set."""
     _list(Metric(name, "gauge", help_, labels, unit))
-    return Gauge(name, help_, labels, multiprocess_mode=mode)
+    return Gauge(name, help_, labels, multiprocess_mode="mostrecent")
 
 
 def _histogram(name: str, help_: str, *labels: str, unit: str) -> Histogram:
@@ -72,7 +75,6 @@ LAST_RETRY_DELAY = _gauge(
     "The pause before the last call that was made again.",
     "target",
     unit="seconds",
-    mode="livemostrecent",
 )
 RATE_LIMIT_HITS = _counter(
     "rate_limit_hits_total",
@@ -81,9 +83,14 @@ RATE_LIMIT_HITS = _counter(
     "reason",
     unit="answers",
 )
-FLOODWAIT_SECONDS = _counter("floodwait_seconds_total", "Seconds waited because Telegram asked to.", unit="seconds")
+FLOODWAIT_ASKED = _counter("floodwait_asked_seconds_total", "Seconds that Telegram asked to wait.", unit="seconds")
+FLOODWAIT_SLEPT = _counter(
+    "floodwait_slept_seconds_total",
+    "Seconds slept because Telegram asked to wait: a little longer than asked, by each process that waits.",
+    unit="seconds",
+)
 BREAKER_OPENED = _counter("breaker_open_total", "How often the circuit breaker opened.", "component", unit="openings")
-BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", "component", unit="state")
+BREAKER_STATE = _derived("breaker_state", "gauge", "0 closed, 1 open, 2 half-open.", "component", unit="state")
 FLOODWAIT_REMAINING = _derived(
     "floodwait_remaining_seconds", "gauge", "What is left of a wait Telegram asked for.", "source", unit="seconds"
 )
@@ -97,11 +104,8 @@ SESSIONS = _derived(
     "state",
     unit="sessions",
 )
-STATE_STORE_DEGRADED = _gauge(
-    "state_store_degraded",
-    "1 while Redis is set but unreachable and the local store serves.",
-    unit="state",
-    mode="livemax",
+STATE_STORE_DEGRADED = _derived(
+    "state_store_degraded", "gauge", "1 while Redis is set but unreachable and the local store serves.", unit="state"
 )
 
 LOG_LINES_DROPPED = _counter(
@@ -128,7 +132,7 @@ DEDUPLICATED_MESSAGES = _counter(
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
 )
-RUNS = _derived("runs_total", "counter", "Runs of Dagster that ended.", unit="runs")
+RUNS = _derived("runs_total", "counter", "Runs of Dagster that succeeded or failed, not those canceled.", unit="runs")
 RUNS_SUCCESSFUL = _derived("runs_successful_total", "counter", "Those of them that succeeded.", unit="runs")
 
 # --- commands and events ----------------------------------------------------------------------------------------------
@@ -140,7 +144,21 @@ QUEUE_DEPTH = _derived(
     "commands_queue_depth", "gauge", "Commands that are pushed, waiting, in_flight, dead.", "place", unit="commands"
 )
 OLDEST_COMMAND = _derived(
-    "commands_oldest_age_seconds", "gauge", "Age of the oldest accepted command that has not ended.", unit="seconds"
+    "commands_oldest_age_seconds", "gauge", "Age of the oldest command that has not ended.", unit="seconds"
+)
+UNTAKEN = _derived(
+    "commands_untaken_seconds", "gauge", "How long no reader has taken the commands that are pushed.", unit="seconds"
+)
+
+# --- scheduling -------------------------------------------------------------------------------------------------------
+SCHEDULER_LAST_TICK = _derived(
+    "scheduler_last_tick_ts_seconds",
+    "gauge",
+    "POSIX time of the last tick: of our sensors and Dagster's daemons, that of the longest silent; 0 for never.",
+    unit="seconds",
+)
+SCHEDULER_INTERVAL = _derived(
+    "scheduler_interval_seconds", "gauge", "The longest time from tick to tick that is usual.", unit="seconds"
 )
 
 # --- to come ----------------------------------------------------------------------------------------------------------
@@ -153,12 +171,18 @@ _reserved(
 _reserved(
     "share_of_missing_fields", "gauge", "Of a day's fields, 0 to 1.", "chat", "field", unit="share", until=_QUALITY
 )
-_reserved("parser_retries_total", "counter", "Fetches made again.", "chat", unit="fetches", until=_NEAR_LIVE)
-_reserved("parser_floodwait_seconds_total", "counter", "Waited in fetches.", "chat", unit="seconds", until=_NEAR_LIVE)
-_reserved("parser_mode_forced_total", "counter", "Historical fetches forced.", "chat", unit="fetches", until=_NEAR_LIVE)
+_reserved(
+    "parser_retries_total", "counter", "Fetches made again, by cause.", "reason", unit="fetches", until=_NEAR_LIVE
+)
+_reserved(
+    "parser_floodwait_seconds_total", "counter", "Waited in fetches for Telegram.", unit="seconds", until=_NEAR_LIVE
+)
+_reserved(
+    "parser_mode_forced_total", "counter", "Historical fetches forced.", "reason", unit="fetches", until=_NEAR_LIVE
+)
 _reserved("posts_parsed_total", "counter", "Posts read, by mode.", "mode", unit="posts", until=_NEAR_LIVE)
-_reserved("parser_hwm_age_seconds", "gauge", "Age of the watermark.", "chat", unit="seconds", until=_NEAR_LIVE)
-_reserved("scheduler_lock_acquired_total", "counter", "Times the lock was taken.", unit="times", until=_NEAR_LIVE)
+_reserved("parser_hwm_age_seconds", "gauge", "Age of the watermark.", "channel_id", unit="seconds", until=_NEAR_LIVE)
+_reserved(
+    "scheduler_lock_acquired_total", "counter", "Attempts to take the lock.", "status", unit="times", until=_NEAR_LIVE
+)
 _reserved("parser_empty_ticks_total", "counter", "Ticks that found nothing new.", unit="ticks", until=_NEAR_LIVE)
-_reserved("scheduler_last_tick_ts_seconds", "gauge", "POSIX time of the last tick.", unit="seconds", until=_NEAR_LIVE)
-_reserved("scheduler_interval_seconds", "gauge", "Time from tick to tick, as set.", unit="seconds", until=_NEAR_LIVE)

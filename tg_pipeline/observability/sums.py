@@ -25,8 +25,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from tg_pipeline.observability.shared_values import LIVE, PreallocatedDict, lock_directory
 
-COUNTED = ("counter", "histogram")
-"""Kinds whose values add up over all that ever lived. Gauges die with their process."""
+ADDED = ("counter", "histogram")
+"""Kinds whose values add up over all processes."""
+LATEST = ("gauge_mostrecent",)
+"""Kinds of which the value that was set last is kept. Other gauges end with their process."""
 
 log = logging.getLogger(__name__)
 
@@ -81,27 +83,32 @@ def _fold(home: Path, dead: Iterable[Path]) -> None:
         return
     new = home / f"archive-{number + 1}.new"
     new.mkdir()
-    for kind in COUNTED:
-        counted: defaultdict[str, float] = defaultdict(float)
+    for kind in (*ADDED, *LATEST):
+        kept: defaultdict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         for file in (*folding.glob(f"{LIVE}*/{kind}_*.db"), home / f"archive-{number}" / f"{kind}_archive.db"):
-            for key, value in _read(file):
-                counted[key] += value
-        _write(new / f"{kind}_archive.db", counted)
+            for key, value, timestamp in _read(file):
+                if kind in ADDED:
+                    kept[key] = (kept[key][0] + value, 0.0)
+                elif timestamp > kept[key][1]:
+                    kept[key] = (value, timestamp)
+        _write(new / f"{kind}_archive.db", kept)
     new.rename(archive)
     _recover(home)
 
 
-def _write(path: Path, counted: dict[str, float]) -> None:
+def _write(path: Path, kept: dict[str, tuple[float, float]]) -> None:
+    """Write each key's value and timestamp."""
     archive = PreallocatedDict(path)
-    for key, value in counted.items():
-        archive.write_value(key, value, 0.0)
+    for key, (value, timestamp) in kept.items():
+        archive.write_value(key, value, timestamp)
     archive.close()
 
 
-def _read(file: Path) -> list[tuple[str, float]]:
+def _read(file: Path) -> list[tuple[str, float, float]]:
+    """Return each key with its value and timestamp."""
     if not file.exists() or not _is_sound(file):
         return []
-    return [(key, value) for key, value, *_ in MmapedDict.read_all_values_from_file(str(file))]
+    return [(key, value, timestamp) for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(file))]
 
 
 def _is_sound(file: Path) -> bool:

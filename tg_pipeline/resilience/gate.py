@@ -10,8 +10,8 @@ import contextlib
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
 from tg_pipeline.contracts.clock import Clock
@@ -64,6 +64,7 @@ class Gate:
         self._meter = meter
         self._breaker_key = f"{BREAKERS}{component}"
         self._seen: dict[str, bytes | None] = {}
+        self._slept = 0.0
 
     @asynccontextmanager
     async def passage(self, method: str) -> AsyncIterator[float]:
@@ -102,14 +103,24 @@ class Gate:
                 case ProbeUnderWay():
                     await self._clock.sleep(PROBE_POLL_SECONDS)
                 case Wait(seconds, "rate"):
-                    with self._meter.waiting("rate", self._clock.steady):
+                    with self._waiting("rate"):
                         await self._clock.sleep(seconds)
                 case Wait(seconds, reason):
                     if seconds > self._policy.flood_wait_max_seconds:
                         raise FloodWaitError(math.ceil(seconds), method, reason)
-                    with self._meter.waiting(reason, self._clock.steady):
+                    with self._waiting(reason):
                         await self._sit_out(seconds, method, reason)
         return self._clock.steady() - began
+
+    @contextmanager
+    def _waiting(self, reason: str) -> Iterator[None]:
+        try:
+            with self._meter.waiting(reason, self._clock.steady):
+                yield
+        finally:
+            slept = self._meter.slept_for_floods
+            metrics.FLOODWAIT_SLEPT.inc(slept - self._slept)
+            self._slept = slept
 
     def _ask(self, method: str, who: str) -> Open | ProbeUnderWay | Wait | None:
         """Whether the call may be made now, from what was seen last; a refusal is looked at twice, as it may be old."""
@@ -151,6 +162,7 @@ class Gate:
         """Let everybody wait who would make the same call, and let the budget learn from it."""
         metrics.RATE_LIMIT_HITS.labels(method, flood.reason).inc()
         self._meter.floods[method] += 1
+        metrics.FLOODWAIT_ASKED.inc(self._meter.asked(method, flood.seconds, self._clock.steady()))
         key, rate = self._budget_key(method), self._rate(method)
         value = self._seen.get(key)
         while True:
@@ -194,11 +206,12 @@ class Gate:
     async def _sit_out(self, seconds: float, method: str, reason: str) -> None:
         """Sleep as long as Telegram asks and a little longer, so that many do not come back at once."""
         left = seconds + random.uniform(0, FLOOD_JITTER_SECONDS)  # noqa: S311 - jitter, not cryptography
-        while left > 0:
-            log.warning(
-                "Telegram asks to wait before the next %s (%s wait). %.0f s left.", method, reason, math.ceil(left)
-            )
-            nap = min(left, COUNTDOWN_SECONDS)
-            await self._clock.sleep(nap)
-            metrics.FLOODWAIT_SECONDS.inc(nap)
-            left -= nap
+        log.warning(
+            "Telegram asks to wait %d s before the next %s (%s wait). Sleeping %d s.",
+            *(math.ceil(seconds), method, reason, math.ceil(left)),
+        )
+        while left > COUNTDOWN_SECONDS:
+            await self._clock.sleep(COUNTDOWN_SECONDS)
+            left -= COUNTDOWN_SECONDS
+            log.warning("%d s left until the next %s (%s wait).", math.ceil(left), method, reason)
+        await self._clock.sleep(left)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.state import Change, Lease, Outcome, StateStore
+from tg_pipeline.state.redis_client import OUTAGE
 
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -24,19 +25,17 @@ class FallbackStore:
     After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute. Changes marked `keep` are
     in both, so that what Telegram asked for holds whichever is read: those made meanwhile are brought to the primary
     when it is back, by whichever process of this home comes first, and a primary that lost its data is given them again
-    when their keys are asked for. `on_degraded` hears of every change to and fro.
+    when their keys are asked for. `degraded` is true while the home serves.
     """
 
-    def __init__(self, primary: StateStore, home: StateStore, *, on_degraded: Callable[[bool], object]) -> None:
+    def __init__(self, primary: StateStore, home: StateStore) -> None:
         self._primary = primary
         self._home = home
-        self._on_degraded = on_degraded
         self._pause = FIRST_PAUSE_SECONDS
         self._look_again = 0.0
         self._settled = False
         self._home_warned = False
         self.degraded = False
-        on_degraded(False)  # noqa: FBT003 - a metric's value
 
     def now(self) -> float:
         """The clock of the home, which is the primary's too."""
@@ -119,18 +118,14 @@ class FallbackStore:
             return work(self._home)
         if self.degraded:
             self.degraded, self._pause = False, FIRST_PAUSE_SECONDS
-            self._on_degraded(False)  # noqa: FBT003 - a metric's value
-            log.warning("Redis is back; runs of all machines share one state again.")
         return result
 
     def _went_away(self, error: StateUnavailable) -> None:
         self._look_again = self._home.now() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._settled = False
-        if not self.degraded:
-            self.degraded = True
-            self._on_degraded(True)  # noqa: FBT003 - a metric's value
-            log.warning("%s Until it is back, what is known in the instance home serves.", error)
+        self.degraded = True
+        OUTAGE.begin(error)
 
     def _keep(self, changes: Mapping[str, Change]) -> None:
         """Note what the home must not forget, and what it owes the primary."""

@@ -1,7 +1,10 @@
 """The one way to open a Redis, and to say what ails it."""
 
+import logging
 import re
-from typing import Any
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import redis
@@ -11,6 +14,37 @@ from redis.retry import Retry
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 
 TIMEOUT_SECONDS = 1.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Outage:
+    """Logs once that Redis is away and once that it is back, however many in this process meet that."""
+
+    def __init__(self) -> None:
+        self.is_known = False
+        self._lock = Lock()
+
+    def begin(self, error: StateUnavailable) -> None:
+        """Redis does not answer, and the caller goes on without it."""
+        with self._lock:
+            if not self.is_known:
+                self.is_known = True
+                log.warning(
+                    "%s Until it is back, commands and events wait, and the state in the instance home serves.", error
+                )
+
+    def end(self) -> None:
+        """Redis answers."""
+        if self.is_known:
+            with self._lock:
+                if self.is_known:
+                    self.is_known = False
+                    log.warning("Redis is back; runs of all machines share one state again.")
+
+
+OUTAGE = Outage()
 
 
 def redis_client(url: str) -> Any:
@@ -46,9 +80,19 @@ def where(client: Any) -> str:
     return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
 
-def unavailable(client: Any, error: Exception) -> StateUnavailable:
+def ask(client: Any, work: Callable[[], T]) -> T:
+    """Do the work, which calls the client. StateUnavailable where Redis does not answer."""
+    try:
+        answer = work()
+    except (redis.RedisError, OSError) as error:
+        raise _unavailable(client, error) from error
+    OUTAGE.end()
+    return answer
+
+
+def _unavailable(client: Any, error: Exception) -> StateUnavailable:
     """What to raise after `error`."""
-    reason = type(error).__name__
+    reason = _reason(error)
     options = client.connection_pool.connection_kwargs
     if str(error) == "DB index is out of range":
         reason = f"it has no database {options.get('db')}"
@@ -58,3 +102,15 @@ def unavailable(client: Any, error: Exception) -> StateUnavailable:
         given = options.get("password")
         reason = "it refuses the password" if given else "it wants a password"
     return StateUnavailable(f"Redis at {where(client)} cannot be used ({reason}).")
+
+
+def _reason(error: Exception) -> str:
+    """In words: the operating system's where the connection failed, Redis's own where it answered."""
+    cause = error.__cause__ or error.__context__
+    match error, cause:
+        case redis.TimeoutError(), _:
+            return f"no answer within {TIMEOUT_SECONDS:g} s"
+        case redis.ConnectionError(), OSError(strerror=str(words)):
+            return words
+        case _:
+            return str(error) or type(error).__name__

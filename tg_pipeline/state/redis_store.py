@@ -8,10 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-import redis
-
 from tg_pipeline.contracts.state import Change, Lease, Outcome
-from tg_pipeline.state.redis_client import redis_client, unavailable
+from tg_pipeline.state.redis_client import ask, redis_client
 
 T = TypeVar("T")
 
@@ -153,10 +151,7 @@ class RedisStore:
         return self._run(lambda: self._scripts[text](keys=names, args=list(arguments)))
 
     def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (redis.RedisError, OSError) as error:
-            raise unavailable(self._redis, error) from error
+        return ask(self._redis, work)
 
 
 def _optional(value: bytes | None) -> tuple[int, bytes]:

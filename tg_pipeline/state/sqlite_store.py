@@ -126,6 +126,10 @@ class SqliteStore:
         with self._lock:
             self._forget()
 
+    def __del__(self) -> None:
+        # Some stores live as long as their process. From Python 3.13 on, a connection that is never closed is warned of.
+        self._forget()
+
     def _change_lease(self, lease: Lease, assignment: str, value: float | None) -> bool:
         statement = f"UPDATE leases SET {assignment} WHERE name = ? AND holder = ? AND token = ? AND expires > ?"  # noqa: S608 - ours
         arguments = (value, lease.name, lease.holder, lease.token, self.now())

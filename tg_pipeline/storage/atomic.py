@@ -1,6 +1,7 @@
 """Files that are replaced whole or not at all."""
 
 import errno
+import logging
 import os
 import secrets
 import time
@@ -14,8 +15,12 @@ from upath import UPath
 from tg_pipeline.contracts.errors import StorageError
 
 _BUFFER = 1 << 18
+_PROBE_BYTES = 4_096
+"""Enough to be refused where the disk is full."""
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
+
+log = logging.getLogger(__name__)
 
 
 def is_local(path: UPath) -> bool:
@@ -36,14 +41,17 @@ def replace(path: UPath, *, durable: bool = True) -> Iterator[BinaryIO]:
     block has ended, unless `durable` is False: for what a power cut may undo, which spares milliseconds. Elsewhere a
     temporary object is moved into place. An OSError becomes a StorageError.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    with writing(path):
-        if is_local(path):
-            with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
-                yield stream
-        else:
-            with _replace_remote(path, temporary) as stream:
-                yield stream
+    with writing(path), timed("%s is written.", path), _replacing(path, durable=durable) as stream:
+        yield stream
+
+
+def check_writable(directory: UPath) -> None:
+    """Raise a StorageError where no file can be put there: one is, as day files are, and removed again."""
+    probe = directory / f".probe-{secrets.token_hex(4)}.tmp"
+    with writing(directory):
+        with _replacing(probe, durable=False) as stream:
+            stream.write(bytes(_PROBE_BYTES))
+        probe.unlink()
 
 
 @contextmanager
@@ -66,6 +74,14 @@ def reading(path: object) -> Iterator[None]:
         raise unreadable(path, error) from error
 
 
+@contextmanager
+def timed(sentence: str, path: object) -> Iterator[None]:
+    """Log at DEBUG what the block did to the file at `path`, and how long that took, unless it raises."""
+    began = time.perf_counter()
+    yield
+    log.debug(sentence, path, extra={"duration_ms": round((time.perf_counter() - began) * 1_000)})
+
+
 def is_directory(path: Path | UPath) -> bool:
     """Whether a directory is there. A StorageError where that may not be known."""
     with reading(path):
@@ -79,6 +95,17 @@ def unreadable(path: object, error: OSError) -> StorageError:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
+
+
+@contextmanager
+def _replacing(path: UPath, *, durable: bool) -> Iterator[BinaryIO]:
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    if is_local(path):
+        with _replace_local(Path(path.path), Path(temporary.path), durable=durable) as stream:
+            yield stream
+    else:
+        with _replace_remote(path, temporary) as stream:
+            yield stream
 
 
 @contextmanager

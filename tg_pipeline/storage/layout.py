@@ -16,7 +16,8 @@ from upath import UPath
 
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.atomic import is_local, reading, unreadable
+from tg_pipeline.contracts.text import count
+from tg_pipeline.storage.atomic import is_local, reading, timed, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -179,7 +180,7 @@ class DayReader:
 
     def _finish(self) -> None:
         if self._count != self.header.message_count:
-            raise self.damaged(f"it holds {self._count} messages and says {self.header.message_count}")
+            raise self.damaged(f"it holds {count(self._count, 'message')} and says {self.header.message_count}")
         if self._whole is not None:
             return
         if self._stream.read() != b"}\n":
@@ -234,5 +235,5 @@ def open_day(path: UPath) -> Iterator[DayReader]:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
-    with stream, reading(path):
+    with timed("%s is read.", path), stream, reading(path):
         yield DayReader(stream, str(path))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,6 +45,7 @@ class ProgressFile(_Part):
     """The whole file."""
 
     schema_version: str = Field(default=SCHEMA_VERSION, pattern=rf"^{SCHEMA_VERSION}$")
+    timezone: Literal["UTC"] = "UTC"
     chats: dict[Slug, ChatProgress] = Field(default_factory=dict)
 
 

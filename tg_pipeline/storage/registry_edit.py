@@ -10,14 +10,13 @@ from upath import UPath
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
+from tg_pipeline.contracts.text import is_printable
 from tg_pipeline.storage.atomic import make_directory, replace, sweep, writing
 from tg_pipeline.storage.locks import locked_directory
 from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_registered
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _INDENT = 2
-_JOINERS = {"\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
-"""Not printable by themselves, and part of many emoji and of Persian words."""
 
 
 def add_chat(path: Path, chat: RegisteredChat) -> None:
@@ -113,6 +112,4 @@ def _scalar(value: str | int, key: str) -> str:
 def _escaped(character: str) -> str:
     if character in {'"', "\\"}:
         return f"\\{character}"
-    if character.isprintable() or character in _JOINERS:
-        return character
-    return f"\\U{ord(character):08X}"
+    return character if is_printable(character) else f"\\U{ord(character):08X}"

@@ -1,9 +1,10 @@
-"""A request for a range of days, as far as it has come: what an interrupted run leaves to the next."""
+"""What was read of a chat and is not committed yet, by day: what an interrupted run leaves to the next."""
 
 import logging
 import os
-import secrets
 import shutil
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
 from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
-from tg_pipeline.storage.atomic import make_directory, sync_directory, writing
+from tg_pipeline.storage.atomic import make_directory, reading, sync_directory, writing
 from tg_pipeline.storage.locks import try_lock_directory
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
@@ -19,79 +20,82 @@ from tg_pipeline.storage.spool import DaySpool
 logger = logging.getLogger(__name__)
 
 RESUME_TTL = 24 * 3600
-"""Seconds after its last sign of life during which an interrupted request may be gone on with."""
+"""Seconds after its last sign of life during which an interrupted request can be resumed."""
 
-_JOURNAL = "journal"
+_JOURNAL = ".journal"
 _SPOOL = ".messages"
-_FINISHED = ".finished."
+_PARTICIPANTS = ".participants"
 
 
 class PendingRequest:
-    """`<spool_root>/<slug>/<first>_<last>/`: the spools of days being read and a journal of those committed.
+    """`<spool_root>/<slug>/`: the spools of days being read, and a journal for each range that was asked for.
 
-    Held by one process at a time. Use as a context manager: leaving the block lets go of the request and keeps what it
-    has come to; `finish` removes it.
+    A spool belongs to its day: a request resumes what interrupted requests of any range have read of its days.
+    Held by one process at a time. Use as a context manager: leaving the block releases the request and keeps what was
+    read; `finish` removes it.
     """
 
-    def __init__(self, directory: Path, lock: int, now: int) -> None:
+    def __init__(self, directory: Path, lock: int, days: DayRange, *, chat_id: int, now: int) -> None:
         self._directory = directory
         self._lock: int | None = lock
-        trace = _Trace(directory)
-        self.resumed = trace.started_at is not None
-        self.started_at = now if trace.started_at is None else trace.started_at
-        self.committed = trace.committed
+        self._spools: dict[tuple[date, int], DaySpool] = {}
+        self._journals = _live_journals(directory, chat_id, now)
+        _remove_all_but(directory, self._journals)
+        self.committed = {day for journal in self._journals for day in journal.committed if day in days}
         """Days of this request whose day files are in place."""
-        self.covered = trace.covered
+        self.covered = {part for journal in self._journals for part in journal.covered if day_of(part[0]) in days}
         """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
-        self.committing = trace.committing
+        self.committing = {day for journal in self._journals for day in journal.committing if day in days}
         """Days whose day files this request has written, or was about to write when it was interrupted."""
         self.spooled_at: dict[date, float] = {}
         """Per day that an interrupted process left in work, when it last wrote to its spools (POSIX s)."""
-        self._spools: dict[tuple[date, int], DaySpool] = {}
-        trace.cut_torn_end()
+        path = directory / f"{days.first}_{days.last}{_JOURNAL}"
+        own = next((journal for journal in self._journals if journal.path == path), None)
+        if own is not None:
+            own.note(f"resumed {now}")
+        elif len(self.committed) == len(days):
+            # A longer request is interrupted, and these days of it are complete: a request for them reads them again.
+            for day in days:
+                self.reopen(day)
+        self._own = own or _Journal.started(path, chat_id, now)
+        self._journals = [self._own, *(journal for journal in self._journals if journal is not own)]
+        self._open_spools(days)
+        self.resumed = own is not None or bool(self.committed or self._spools)
+        """An earlier process has read a part of the range."""
 
     @classmethod
     def open(cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int) -> Self:
-        """Go on with the request if it was interrupted less than RESUME_TTL before `now` (POSIX s), else begin afresh.
+        """Resume what was interrupted less than RESUME_TTL before `now` (POSIX s); begin the rest.
 
-        What was read for another chat than `chat_id`, under the same slug, is not gone on with.
-        Raises LeaseUnavailable where another process is at it, and StorageError where the spool cannot be written.
+        What was read of another chat than `chat_id`, under the same slug, is removed.
+        Raises LeaseUnavailable where another process fetches the chat, StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
             raise InputError(f"{slug!r} cannot name a chat's directory: allowed are {SLUG_RULE}.")
-        directory = spool_root / slug / f"{days.first}_{days.last}"
-        with writing(directory):
-            _remove_abandoned(directory.parent, now)
+        directory = spool_root / slug
+        with writing(directory), ExitStack() as opened:
             make_directory(directory)
             lock = try_lock_directory(directory)
             if lock is None:
-                raise LeaseUnavailable(f"Another process is fetching {slug} {days}; try again when it has ended.")
-            try:
-                if _Trace(directory).chat_id != chat_id:
-                    _empty(directory)
-                request = cls(directory, lock, now)
-            except BaseException:
-                os.close(lock)
-                raise
-            try:
-                request._take_up(chat_id, now)
-            except BaseException:
-                request.close()
-                raise
+                raise LeaseUnavailable(f"Another process is fetching {slug}; try again when it has ended.")
+            opened.callback(os.close, lock)
+            request = cls(directory, lock, days, chat_id=chat_id, now=now)
+            opened.pop_all()
             return request
 
-    def _take_up(self, chat_id: int, now: int) -> None:
-        if self.resumed:
-            self._note("resumed", str(now))
-        else:
-            self._note("started", f"{now} {chat_id}")
+    def _open_spools(self, days: DayRange) -> None:
         for day in self.committed:
             self._drop_spools(day)
-        for path in self._directory.glob(f"*{_SPOOL}"):
-            day, start = _part(path.name)
-            self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
-            if self.spool(day, start).started_over:
-                self.covered = {interval for interval in self.covered if interval[0] != start}
+        try:
+            for path in self._directory.glob(f"*{_SPOOL}"):
+                day, start = _part(path.stem)
+                if day in days:
+                    self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
+                    if self.spool(day, start).started_over:
+                        self.covered = {interval for interval in self.covered if interval[0] != start}
+        except BaseException:
+            self._close_spools()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,13 +104,16 @@ class PendingRequest:
         self.close()
 
     def close(self) -> None:
-        """Let go of the request and keep what it has come to."""
-        for spool in self._spools.values():
-            spool.close()
-        self._spools.clear()
+        """Release the request and keep what was read."""
+        self._close_spools()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _close_spools(self) -> None:
+        for spool in self._spools.values():
+            spool.close()
+        self._spools.clear()
 
     def spool(self, day: date, start: int) -> DaySpool:
         """The messages that were read so far of the day's part that begins at `start` (POSIX s)."""
@@ -133,39 +140,42 @@ class PendingRequest:
                 spool.sync()
                 with writing(self._directory):
                     sync_directory(self._directory)
-            self._note("covered", f"{start} {end}")
+            self._note(day_of(start), f"covered {start} {end}")
             self.covered.add((start, end))
 
     def mark_committing(self, day: date) -> None:
         """Remember that the day file is about to be written from the day's spools."""
         if day not in self.committing:
-            self._note("committing", str(day))
+            self._note(day, f"committing {day}")
             self.committing.add(day)
 
     def mark_committed(self, day: date) -> None:
-        """Remember that the day file is in place, and drop the day's spools.
-
-        Where a part of the day is marked as covered the mark must not outlive the part's spool in a power cut. Else a
-        lost line costs no more than reading the day again, and the disk is not waited for.
-        """
-        self._note("committed", str(day), durable=any(day_of(start) == day for start, _ in self.covered))
+        """Remember that the day file is in place, and drop the day's spools."""
+        self._note(day, f"committed {day}", durable=self._is_covered(day))
         self.committed.add(day)
         self._drop_spools(day)
 
     def reopen(self, day: date) -> None:
-        """Read the day anew, from its beginning."""
-        self._drop_spools(day)
+        """Read the day again, from its beginning."""
+        self._note(day, f"reopened {day}", durable=self._is_covered(day))
         self.committed.discard(day)
+        self.committing.discard(day)
         self.covered = {interval for interval in self.covered if day_of(interval[0]) != day}
+        self._drop_spools(day)
 
     def finish(self) -> None:
-        """The range is complete: nothing is left to go on with.
+        """The range is complete: remove it, and every interrupted request of which it has read the rest.
 
-        Renamed first, so that a kill never leaves spools without their journal, which a later request would go on from.
+        Journals go first: spools without a journal are never resumed.
         """
         with writing(self._directory):
-            finished = self._directory.with_name(f"{_FINISHED}{self._directory.name}.{secrets.token_hex(4)}")
-            shutil.rmtree(self._directory.rename(finished))
+            for journal in self._journals:
+                if journal is self._own or journal.is_complete:
+                    journal.path.unlink()
+            if self.covered:
+                sync_directory(self._directory)
+            self._close_spools()
+            _remove_all_but(self._directory, [j for j in self._journals if j.path.exists()])
         self.close()
 
     def _drop_spools(self, day: date) -> None:
@@ -175,62 +185,162 @@ class PendingRequest:
             for path in self._directory.glob(f"{day}.*"):
                 path.unlink()
 
-    def _note(self, what: str, value: str, *, durable: bool = False) -> None:
-        journal = self._directory / _JOURNAL
-        with writing(journal), journal.open("ab") as stream:
-            stream.write(f"{what} {value}\n".encode())
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
+    def _is_covered(self, day: date) -> bool:
+        """Whether a part of the day is marked as covered: the mark must not outlive the spool in a power cut.
+
+        Else a lost line costs no more than reading the day again, and the disk is not waited for.
+        """
+        return any(day_of(start) == day for start, _ in self.covered)
+
+    def _note(self, day: date, line: str, *, durable: bool = False) -> None:
+        for journal in self._journals:
+            if day in journal.days:
+                journal.note(line, durable=durable)
 
 
-class _Trace:
-    """What a request's directory tells: when it began, what was committed, when somebody last worked on it.
+class _Journal:
+    """`<first>_<last>.journal`: what was done of one request. A ValueError where it makes no sense."""
 
-    A ValueError where it makes no sense.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.started_at: int | None = None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        first, _, last = path.stem.partition("_")
+        try:
+            self.days = DayRange(date.fromisoformat(first), date.fromisoformat(last))
+        except InputError as error:
+            raise ValueError(path.name) from error
         self.chat_id: int | None = None
         self.committed: set[date] = set()
         self.committing: set[date] = set()
         self.covered: set[tuple[int, int]] = set()
-        self.last_sign = max((int(path.stat().st_mtime) for path in directory.iterdir()), default=0)
-        self._journal = directory / _JOURNAL
-        text = self._journal.read_bytes() if self._journal.exists() else b""
-        self._whole = text.rfind(b"\n") + 1
-        for line in text[: self._whole].decode().splitlines():
-            what, _, value = line.partition(" ")
-            match what:
-                case "started":
-                    started_at, _, chat_id = value.partition(" ")
-                    self.started_at, self.chat_id = _time(started_at), int(chat_id)
-                    self.last_sign = max(self.last_sign, self.started_at)
-                case "resumed":
-                    self.last_sign = max(self.last_sign, _time(value))
-                case "committing":
-                    self.committing.add(date.fromisoformat(value))
-                case "committed":
-                    self.committed.add(date.fromisoformat(value))
-                case "covered":
-                    start, _, end = value.partition(" ")
-                    if _time(start) >= _time(end):
-                        raise ValueError(line)
-                    self.covered.add((int(start), int(end)))
-                case _:
-                    raise ValueError(line)
-        for path in directory.glob(f"*{_SPOOL}"):
-            _part(path.name)
+        self.last_sign = int(path.stat().st_mtime)
+        """When a process last worked on it, as far as the journal knows (POSIX s)."""
+        text = path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        for line in text[:whole].decode().splitlines():
+            self._understand(line)
+        self._torn_at = whole if whole < len(text) else None
+
+    @classmethod
+    def started(cls, path: Path, chat_id: int, now: int) -> Self:
+        """A new one."""
+        path.write_text(f"started {now} {chat_id}\n")
+        return cls(path)
 
     def cut_torn_end(self) -> None:
-        if self._journal.exists():
-            os.truncate(self._journal, self._whole)
+        """Remove what a process that was killed wrote of a line."""
+        if self._torn_at is not None:
+            os.truncate(self.path, self._torn_at)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every day of the request is committed."""
+        return all(day in self.committed for day in self.days)
+
+    def note(self, line: str, *, durable: bool = False) -> None:
+        """Append a line."""
+        with writing(self.path), self.path.open("ab") as stream:
+            stream.write(f"{line}\n".encode())
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        self._understand(line)
+
+    def _understand(self, line: str) -> None:
+        what, _, value = line.partition(" ")
+        match what:
+            case "started":
+                started_at, _, chat_id = value.partition(" ")
+                self.chat_id = int(chat_id)
+                self.last_sign = max(self.last_sign, _time(started_at))
+            case "resumed":
+                self.last_sign = max(self.last_sign, _time(value))
+            case "committing":
+                self.committing.add(date.fromisoformat(value))
+            case "committed":
+                self.committed.add(date.fromisoformat(value))
+            case "reopened":
+                day = date.fromisoformat(value)
+                self.committed.discard(day)
+                self.committing.discard(day)
+                self.covered = {part for part in self.covered if day_of(part[0]) != day}
+            case "covered":
+                start, _, end = value.partition(" ")
+                if _time(start) >= _time(end):
+                    raise ValueError(line)
+                self.covered.add((int(start), int(end)))
+            case _:
+                raise ValueError(line)
+
+
+def interrupted_ranges(spool_root: Path, slug: str) -> list[DayRange]:
+    """The ranges of the chat's requests that are not complete, ascending. Reads only."""
+    found = []
+    with reading(spool_root / slug):
+        for path in sorted((spool_root / slug).glob(f"*{_JOURNAL}")):
+            with suppress(ValueError, FileNotFoundError):
+                journal = _Journal(path)
+                if not journal.is_complete:
+                    found.append(journal.days)
+    return found
+
+
+def remove_expired(spool_roots: Path, now: int) -> int:
+    """Remove what can no longer be resumed, of all archives under `spool_roots`; how many requests.
+
+    A fetch does so for its own chat; this is for chats that are not fetched again.
+    """
+    removed = 0
+    with writing(spool_roots):
+        for directory in spool_roots.glob("*/*/"):
+            lock = try_lock_directory(directory)
+            if lock is None:
+                continue
+            try:
+                live = _live_journals(directory, None, now)
+                removed += len(list(directory.glob(f"*{_JOURNAL}"))) - len(live)
+                _remove_all_but(directory, live)
+            finally:
+                os.close(lock)
+    return removed
+
+
+def _live_journals(directory: Path, chat_id: int | None, now: int) -> list[_Journal]:
+    """The journals that can be resumed: of this chat, or any; not damaged, and not older than RESUME_TTL."""
+    found = []
+    for path in directory.glob(f"*{_JOURNAL}"):
+        try:
+            journal = _Journal(path)
+        except ValueError as error:
+            logger.warning("%s is damaged (%s): its days are read again.", path, error)
+            continue
+        spools = [spool for spool in directory.glob(f"*{_SPOOL}") if _is_of(spool, [journal])]
+        last_sign = max(journal.last_sign, *(int(spool.stat().st_mtime) for spool in spools), 0)
+        if chat_id in {journal.chat_id, None} and now - last_sign < RESUME_TTL:
+            journal.cut_torn_end()
+            found.append(journal)
+    return found
+
+
+def _remove_all_but(directory: Path, journals: Collection[_Journal]) -> None:
+    """Remove everything but these journals and the spools of their days."""
+    kept = {journal.path for journal in journals}
+    for path in directory.iterdir():
+        if path not in kept and not _is_of(path, journals):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_of(path: Path, journals: Collection[_Journal]) -> bool:
+    """Whether the path is that of a spool of a day that one of the requests asked for."""
+    try:
+        day, _ = _part(path.stem)
+    except ValueError:
+        return False
+    return path.suffix in {_SPOOL, _PARTICIPANTS} and any(day in journal.days for journal in journals)
 
 
 def _part(name: str) -> tuple[date, int]:
-    """Day and start of the part of a day whose spool is called so."""
-    day, _, start = name.removesuffix(_SPOOL).partition(".")
+    """Day and start of the part of a day whose spool has that name."""
+    day, _, start = name.partition(".")
     return date.fromisoformat(day), _time(start)
 
 
@@ -241,27 +351,3 @@ def _time(text: str) -> int:
     except OverflowError as error:
         raise ValueError(text) from error
     return int(text)
-
-
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _remove_abandoned(chat_directory: Path, now: int) -> None:
-    """Remove the chat's requests that are too old, or too damaged, to go on with and that nobody works on."""
-    for directory in chat_directory.iterdir() if chat_directory.is_dir() else ():
-        if not directory.is_dir():
-            continue
-        lock = try_lock_directory(directory)
-        if lock is None:
-            continue
-        try:
-            finished = directory.name.startswith(_FINISHED)
-            abandoned = finished or now - _Trace(directory).last_sign >= RESUME_TTL
-        except ValueError as error:
-            logger.warning("%s is damaged (%s): what was read for it is thrown away.", directory, error)
-            abandoned = True
-        if abandoned:
-            shutil.rmtree(directory)
-        os.close(lock)

@@ -16,11 +16,13 @@ from tg_pipeline.contracts.chat import Slug, is_slug
 from tg_pipeline.contracts.day_file import DayHeader, Message, Participant
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.contracts.text import count
 from tg_pipeline.storage.atomic import is_directory, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore, archived
 from tg_pipeline.storage.layout import DayReader, first_problem, message_id
 from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
+from tg_pipeline.storage.request import interrupted_ranges
 
 
 class FindingKind(StrEnum):
@@ -111,11 +113,9 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
         if on_day is not None:
             on_day(day)
     yield from _chat_ids(slug, headers, chat_id)
-    interrupted = set(_interrupted(spool_root / slug)) if spool_root else set()
-    for request in sorted(interrupted):
-        yield Finding(
-            slug, None, FindingKind.INTERRUPTED, f"the fetch of {request.name.replace('_', '..')} was cut off"
-        )
+    interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
+    for asked in interrupted:
+        yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
     yield from _progress(slug, progress.read().chats.get(slug), headers, whole=days is None, running=bool(interrupted))
 
 
@@ -145,8 +145,8 @@ class _DayCheck:
         self._found: dict[FindingKind, tuple[str, int]] = {}
 
     def findings(self) -> Iterator[Finding]:
-        for kind, (detail, count) in self._found.items():
-            more = f" (and {count - 1} more)" if count > 1 else ""
+        for kind, (detail, times) in self._found.items():
+            more = f" (and {times - 1} more)" if times > 1 else ""
             yield Finding(self._slug, self._day, kind, detail + more)
 
     def run(self) -> None:
@@ -162,8 +162,8 @@ class _DayCheck:
         self._participants()
 
     def _note(self, kind: FindingKind, detail: str) -> None:
-        first, count = self._found.get(kind, (detail, 0))
-        self._found[kind] = (first, count + 1)
+        first, times = self._found.get(kind, (detail, 0))
+        self._found[kind] = (first, times + 1)
 
     def _messages(self) -> tuple[int | None, int | None]:
         first = None
@@ -193,7 +193,7 @@ class _DayCheck:
         end = max(entity.offset + entity.length for entity in message.entities)
         # Most texts settle it by their characters, which are never more than their UTF-16 units.
         if end > len(message.text) and end > (units := len(message.text.encode("utf-16-le")) // 2):
-            detail = f"an entity of message {message.id} ends at {end}, and its text has {units} UTF-16 units"
+            detail = f"an entity of message {message.id} ends at {end}, and its text has {count(units, 'UTF-16 unit')}"
             self._note(FindingKind.ENTITIES, detail)
 
     def _threads(self) -> None:
@@ -287,7 +287,7 @@ def _missing(slug: Slug, present: Iterable[date], days: DayRange | None, today: 
     while absent:
         first = absent[0]
         length = next((n for n, day in enumerate(absent) if day != first + timedelta(days=n)), len(absent))
-        detail = "has no file" if length == 1 else f"{length} days have no file, up to {absent[length - 1]}"
+        detail = "has no file" if length == 1 else f"{count(length, 'day')} have no file, up to {absent[length - 1]}"
         yield Finding(slug, first, FindingKind.MISSING, detail)
         del absent[:length]
 
@@ -312,13 +312,6 @@ def _stray(slug: Slug | None, path: UPath) -> Finding:
 def _entries(directory: UPath) -> list[UPath]:
     with reading(directory):
         return sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else []
-
-
-def _interrupted(directory: Path) -> Iterator[Path]:
-    """The requests that may be gone on with; one that begins with a dot was finished and is being removed."""
-    with reading(directory):
-        paths = list(directory.iterdir()) if directory.is_dir() else []
-    return (path for path in paths if not path.name.startswith("."))
 
 
 def _progress(

@@ -50,7 +50,8 @@ class Login:
 async def login_by_code(api: Api, prompts: Prompts, server: DataCentre | None = None) -> Login:
     """Phone number, the code Telegram sends, and the password where there is one.
 
-    A wrong code or password may be tried again, three times in all. Raises InputError for a phone number or code
+    A wrong code or password may be tried again, three times in all. That a number has no account may be known only
+    after a code: Telegram does not say whose numbers have one. Raises InputError for a phone number or code
     that Telegram refuses, FloodWaitError, ApiRejected, NetworkError.
     """
     async with _client(api, server) as client:
@@ -121,7 +122,11 @@ async def _client(api: Api, server: DataCentre | None) -> AsyncIterator[Telegram
     try:
         await client.connect()
         yield client
-    except (vendor.PhoneNumberInvalidError, vendor.PhoneNumberUnoccupiedError, vendor.PhoneNumberFloodError) as error:
+    except (vendor.PhoneNumberUnoccupiedError, vendor.PhoneNumberAppSignupForbiddenError) as error:
+        raise InputError(
+            "phone: this number has no Telegram account. Sign up in a Telegram app first.", field="phone"
+        ) from error
+    except (vendor.PhoneNumberInvalidError, vendor.PhoneNumberFloodError) as error:
         raise InputError(
             "phone: Telegram does not accept this number. Write it as +<country code><number>.", field="phone"
         ) from error

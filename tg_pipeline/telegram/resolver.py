@@ -41,7 +41,8 @@ class Resolver:
 
         `expected_id` is the marked id the chat had when it was added or first archived. The chat that the account knows
         by that id is the one, whatever it is called now; otherwise a name that leads to another chat is ChatMoved: a
-        username that changed hands is never followed silently. A title is looked for in the list of dialogs every time.
+        username that changed hands is never followed silently. A title is looked for in the list of dialogs every time;
+        so is a bare word that is nobody's username.
         Raises ChatNotFound and InputError (name of no valid form).
         """
         parsed = parse_name(name)
@@ -77,7 +78,10 @@ class Resolver:
             try:
                 answer = await self._connection.call(ResolveUsernameRequest(name.username))
             except ChatNotFound as error:
-                raise ChatNotFound(f"{text}: {error}") from error
+                found = _only(await self._sweep_dialogs(), name.username) if name.may_be_title else None
+                if found is None:
+                    raise ChatNotFound(f"{text}: {error}") from error
+                return found
             self.learn([*answer.users, *answer.chats])
             found = next(
                 (p for e in (*answer.chats, *answer.users) if (p := peer_of(e)) and p.id == _bare(answer.peer)), None

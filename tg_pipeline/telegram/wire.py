@@ -27,6 +27,7 @@ from tg_pipeline.telegram.proxy import Proxy
 
 CONNECT_TIMEOUT_SECONDS = 10
 
+log = logging.getLogger(__name__)
 SILENT = logging.getLogger(f"{__name__}.telethon")
 SILENT.setLevel(logging.CRITICAL + 1)
 """Telethon logs whole requests, phone numbers and API hashes included. Its troubles reach people as our errors."""
@@ -90,12 +91,12 @@ def build_client(session: StringSession, api: Api, *, for_login: bool = False) -
 
 def unreached(session: StringSession, api: Api, error: BaseException) -> NetworkError:
     """Says where to and what to check. Why it could not connect, Telethon tells nobody but its log."""
-    if api.proxy:
-        way, check = f"through the proxy {api.proxy.where}", "Check TELEGRAM_PROXY, and that the proxy runs."
-    else:
-        way = f"at {session.server_address}:{session.port}"
-        check = "Check that this machine reaches it."
-    return NetworkError(f"The connection to Telegram {way} failed ({reason(error)}). {check}")
+    check = "Check TELEGRAM_PROXY, and that the proxy runs." if api.proxy else "Check that this machine reaches it."
+    return NetworkError(f"The connection to Telegram {_way(session, api)} failed ({reason(error)}). {check}")
+
+
+def _way(session: StringSession, api: Api) -> str:
+    return f"through the proxy {api.proxy.where}" if api.proxy else f"at {session.server_address}:{session.port}"
 
 
 class Wire:
@@ -154,6 +155,8 @@ class Wire:
         client = build_client(self._session, self._api)
         line = Line(client, self._session)
         self.connections += 1
+        way, began = _way(self._session, self._api), self._clock.steady()
+        log.debug("Connecting to Telegram %s.", way)
         try:
             await line.sender.connect(line.transport)
             hello = client._init_request
@@ -168,6 +171,8 @@ class Wire:
             if ours is None:
                 raise
             raise (unreached(self._session, self._api, error) if isinstance(ours, NetworkError) else ours) from error
+        took = round((self._clock.steady() - began) * 1_000)
+        log.debug("Connected to Telegram %s.", way, extra={"duration_ms": took})
         return line
 
     async def _drop(self, line: "Line") -> None:

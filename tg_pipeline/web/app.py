@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def app(settings: Settings) -> FastAPI:
-    """The service of these settings: `/health`, `/health/ready`, `/health/details` and `/metrics`."""
+    """The service: `/health`, `/health/ready`, `/health/details`, and `/metrics`, which may be off."""
     heartbeats = DagsterHeartbeats(settings)
     check = HealthCheck(settings, heartbeats)
     look = _Look(check)
@@ -52,10 +52,12 @@ def app(settings: Settings) -> FastAPI:
     def details() -> Response:
         return Response(look().model_dump_json(), media_type="application/json")
 
-    @service.api_route("/metrics", methods=READ)
-    def metrics() -> Response:
-        body, content_type = exposition(settings, *reads(settings), heartbeats.run_counts)
-        return Response(body, headers={"Content-Type": content_type})
+    if settings.serves_metrics:
+
+        @service.api_route("/metrics", methods=READ)
+        def metrics() -> Response:
+            body, content_type = exposition(settings, *reads(settings), heartbeats.samples)
+            return Response(body, headers={"Content-Type": content_type})
 
     @service.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:

@@ -11,7 +11,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tg_pipeline_tests.bench import bulk, commands, observability, rate, stack
+from tg_pipeline_tests.bench import bulk, commands, idle, observability, rate, stack
 from tg_pipeline_tests.bench.report import Group
 
 GROUPS: dict[str, Callable[..., Group]] = {
@@ -20,6 +20,7 @@ GROUPS: dict[str, Callable[..., Group]] = {
     "stack": stack.measure,
     "commands": commands.measure,
     "observability": observability.measure,
+    "idle": idle.measure,
 }
 
 

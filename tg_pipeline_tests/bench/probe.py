@@ -22,7 +22,7 @@ from telethon import TelegramClient
 from telethon.sessions import StringSession
 from telethon.tl.functions.messages import GetHistoryRequest
 
-from tg_pipeline.bootstrap import fetching
+from tg_pipeline.bootstrap import telegram
 from tg_pipeline.bootstrap.fetching import fetch
 from tg_pipeline.bootstrap.logs import keep_logs
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
@@ -113,7 +113,7 @@ def unobserved(job: Job, home: Path) -> Found:
     def nothing(*_: object, **__: object) -> None:
         return
 
-    vars(fetching)["keep_metrics"] = nothing
+    vars(telegram)["keep_metrics"] = nothing
     for kind, changes in ((Counter, ("inc",)), (Gauge, ("set", "inc", "dec")), (Histogram, ("observe",))):
         for change in changes:
             setattr(kind, change, nothing)

@@ -21,6 +21,12 @@ chats:
     id: -1000000000777
   - slug: ann
     chat: t.me/Ann_Bee/5
+  - slug: library
+    chat: "-100778"
+    title: Books
+  - slug: club-of-books
+    chat: "@book_club"
+    title: ann_bee
 """
 
 
@@ -44,6 +50,8 @@ def settings(tmp_path: Path) -> Settings:
         ("-1000000000777", "club"),
         ("@ann_bee", "ann"),
         ("ann", "ann"),
+        ("Books", "library"),
+        ("ann_bee", "ann"),
     ],
 )
 def test_a_registered_chat_is_found_under_every_name(settings: Settings, name: str, slug: str) -> None:
@@ -54,6 +62,7 @@ def test_a_registered_chat_is_found_under_every_name(settings: Settings, name: s
     ("name", "slug", "chat"),
     [
         ("@Some_Chat", "some_chat", "@Some_Chat"),
+        ("@Books", "books", "@Books"),
         ("t.me/some_chat/9", "some_chat", "@some_chat"),
         ("-1000000000888", "id1000000000888", "-1000000000888"),
     ],

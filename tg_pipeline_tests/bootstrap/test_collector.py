@@ -1,6 +1,8 @@
 """The collector of cycles during a fetch."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -19,3 +21,22 @@ def test_afterwards_all_is_as_before_however_the_fetch_ended() -> None:
         raise KeyError
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+ENDING = """
+
+from tg_pipeline.bootstrap.collector import end_quickly
+class Cycle:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("searched", flush=True)
+{}
+Cycle()
+"""
+
+
+@pytest.mark.parametrize(("call", "printed"), [("", "searched\n"), ("end_quickly()", "")])
+def test_a_process_that_ends_quickly_searches_for_no_cycles(call: str, printed: str) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING.format(call)], capture_output=True, text=True, check=True)
+    assert done.stdout == printed

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 from dagster import DagsterInstance
-from dagster._daemon.types import DaemonHeartbeat
+from dagster._core.scheduler.instigation import TickStatus
 from pydantic import SecretStr
 
+from tg_pipeline.bootstrap.bus import command_queue
 from tg_pipeline.bootstrap.freshness import note_read
 from tg_pipeline.bootstrap.health import HealthCheck
 from tg_pipeline.bootstrap.settings import Settings
@@ -26,6 +27,7 @@ from tg_pipeline.bootstrap.side_by_side import SideBySide
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS
 from tg_pipeline.contracts.clock import SystemClock
+from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
 from tg_pipeline.contracts.health import (
     Absent,
@@ -43,12 +45,13 @@ from tg_pipeline.contracts.health import (
     Unread,
 )
 from tg_pipeline.contracts.meter import CallMeter
-from tg_pipeline.defs.heartbeats import DAEMONS, DagsterHeartbeats
+from tg_pipeline.defs.heartbeats import DagsterHeartbeats
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.state import redis_server
 from tg_pipeline.state.lease import lease
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.telegram.sessions import Session, save_session
+from tg_pipeline_tests.defs.beats import beat, tick
 from tg_pipeline_tests.telegram_account import Account, account, first_days, plain_world
 
 HISTORY = "messages.getHistory"
@@ -57,15 +60,17 @@ ADVICE = "Does tg-pipeline up run?"
 
 
 class Clock(SystemClock):
-    """The machine's time, moved ahead by hand."""
+    """Stands still until it is moved ahead by hand."""
 
-    ahead = 0.0
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._began = super().now(), super().steady()
 
     def now(self) -> float:
-        return super().now() + self.ahead
+        return self._began[0] + self.ahead
 
     def steady(self) -> float:
-        return super().steady() + self.ahead
+        return self._began[1] + self.ahead
 
 
 @pytest.fixture
@@ -126,11 +131,6 @@ def test_an_instance_that_is_well_says_so_and_tells_no_secret(login: Account, lo
     assert sorted(path.name for path in Path(login.settings.data_uri).iterdir()) == ["busy", "progress.json"]
 
 
-def beat(instance: DagsterInstance, *, ago: float, names: tuple[str, ...] = DAEMONS) -> None:
-    for name in names:
-        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, name, f"{name} of this machine", []))
-
-
 def test_it_turns_stale_and_down_when_the_scheduler_stops_and_back(login: Account, looks: Looks, clock: Clock) -> None:
     """As Dagster's own instance tells it: its daemon writes a heartbeat each 30 s."""
     heartbeats = DagsterHeartbeats(login.settings)
@@ -146,20 +146,52 @@ def test_it_turns_stale_and_down_when_the_scheduler_stops_and_back(login: Accoun
 
     with closing(heartbeats), DagsterInstance.from_config(str(login.settings.home)) as instance:
         assert scheduler() == ("down", None, "down"), "it was never heard of"
-        assert look().reasons == [f"scheduler: there was no tick. {ADVICE}"]
-        beat(instance, ago=0)
+        assert look().reasons == [f"scheduler: watchdog: there was no tick. {ADVICE}"]
+        beat(instance, at=clock.now())
+        assert scheduler() == ("down", "SENSOR of this machine", "down"), "no sensor ticks"
+        tick(instance, "watchdog", at=clock.now() + 600)
         assert scheduler() == ("ok", "SENSOR of this machine", "ok")
         clock.ahead = 2 * INTERVAL + 5
         assert scheduler() == ("stale", "SENSOR of this machine", "degraded")
         clock.ahead = 10 * INTERVAL + 5
         health = look()
         assert (health.status, health.ready) == ("down", True)
-        assert health.reasons == [f"scheduler: the last tick was 305 s ago. {ADVICE}"]
+        assert health.reasons == [f"scheduler: SENSOR: the last tick was 305 s ago. {ADVICE}"]
         clock.ahead = 0
-        beat(instance, ago=0)
+        beat(instance, at=clock.now())
         assert scheduler()[0] == "ok"
-        beat(instance, ago=100, names=("SCHEDULER",))
+        beat(instance, at=clock.now() - 100, names=("SCHEDULER",))
         assert scheduler() == ("stale", "SCHEDULER of this machine", "degraded"), "both must run"
+
+
+def test_it_is_down_when_a_sensor_stops_ticking_whatever_the_daemon_says(
+    login: Account, looks: Looks, clock: Clock
+) -> None:
+    settings = login.settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
+    heartbeats = DagsterHeartbeats(settings)
+    look = looks(settings, heartbeats, limit_seconds=30)
+    settings.home.mkdir()
+    (settings.home / "dagster.yaml").touch()
+
+    def scheduler() -> tuple[str, str]:
+        found = look().scheduler
+        assert isinstance(found, Scheduler)
+        return found.status, found.last_tick_of
+
+    with closing(heartbeats), DagsterInstance.from_config(str(settings.home)) as instance:
+        beat(instance, at=clock.now())
+        tick(instance, "watchdog", "commands", "ended_runs", "a_sensor_of_an_earlier_release", at=clock.now() - 3_600)
+        tick(instance, "watchdog", "ended_runs", at=clock.now())
+        assert scheduler() == ("down", "commands")
+        tick(instance, "commands", at=clock.now() - INTERVAL)
+        assert scheduler() == ("ok", "commands"), "so long a tick may take"
+        clock.ahead = 2 * INTERVAL + 5
+        beat(instance, at=clock.now())
+        tick(instance, "watchdog", "commands", at=clock.now())
+        tick(instance, "ended_runs", at=clock.now(), status=TickStatus.FAILURE)
+        assert scheduler() == ("down", "ended_runs"), "a tick that fails does no work"
+        tick(instance, "ended_runs", on=False)
+        assert scheduler()[0] == "ok", "somebody turned it off"
 
 
 @pytest.mark.parametrize("which", ["data", "instance"])
@@ -247,7 +279,7 @@ def test_a_redis_that_is_away_degrades_it_and_after_a_while_it_is_not_ready(
     health = look()
     assert (health.status, health.queue) == (
         "ok",
-        Queue(pushed=0, waiting=0, in_flight=0, dead=0, oldest_age_sec=None),
+        Queue(pushed=0, waiting=0, in_flight=0, dead=0, untaken_sec=None, oldest_age_sec=None),
     )
     assert isinstance(health.redis, Redis)
     assert (health.redis.status, health.redis.away_sec) == ("ok", None)
@@ -267,6 +299,28 @@ def test_a_redis_that_is_away_degrades_it_and_after_a_while_it_is_not_ready(
     assert health.ready
     clock.ahead += 61  # the state store looks at its Redis again
     assert look().status == "ok"
+
+
+def test_commands_that_nobody_takes_degrade_it(login: Account, looks: Looks, redis: Going, clock: Clock) -> None:
+    settings = login.settings.model_copy(update={"redis_url": SecretStr(redis.url)})
+    look = looks(settings)
+
+    def queue() -> tuple[int, int | None, int | None, str]:
+        health = look()
+        assert isinstance(health.queue, Queue)
+        ages = (health.queue.untaken_sec, health.queue.oldest_age_sec)
+        untaken, oldest = (None if age is None else round(age, -1) for age in ages)
+        return health.queue.pushed, untaken, oldest, health.status  # type: ignore[return-value]
+
+    with closing(command_queue(settings)) as commands:
+        commands.push("{}")
+        assert queue() == (1, 0, 0, "ok")
+        clock.ahead = 100
+        assert queue() == (1, 100, 100, "degraded")
+        assert [reason.partition(":")[0] for reason in look().reasons] == ["queue"]
+        (taken,) = commands.take(1)
+        commands.reject(taken, CommandError("MissingField", "it says nothing"), about={})
+        assert queue() == (0, None, None, "ok")
 
 
 def test_breakers_and_floods_are_told_with_the_time_that_is_left(login: Account, looks: Looks) -> None:

@@ -7,15 +7,21 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tg_pipeline.bootstrap.derived import reads
+from tg_pipeline.bootstrap.derived import of_policy, reads
 from tg_pipeline.bootstrap.metrics import Sample, exposition, keep_metrics, push, pushed
+from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.errors import SessionRevoked, StateUnavailable
+from tg_pipeline.contracts.state import Change
 from tg_pipeline.observability import metrics
+from tg_pipeline.resilience.breaker import Breaker, State, dump
+from tg_pipeline.resilience.gate import BREAKERS, TELEGRAM
 from tg_pipeline.simulator import Error
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.defs.servers import free_port
@@ -80,6 +86,16 @@ def test_a_fetch_is_counted_as_the_server_saw_it(tmp_path: Path) -> None:
         assert series["floodwait_remaining_seconds", (("source", "messages.getHistory"),)] == 0
 
 
+@pytest.mark.parametrize(("transition", "value"), [(None, 0), ("open", 1), ("half_open", 2)])
+def test_the_state_of_a_breaker_is_a_number(tmp_path: Path, transition: State | None, value: int) -> None:
+    settings = Settings(_env_file=None, dagster_home=tmp_path)
+    with closing(state_store(settings)) as store:
+        now = store.now()
+        breaker = Breaker(open_until=now + 60, transitions=((now, transition),)) if transition else Breaker()
+        store.compare_and_set({f"{BREAKERS}{TELEGRAM}": Change(None, dump(breaker))})
+    assert (metrics.BREAKER_STATE, [TELEGRAM], value) in list(of_policy(settings))
+
+
 def test_every_name_is_of_the_catalog_with_its_labels(tmp_path: Path) -> None:
     with local_redis(tmp_path / "redis") as url, account(plain_world(), tmp_path, redis_url=url) as found:
         (tmp_path / "chats.yaml").write_text('chats:\n  - {slug: busy, chat: "@busy"}\n')
@@ -93,6 +109,7 @@ def test_every_name_is_of_the_catalog_with_its_labels(tmp_path: Path) -> None:
                 assert set(sample.labels) - {"le"} == set(metric.labels)
         assert b"fetch_lag_seconds{" in body
         assert b"commands_queue_depth{" in body
+        assert b'commands_total{status="rejected"} 0.0' in body, "else the first one is no increase"
     assert not any(metric.reserved and metric.derived for metric in metrics.CATALOG.values())
 
 

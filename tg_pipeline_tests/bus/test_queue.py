@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from tg_pipeline.bus.queue import BEGINNING_BYTES, CommandQueue, Taken
+from tg_pipeline.bus.scripts import UNTAKEN
 from tg_pipeline.contracts.commands import (
     MAX_COMMAND_BYTES,
     AcceptedCommand,
@@ -21,7 +22,7 @@ from tg_pipeline.contracts.commands import (
     plan,
 )
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.contracts.events import Event
+from tg_pipeline.contracts.events import Event, timestamp
 from tg_pipeline.state.redis_client import where
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.contracts.schema_checks import check_events
@@ -81,7 +82,7 @@ def judge(queue: CommandQueue, *, slug: str = "busy", count: int = 100) -> list[
 
 
 def test_the_oldest_command_is_found_wherever_it_waits(queue: CommandQueue) -> None:
-    assert queue.oldest_accepted() is None
+    assert queue.oldest() == (None, None)
     chats = {"one": [(50, 0), (70, 9)], "two": [(60, 0), (40, 3), (65, 3)], "three": [(80, 0)]}
     commands = {}
     for slug, commands_of in chats.items():
@@ -103,11 +104,39 @@ def test_the_oldest_command_is_found_wherever_it_waits(queue: CommandQueue) -> N
             )
             assert queue.accept(taken, command, commands[accepted]) == "waiting"
     for accepted in (40, 50, 60, 65, 70, 80):
-        assert queue.oldest_accepted() == 1_700_000_000 + accepted / 1_000
+        assert queue.oldest() == (None, 1_700_000_000 + accepted / 1_000)
         assert queue.claim(commands[accepted], "me")
-        assert queue.oldest_accepted() == 1_700_000_000 + accepted / 1_000, "in flight it is not done"
+        assert queue.oldest() == (None, 1_700_000_000 + accepted / 1_000), "in flight it is not done"
         queue.release(commands[accepted])
-    assert queue.oldest_accepted() is None
+    assert queue.oldest() == (None, None)
+
+
+def test_what_nobody_takes_waits_since_it_was_first_seen(queue: CommandQueue) -> None:
+    queue.push(text("one"))
+    began = queue.oldest().untaken
+    assert began == pytest.approx(time.time(), abs=60)
+    queue._redis.set(UNTAKEN, 5_000)
+    queue.push(text("two"))
+    assert queue.oldest().untaken == 5
+    queue.take(1)
+    assert queue.oldest().untaken != 5, "a reader has come"
+    queue._redis.set(UNTAKEN, 5_000)
+    queue.take(2)
+    assert queue.oldest().untaken != 5
+    assert queue.oldest().untaken is not None, "what was taken and not judged waits for a reader again"
+    for one in queue.take(2):
+        queue.reject(one, CommandError("NotJson", "it is broken"), about={})
+    assert queue.oldest() == (None, None)
+
+
+def test_a_list_that_was_emptied_by_hand_is_forgotten(queue: CommandQueue) -> None:
+    queue.push(text("one"))
+    queue.oldest()
+    queue._redis.set(UNTAKEN, 5_000)
+    queue._redis.delete("tg_commands")
+    assert queue.oldest().untaken is None
+    queue.push(text("one"))
+    assert queue.oldest().untaken != 5
 
 
 def told(queue: CommandQueue) -> list[tuple[str, str, str]]:
@@ -115,7 +144,7 @@ def told(queue: CommandQueue) -> list[tuple[str, str, str]]:
 
 
 def ended(command: AcceptedCommand, processed: int = 7) -> Event:
-    return command.event("completed", "success", processed=processed, duration_sec=1.5)
+    return command.event("completed", "success", processed=processed)
 
 
 def launch(queue: CommandQueue) -> AcceptedCommand:
@@ -140,6 +169,28 @@ def test_a_command_goes_through_all_its_places(queue: CommandQueue) -> None:
     queue.release(command)
     assert queue.counts() == {"pushed": 0, "waiting": 0, "in_flight": 0, "dead": 0}
     assert told(queue) == [(FIRST, "started", "running"), (FIRST, "completed", "success")]
+
+
+def test_the_duration_counts_from_the_started_that_is_out(queue: CommandQueue) -> None:
+    queue.push(text(command_id=FIRST))
+    judge(queue)
+    command = launch(queue)
+    queue.start(command.event("started", "running", ts=timestamp(1_000.0)))
+    second_attempt = command.event("started", "running", ts=timestamp(1_062.5))
+    queue.start(second_attempt)
+    queue.progress(command.event("progress", "running", ts=timestamp(1_062.6)), {"2024-01-01": 4})
+    ended = command.event("completed", "success", ts=timestamp(1_062.7))
+    queue.finish(ended, started=second_attempt)
+    assert [event["duration_sec"] for _, event in queue.events()] == [0.0, 62.6, 62.7]
+
+
+def test_the_duration_counts_from_its_own_started_where_none_is_out(queue: CommandQueue) -> None:
+    queue.push(text(command_id=FIRST))
+    judge(queue)
+    command = launch(queue)
+    begun = command.event("started", "running", ts=timestamp(1_000.0))
+    queue.finish(command.event("failed", "failed", ts=timestamp(1_001.5)), started=begun)
+    assert [event["duration_sec"] for _, event in queue.events()] == [0.0, 1.5]
 
 
 def test_what_a_dead_reader_had_taken_is_taken_again(queue: CommandQueue) -> None:
@@ -303,6 +354,31 @@ def test_a_rejected_command_is_told_of_once_and_kept(queue: CommandQueue) -> Non
     )
     (letter,) = queue.dead()
     assert (letter["raw"], letter["error_type"], letter["size"]) == ("\\xff not json", "NotJson", 10)
+
+
+def test_an_id_that_is_rejected_twice_ends_once(queue: CommandQueue) -> None:
+    error = CommandError("InvalidField", "no", field="days")
+    for _ in range(2):
+        queue.push(text(command_id=FIRST))
+        (taken,) = queue.take(1)
+        assert queue.reject(taken, error, about={"command_id": FIRST, "chat": "@busy", "mode": "days"})
+    (_, first), (_, second) = queue.events()
+    assert (first["event"], first["status"]) == ("failed", "rejected")
+    assert (second["event"], second["status"], second["duplicate_of"]) == ("progress", "duplicate", FIRST)
+    assert second["outcome"] == first
+    assert queue.counts()["dead"] == 2
+    assert queue.totals()[0] == {"rejected": 1}
+
+
+def test_a_command_that_is_mended_is_carried_out_under_the_id_that_was_rejected(queue: CommandQueue) -> None:
+    queue.push("broken")
+    (taken,) = queue.take(1)
+    queue.reject(taken, CommandError("NotJson", "no"), about={"command_id": FIRST})
+    queue.push(text(command_id=FIRST))
+    assert judge(queue) == ["waiting"]
+    command = launch(queue)
+    assert queue.finish(ended(command), started=command.event("started", "running"))
+    assert [event for _, event, _ in told(queue)] == ["failed", "started", "completed"]
 
 
 def test_a_rejected_command_does_not_end_another_of_its_id(queue: CommandQueue) -> None:

@@ -30,7 +30,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.launching import COMMAND_TAG
+from tg_pipeline.defs.launching import ATTEMPT_TAG, COMMAND_TAG
 from tg_pipeline.simulator import Latency, Simulator, World
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state.lease import look
@@ -211,7 +211,8 @@ class Campaign:
         yield from self.troubles
         yield from (f"{hit} never came" for hit in self.hits)
         yield from self.client.findings()
-        runs = Counter(run.tags.get(COMMAND_TAG, "nobody") for run in self.instance.get_runs())
+        first_attempts = [run for run in self.instance.get_runs() if run.tags.get(ATTEMPT_TAG, "0") == "0"]
+        runs = Counter(run.tags.get(COMMAND_TAG, "nobody") for run in first_attempts)
         for id_, ask in self.client.sent.items():
             completed = id_ in self.client.ended and self.client.ended[id_].event == "completed"
             if runs[id_] > ask.runs or (completed and runs[id_] < ask.runs):

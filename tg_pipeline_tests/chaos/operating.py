@@ -1,7 +1,8 @@
 """Playing a schedule with the whole of Dagster, and the person who runs it.
 
-The person starts the tree again when it is down, launches a run again that failed or was canceled, and makes room on a
-full disk. A run that says that it will try again later is terminated and launched anew, as somebody in a hurry would.
+The person starts the tree again when it is down, launches a run again that failed or was canceled unless Dagster does,
+and makes room on a full disk. A run that says that it will try again later is terminated and launched anew, as somebody
+in a hurry would.
 What hangs, hangs: nobody helps it.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.defs.instance import open_instance
@@ -108,9 +110,9 @@ class Operator:
         run = self.instance.get_run_by_id(lane.run) if lane.run else None
         if run is None:
             self._launch(lane)
-        elif run.is_finished:
+        elif run.is_finished and not run.is_complete_and_waiting_to_retry:
             self.scene.troubles += self.scene.ahead(lane.chat, self._green(lane.chat))
-            lane.run, lane.done = "", run.is_success
+            lane.run, lane.done = run.tags.get(AUTO_RETRY_RUN_ID_TAG, ""), run.is_success
             if self.scene.disk:
                 self.scene.disk.free()
         elif self._is_idle() and self._pauses(lane.run):

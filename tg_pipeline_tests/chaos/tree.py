@@ -15,12 +15,17 @@ from tg_pipeline.state.tether import tethered
 from tg_pipeline_tests.defs.servers import START_SECONDS, answers, free_port
 from tg_pipeline_tests.processes import is_running, wait_until
 
-Role = Literal["daemon", "code server"]
+Role = Literal["daemon", "webserver", "code server", "outer code server", "inner code server"]
+OUTER, INNER = b"-m tg_pipeline.defs.run_module dagster code-server start ", b"-m dagster api grpc "
 PARTS: dict[Role, tuple[bytes, ...]] = {
-    "daemon": (b"-m dagster._daemon run ",),
-    "code server": (b"-m dagster code-server start ", b"-m dagster api grpc "),
+    "daemon": (b"-m tg_pipeline.defs.run_module dagster._daemon run ",),
+    "webserver": (b"-m tg_pipeline.defs.run_module dagster_webserver ",),
+    "code server": (OUTER, INNER),
+    "outer code server": (OUTER,),
+    "inner code server": (INNER,),
 }
-END_SECONDS = 60.0
+SERVICES: tuple[Role, ...] = ("inner code server", "outer code server", "daemon", "webserver")
+END_SECONDS = 120.0
 
 
 class Tree:
@@ -48,8 +53,8 @@ class Tree:
                 start_new_session=True,
             )
         wait_until(lambda: top.poll() is not None or answers(self.url), START_SECONDS)
-        assert top.poll() is None, self._log.read_text()[-3_000:]
-        assert answers(self.url), self._log.read_text()[-3_000:]
+        assert top.poll() is None, self.log()
+        assert answers(self.url), self.log()
 
     def top(self) -> set[int]:
         """The one process that was started, which a person knows of."""
@@ -81,6 +86,10 @@ class Tree:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         assert wait_until(lambda: not self.is_up(), END_SECONDS), "it ignores SIGTERM"
+
+    def log(self) -> str:
+        """The end of what it has logged."""
+        return self._log.read_text()[-5_000:]
 
     def end(self) -> None:
         """Whatever is left of it."""

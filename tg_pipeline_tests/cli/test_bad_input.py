@@ -43,7 +43,7 @@ def test_nothing_set_names_the_first_thing_to_get(terminal: Terminal, verb: tupl
 def test_a_wrong_setting_is_named(tg: Terminal, key: str, value: str) -> None:
     tg.set(key, value)
     assert tg.fails(SettingsError, *FETCH).field == key
-    assert not tg.data.exists()
+    assert not list(tg.data.rglob("*"))
 
 
 def test_settings_that_contradict_each_other_are_both_named(tg: Terminal) -> None:
@@ -51,14 +51,14 @@ def test_settings_that_contradict_each_other_are_both_named(tg: Terminal) -> Non
     error = str(tg.fails(SettingsError, *FETCH))
     assert "BACKOFF_BASE_SECONDS (99)" in error
     assert "BACKOFF_MAX_SECONDS (" in error
-    assert not tg.data.exists()
+    assert not list(tg.data.rglob("*"))
 
 
 @pytest.mark.parametrize("session", ["rubbish", ""])
 def test_a_session_that_is_none_says_how_to_get_one(tg: Terminal, session: str) -> None:
     tg.set("TELEGRAM_SESSION", session)
     assert "`tg-pipeline login`" in str(tg.fails(SessionMissing, *FETCH))
-    assert not tg.data.exists()
+    assert not list(tg.data.rglob("*"))
 
 
 def test_secrets_are_not_repeated(tg: Terminal) -> None:
@@ -93,9 +93,10 @@ def test_a_wrong_registry_is_named_with_its_line(tg: Terminal, verb: tuple[str, 
     assert not tg.data.exists()
 
 
-def test_a_data_directory_that_cannot_be_is_said(tg: Terminal) -> None:
+def test_a_data_directory_that_cannot_be_is_said_before_telegram_is_called(tg: Terminal, simulator: Simulator) -> None:
     tg.data.write_text("a file in its place")
     assert str(tg.data) in tg.refused(*FETCH)
+    assert list(simulator.journal) == []
     assert tg.data.read_text() == "a file in its place"
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tg_pipeline.bootstrap.metrics import exposition
+from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
 from tg_pipeline.simulator import Error, Simulator
@@ -35,6 +37,11 @@ def test_a_chat_may_be_named_by_its_id(tg: Terminal) -> None:
     tg.ok("chats", "remove", "busy")
     assert load_registry(tg.chats_file) == []
     assert "Added busy: " in tg.ok("chats", "add", str(chat.id))
+
+
+def test_its_calls_are_counted(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    assert b'telegram_calls_total{target="contacts.resolveUsername"} 1.0' in exposition(load_settings())[0]
 
 
 def test_a_slug_of_ones_own(tg: Terminal) -> None:
@@ -111,6 +118,29 @@ def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:
     shown = tg.ok("chats", "show", "@busy")
     assert "2024-01-01 to 2024-01-03, 90 messages, 0 days still open" in shown
     assert f"files      {tg.data / 'busy'}" in shown
+
+
+@pytest.mark.parametrize("name", ["nosuch", "@nosuch", "-1001234567890"])
+def test_a_chat_that_is_neither_registered_nor_archived_is_not_shown(tg: Terminal, name: str) -> None:
+    done = tg.run("chats", "show", name)
+    assert (done.code, done.out) == (2, "")
+    assert name in done.err
+
+
+def test_of_an_archived_chat_that_is_not_registered_the_files_are_shown(tg: Terminal) -> None:
+    tg.ok("fetch", "@busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    first, *archived = tg.ok("chats", "show", "@busy").splitlines()
+    assert first.endswith("tg-pipeline chats add @busy")
+    assert [line.split()[0] for line in archived] == ["archived", "files"]
+
+
+def test_a_registry_that_cannot_be_written_is_noticed_before_telegram_is_called(
+    tg: Terminal, simulator: Simulator
+) -> None:
+    (tg.home / "a-file").write_text("")
+    tg.set("CHATS_FILE", tg.home / "a-file" / "chats.yaml")
+    tg.refused("chats", "add", "@busy")
+    assert list(simulator.journal) == []
 
 
 def test_remove_keeps_the_files(tg: Terminal) -> None:

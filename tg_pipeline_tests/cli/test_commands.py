@@ -18,6 +18,8 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
+from tg_pipeline.contracts.events import timestamp
+from tg_pipeline.contracts.text import printable
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.live_simulator import PROGRAM
@@ -63,9 +65,9 @@ def take(queue: CommandQueue) -> list[AcceptedCommand]:
     return queue.due()
 
 
-def start(queue: CommandQueue, command: AcceptedCommand) -> None:
+def start(queue: CommandQueue, command: AcceptedCommand, **more: Any) -> None:
     assert queue.claim(command, "me")
-    assert queue.start(command.event("started", "running", run_id="r1"))
+    assert queue.start(command.event("started", "running", run_id="r1", **more))
 
 
 def end(queue: CommandQueue, command: AcceptedCommand, event: Any = "completed", **more: Any) -> None:
@@ -145,14 +147,14 @@ def test_a_redis_that_is_away_is_a_sentence(terminal: Terminal, verb: list[str])
     terminal.set("REDIS_URL", "redis://127.0.0.1:9/0")
     error = str(terminal.fails(StateUnavailable, *verb, code=1))
     assert "127.0.0.1:9 " in error
-    assert "ConnectionError" in error
+    assert "(Connection refused)" in error
 
 
 def test_waiting_it_shows_the_command_to_its_end(terminal: Terminal, queue: CommandQueue) -> None:
     def work(command: AcceptedCommand) -> None:
-        start(queue, command)
+        start(queue, command, ts=timestamp(1_000.0))
         queue.progress(command.event("progress", "running"), {"2024-01-01": 4})
-        end(queue, command, duration_sec=12.34, days_done=2)
+        end(queue, command, ts=timestamp(1_012.34), days_done=2)
 
     with pipeline(queue, work):
         done = terminal.run("send", "@busy", "--days", "2", "--wait")
@@ -173,7 +175,8 @@ def test_waiting_for_one_that_fails_ends_with_1(terminal: Terminal, queue: Comma
     with pipeline(queue, work):
         done = terminal.run("send", "@busy", "--days", "2", "--wait")
     assert done.code == 1
-    assert "failed     busy  2 days, 7 messages  AccountError  The login is dead.  " in done.err
+    assert "failed     busy  2 days, 7 messages  " in done.err
+    assert "  AccountError  The login is dead.  " in done.err
 
 
 def test_waiting_where_nobody_reads_it_says_so(
@@ -200,7 +203,7 @@ def test_interrupted_it_says_that_the_command_goes_on(terminal: Terminal, queue:
         out = sending.stdout.readline()
         sending.send_signal(signal.SIGINT)
         _, err = sending.communicate()
-    assert sending.returncode == 130
+    assert sending.returncode == 130, err
     assert err.strip() == f"The command goes on. To look at it: tg-pipeline commands show {out.strip()}"
     assert queue.counts()["pushed"] == 1
 
@@ -211,12 +214,12 @@ def test_the_list_shows_every_place_a_command_can_be_in(terminal: Terminal, queu
     start(queue, take(queue)[0])
     queue.push("not read yet")
     said = terminal.ok("commands", "list")
-    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letters.\n")
+    assert said.startswith("1 pushed, 1 waiting, 1 in flight, 1 dead letter.\n")
     assert f"in flight  {ids[0]}  busy  2024-01-01..2024-01-01  batch     0\n" in said
     assert f"waiting    {ids[1]}  busy  2024-01-02..2024-01-02  batch     0\n" in said
     assert "  not read yet\n" in said
     assert "NotJson" in said
-    assert "\\x1b[31mnonsense\\n" in said, "a terminal obeys none of it"
+    assert printable("\x1b[31mnonsense\n") in said, "a terminal obeys none of it"
 
 
 def test_a_long_list_is_cut_and_says_so(

@@ -83,6 +83,13 @@ def test_a_wrong_code_may_be_mended(fresh: Terminal, simulator: Simulator) -> No
     assert NAME in fresh.ok("login", *server(simulator), typed=f"{PHONE}\n99999\n{LOGIN_CODE}\n")
 
 
+def test_a_home_that_cannot_be_written_is_said_before_a_code_is_sent(fresh: Terminal, simulator: Simulator) -> None:
+    (fresh.home / "a-file").write_text("")
+    fresh.set("DAGSTER_HOME", fresh.home / "a-file" / "instance")
+    fresh.refused("login", *server(simulator), "--phone", PHONE)
+    assert list(simulator.journal) == []
+
+
 def test_three_wrong_codes_end_it(fresh: Terminal, simulator: Simulator) -> None:
     typed = f"{PHONE}\n99999\n88888\n77777\n"
     assert fresh.fails(InputError, "login", *server(simulator), typed=typed).field == "code"

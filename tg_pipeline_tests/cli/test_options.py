@@ -4,12 +4,7 @@ from datetime import UTC, date, datetime
 import click
 import pytest
 
-from tg_pipeline.cli.options import Day, Zone, count
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 days"), (1, "1 day"), (2, "2 days"), (12_345, "12,345 days")])
-def test_a_count_agrees_with_its_noun(number: int, text: str) -> None:
-    assert count(number, "day") == text
+from tg_pipeline.cli.options import Day, Zone
 
 
 def test_a_day_may_be_given_as_a_word_or_a_date() -> None:
@@ -18,6 +13,13 @@ def test_a_day_may_be_given_as_a_word_or_a_date() -> None:
     assert before <= today <= datetime.now(UTC).date()
     assert yesterday.toordinal() in {today.toordinal() - 1, today.toordinal() - 2}
     assert Day().convert("2025-01-31", None, None) == Day().convert(date(2025, 1, 31), None, None) == date(2025, 1, 31)
+
+
+@pytest.mark.parametrize("flag", ["--from", "--to"])
+def test_a_day_that_has_not_begun_is_a_usage_error_about_its_own_flag(flag: str) -> None:
+    with pytest.raises(click.UsageError, match=f"^{flag}: 2999-01-01 is in the future") as raised:
+        Day().convert("2999-01-01", click.Option([flag]), None)
+    assert str(raised.value).count("--") == 1
 
 
 @pytest.mark.parametrize("text", ["2025-02-30", "tomorrow", "", "2025-1-1", "20250101", "2025-01-01T00:00"])

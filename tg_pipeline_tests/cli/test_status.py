@@ -4,12 +4,10 @@ import json
 import os
 import signal
 import subprocess
-import time
 from contextlib import closing
 
 import pytest
 from dagster import DagsterInstance
-from dagster._daemon.types import DaemonHeartbeat
 
 from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.bootstrap.shared_state import state_store
@@ -17,9 +15,9 @@ from tg_pipeline.cli.status import duration
 from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
 from tg_pipeline.contracts.meter import CallMeter
-from tg_pipeline.defs.heartbeats import DAEMONS
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.defs.beats import beat, tick
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
@@ -29,8 +27,8 @@ def let_the_scheduler_tick(terminal: Terminal) -> None:
     home.mkdir()
     (home / "dagster.yaml").touch()
     with DagsterInstance.from_config(str(home)) as instance:
-        for name in DAEMONS:
-            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), name, "the daemon's id", []))
+        beat(instance)
+        tick(instance, "watchdog")
 
 
 def test_all_is_well(tg: Terminal) -> None:
@@ -40,7 +38,7 @@ def test_all_is_well(tg: Terminal) -> None:
     said = tg.ok("status")
     assert said.startswith("ok  ")
     for row in (
-        r"every 30 s, by the daemon's id",
+        r"every 30 s, by SENSOR of this machine",
         r"Session 1 of the settings free",
         f"{tg.data}, ",
         "1 chat; read up to: busy ",

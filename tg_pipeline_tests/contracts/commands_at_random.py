@@ -27,7 +27,7 @@ _chats = st.one_of(
     st.text(min_size=1, max_size=256),
 ).filter(names_a_chat)
 _options = st.fixed_dictionaries(
-    {}, optional={"force": st.booleans(), "priority": st.integers(*PRIORITIES), "limit": st.none(), "media": st.none()}
+    {}, optional={"force": st.booleans(), "priority": st.integers(*PRIORITIES), "media": st.booleans()}
 )
 _modes = st.one_of(
     st.fixed_dictionaries({"mode": st.just("date"), "date": _days}),

@@ -11,17 +11,22 @@ from tg_pipeline.contracts.log_line import LogLine
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
-_commands, _events, _log_lines = (
+_commands, _day_files, _events, _log_lines = (
     Draft202012Validator(
         json.loads((SCHEMAS / f"{name}.schema.json").read_text()), format_checker=Draft202012Validator.FORMAT_CHECKER
     )
-    for name in ("command", "event", "log_line")
+    for name in ("command", "day_file", "event", "log_line")
 )
 
 
 def is_command(value: Any) -> bool:
     """Whether the schema allows it."""
     return bool(_commands.is_valid(value))
+
+
+def check_day_file(text: bytes) -> None:
+    """The file is as the schema has it."""
+    _day_files.validate(json.loads(text))
 
 
 def check_log(text: str) -> list[dict[str, Any]]:

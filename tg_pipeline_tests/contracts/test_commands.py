@@ -26,7 +26,7 @@ from tg_pipeline.contracts.names import parse_name
 from tg_pipeline.contracts.strict_json import VALUE_SHOWN, NotStrict, read_json
 from tg_pipeline_tests.contracts.commands_at_random import Fields, any_json, valid_commands
 
-ERROR_TYPES = {"NotJson", "DuplicateKey", "TooLong", "MissingField", "UnknownField", "InvalidField", "ReservedField"}
+ERROR_TYPES = {"NotJson", "DuplicateKey", "TooLong", "MissingField", "UnknownField", "InvalidField"}
 AN_OBJECT = "one JSON object, in UTF-8"
 UTC_ONLY = "UTC dates only: YYYY-MM-DD, without time and zone"
 ONE_TO_MOST = "a whole number from 1 to 3660"
@@ -213,12 +213,9 @@ def test_what_is_no_json_object_is_refused(
         (DAYS | {"priority": 5}, "UnknownField", "priority", "5", FIELDS),
         (DAYS | {"a\nb\x1b[31m": 5}, "UnknownField", "a\\nb\\x1b[31m", "5", FIELDS),
         (DAYS | {"strategy": "fast"}, "InvalidField", "strategy", "fast", "batch, per_day"),
-        (DAYS | {"options": None}, "InvalidField", "options", "null", "an object of force, priority, limit, media"),
+        (DAYS | {"options": None}, "InvalidField", "options", "null", "an object of force, priority"),
         (DAYS | {"options": {"force": "yes"}}, "InvalidField", "options.force", "yes", "true, false"),
         (DAYS | {"options": {"priority": 10}}, "InvalidField", "options.priority", "10", "a whole number from 0 to 9"),
-        (DAYS | {"options": {"limit": 100}}, "ReservedField", "options.limit", "100", "nothing yet"),
-        (DAYS | {"options": {"media": True}}, "ReservedField", "options.media", "true", "nothing yet"),
-        (DAYS | {"options": {"hurry": 1}}, "UnknownField", "options.hurry", "1", "force, priority, limit, media"),
         (DAYS | {"command_id": "7"}, "InvalidField", "command_id", "7", A_UUID),
         (DAYS | {"command_id": BARE_ID}, "InvalidField", "command_id", BARE_ID, A_UUID),
         (DAYS | {"idempotency_key": ""}, "InvalidField", "idempotency_key", "", "1-200 characters"),
@@ -259,7 +256,6 @@ def test_days_that_cannot_be_had_are_refused_with_their_field(
         (without(DAYS, "days"), "days: it must be there"),
         (DAYS | {"priority": 5}, "priority: there is no such field here"),
         (DAYS | {"mode": "week"}, "mode: there is no such mode"),
-        (DAYS | {"options": {"limit": 100}}, "options.limit: it is reserved: leave it out"),
         (DAYS | {"command": "read"}, "command: it must be 'fetch'"),
         (DAYS | {"strategy": "fast"}, "strategy: it must be 'batch' or 'per_day'"),
         (DAYS | {"chat": -1001}, "chat: it must be a text, in quotes"),
@@ -322,6 +318,28 @@ def test_days_before_the_first_are_left_out_and_the_start_says_so() -> None:
     )
     assert (accepted.first, accepted.last) == (START, date(2020, 1, 3))
     assert accepted.event("started", "running").message == "Days before 2020-01-01, the chat's first, were left out."
+    assert accepted.event("completed", "success").message is None
+
+
+def test_unknown_options_are_ignored_and_named_by_the_start() -> None:
+    names = ["media", "\x07" * 1_000, *(f"option{number}" for number in range(500))]
+    command = parse_command(text(DATE | {"options": {"priority": 3} | dict.fromkeys(names, 1)}))
+    assert (command.options.priority, command.params["options"]) == (3, {"priority": 3})
+    day = date(2025, 11, 7)
+    accepted = AcceptedCommand(
+        id=ID,
+        slug="durov",
+        chat=command.chat,
+        mode=command.mode,
+        params=command.params,
+        first=day,
+        last=day,
+        ignored_options=command.options.ignored,
+    )
+    message = str(accepted.event("started", "running").message)
+    assert "media" in message
+    assert message.isprintable()
+    assert len(message) < 500
     assert accepted.event("completed", "success").message is None
 
 

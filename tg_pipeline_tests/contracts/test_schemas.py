@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
+from upath import UPath
 
 from tg_pipeline.contracts import schemas
 from tg_pipeline.contracts.commands import CommandError, parse_command, print_command
 from tg_pipeline.contracts.events import Event
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.contracts.commands_at_random import Fields, any_json, valid_commands
-from tg_pipeline_tests.contracts.schema_checks import SCHEMAS, check_events, is_command
+from tg_pipeline_tests.contracts.schema_checks import SCHEMAS, check_day_file, check_events, is_command
+from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 AGAIN = "The models have changed: run `.venv/bin/python -m tg_pipeline.contracts.schemas`, and commit what it writes."
 
@@ -46,8 +49,8 @@ def test_the_files_are_written_where_one_stands(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "schema",
-    [schemas.command_schema(), schemas.event_schema(), schemas.log_line_schema()],
-    ids=["command", "event", "log_line"],
+    [schemas.command_schema(), schemas.day_file_schema(), schemas.event_schema(), schemas.log_line_schema()],
+    ids=["command", "day_file", "event", "log_line"],
 )
 def test_they_are_schemas_and_describe_every_field(schema: Any) -> None:
     Draft202012Validator.check_schema(schema)
@@ -83,7 +86,7 @@ def test_parser_and_schema_refuse_the_same(fields: Fields, data: st.DataObject, 
         {"command": "fetch", "chat": "@durov", "mode": "date", "date": "2025-02-30"},
         {"command": "fetch", "chat": "@durov", "mode": "days", "days": 3_661},
         {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "command_id": "7"},
-        {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "options": {"limit": 5}},
+        {"command": "fetch", "chat": "@durov", "mode": "days", "days": 7, "options": {"priority": 10}},
         {"command": "fetch", "chat": "@durov", "mode": "range", "from": "2025-11-07"},
     ],
 )
@@ -108,3 +111,14 @@ def test_what_is_no_event_the_schema_refuses(change: Fields) -> None:
     check_events([fields])
     with pytest.raises(ValidationError):
         check_events([fields | change])
+
+
+def test_a_day_file_is_held_to_the_schema(tmp_path: Path) -> None:
+    store = DayStore(UPath(tmp_path))
+    commit(store, tmp_path, [record(1), record(2, reply_to=1), record(3, media={"type": "photo"})])
+    text = store.path(SLUG, DAY).read_bytes()
+    check_day_file(text)
+    check_day_file(text.replace(b'"sealed":', b'"new":1,"sealed":'))
+    for right, wrong in ((b'"UTC"', b'"CET"'), (b'"id":1,', b'"id":"1",'), (b'"deleted":false', b'"x":0'), (b"Z", b"")):
+        with pytest.raises(ValidationError):
+            check_day_file(text.replace(right, wrong))

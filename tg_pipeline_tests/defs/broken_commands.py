@@ -96,9 +96,7 @@ KINDS: dict[str, Sequence[Callable[[random.Random], bytes]]] = {
     "UnknownField": [
         lambda rng: _json(**{f"field{rng.random()}": 1}),
         lambda _: _json(days=3),
-        lambda _: _json(options={"\x07": [None]}),
     ],
-    "ReservedField": [lambda _: _json(options={"limit": 5}), lambda _: _json(options={"media": True})],
     "DuplicateKey": [
         lambda _: _json()[:-1] + b', "chat": "@other"}',
         lambda _: _json(options={}).replace(b"{}", b'{"force": true, "force": false}'),

@@ -21,7 +21,11 @@ from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account
 from tg_pipeline_tests.unpaced import UNPACED
 
-INSTANCE_FILE = "telemetry: {enabled: false}\n"
+MAX_RETRIES = 2
+INSTANCE_FILE = f"""
+telemetry: {{enabled: false}}
+run_retries: {{enabled: true, max_retries: {MAX_RETRIES}, retry_on_asset_or_op_failure: false}}
+"""
 
 
 @dataclass(frozen=True)

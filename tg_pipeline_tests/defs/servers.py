@@ -17,7 +17,7 @@ from tg_pipeline.state.tether import tethered
 from tg_pipeline_tests.defs.pipeline import range_tags
 from tg_pipeline_tests.processes import wait_until
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0
 
 _LAUNCH = """
 mutation($params: ExecutionParams!) {

@@ -1,10 +1,12 @@
 """From a command on the list to its last event, with the runs executed in this process."""
 
 import copy
+import errno
 import json
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,26 +18,30 @@ import dagster as dg
 import pytest
 import redis
 from dagster._core.execution.backfill import BulkActionStatus
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs import commands
+from tg_pipeline.contracts.events import seconds_between
+from tg_pipeline.defs import checks, commands
 from tg_pipeline.defs.commands import Tick
-from tg_pipeline.defs.ended_runs import tell_ended_runs
-from tg_pipeline.defs.launching import tags_of
+from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
+from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
-from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline
+from tg_pipeline_tests.defs.pipeline import MAX_RETRIES, Pipeline, pipeline
+from tg_pipeline_tests.log_lines import json_lines
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 DAY = str(FIRST_DAY)
-AGAIN = "Send the command again"
+ID = "0b9d5b5e-5f0c-4c43-9b0a-4c6c8f6f6d11"
 BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -121,6 +127,7 @@ def test_a_command_of_one_day_becomes_a_run_and_is_told_of(platform: Platform) -
     (request,) = platform.tick().requests
     assert request.partition_key == DAY
     assert platform.execute(request).success
+    platform.tick()
     assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
     first, _, last = platform.events
     assert first["command_id"] == last["command_id"] == request.tags["tg/command_id"]
@@ -168,6 +175,19 @@ def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None
     assert platform.events[-1]["duration_sec"] > 0
 
 
+def test_the_duration_of_a_step_that_was_retried_counts_from_its_start(platform: Platform) -> None:
+    patient = changed(platform, flood_wait_max_seconds=0)
+    patient.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_1", count=1))
+    platform.push()
+    (request,) = platform.tick().requests
+    assert patient.execute(request).success
+    platform.tick()
+    first, *_, last = platform.events
+    assert last["event"] == "completed"
+    assert last["duration_sec"] == pytest.approx(seconds_between(first["ts"], last["ts"]))
+    assert last["duration_sec"] >= 1
+
+
 def test_a_chat_that_cannot_be_read_ends_its_command_at_once(platform: Platform) -> None:
     platform.pipeline.account.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
     platform.push()
@@ -191,19 +211,52 @@ def test_the_sensor_finds_why_a_run_failed(platform: Platform) -> None:
     assert "busy" in last["message"]
 
 
-def test_of_a_run_that_was_killed_it_is_said_what_to_do(platform: Platform) -> None:
-    platform.push()
-    (request,) = platform.tick().requests
+def die(platform: Platform, request: dg.RunRequest) -> dg.DagsterRun:
+    """The run of the request, as Dagster records it when its process was killed."""
     instance = platform.pipeline.instance
     run = instance.add_run(dg.DagsterRun(job_name=str(request.job_name), tags=dict(request.tags)))
-    instance.report_run_failed(run)  # as the code server does that sees its process die
+    instance.report_run_failed(run)
+    return run
+
+
+def test_a_run_that_was_killed_is_launched_again_and_its_command_completes_once(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    died = die(platform, request)
+    (again,) = platform.tick().requests
+    assert [platform.tick().requests[0].run_key] == [again.run_key] != [request.run_key], "Dagster launches it once"
+    assert again.tags["tg/retry_of"] == died.run_id
+    assert platform.told == []
+    assert platform.execute(replace_partition(again, DAY)).success
     platform.tick()
+    assert [told for told in platform.told if told[0] != "progress"] == [
+        ("started", "running"),
+        ("completed", "success"),
+    ]
+    assert platform.events[-1]["errors"] == 1
+    assert platform.queue.counts()["in_flight"] == 0
+
+
+def replace_partition(request: dg.RunRequest, day: str) -> dg.RunRequest:
+    """As `Platform.execute` wants it: a retry names its days by tags alone."""
+    return dg.RunRequest(partition_key=day, tags=dict(request.tags))
+
+
+def test_a_run_that_dies_each_time_fails_its_command_at_last(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    for _ in range(MAX_RETRIES):
+        die(platform, request)
+        assert platform.told == []
+        (request,) = platform.tick().requests
+    die(platform, request)
+    assert platform.tick().requests == []
     last = platform.events[-1]
-    assert (last["event"], last["error_type"]) == ("failed", "RunDied")
-    assert AGAIN in last["message"]
+    assert (last["event"], last["error_type"], last["errors"]) == ("failed", "RunDied", MAX_RETRIES + 1)
+    assert platform.told == [("started", "running"), ("failed", "failed")]
 
 
-def test_of_a_run_that_ended_with_dagster_it_is_said_what_to_do(platform: Platform) -> None:
+def test_a_run_that_ends_with_dagster_is_launched_again(platform: Platform) -> None:
     account = platform.pipeline.account
     account.simulator.faults.add(Latency(method="messages.getHistory", ms=500))
     platform.push()
@@ -217,10 +270,101 @@ def test_of_a_run_that_ended_with_dagster_it_is_said_what_to_do(platform: Platfo
     ending.start()
     platform.execute(request)
     ending.join()
+    (again,) = platform.tick().requests
+    assert again.tags["dagster/partition"] == DAY
+    assert {status for _, status in platform.told} == {"running"}
+
+
+@pytest.mark.parametrize("status", [BulkActionStatus.REQUESTED, BulkActionStatus.COMPLETED_FAILED])
+def test_a_backfills_runs_that_died_are_launched_again(platform: Platform, status: BulkActionStatus) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(2)) | {"strategy": "per_day"}))
     platform.tick()
-    last = platform.events[-1]
-    assert (last["event"], last["error_type"]) == ("failed", "RunDied")
-    assert AGAIN in last["message"]
+    (flight,) = platform.queue.in_flight()
+    instance = platform.pipeline.instance
+    first, second = ({"dagster/partition": str(day)} | tags_of(flight.command) for day in first_days(2))
+    die(platform, dg.RunRequest(job_name="per_day_busy", tags=first))
+    assert platform.execute(replace_partition(dg.RunRequest(tags=second), second["dagster/partition"])).success
+    backfill = instance.get_backfill(str(flight.command.backfill_id))
+    assert backfill is not None
+    instance.update_backfill(backfill.with_status(status))  # type: ignore[no-untyped-call]
+    (again,) = platform.tick().requests
+    assert (again.job_name, again.tags["dagster/partition"]) == ("per_day_busy", DAY)
+    assert "completed" not in dict(platform.told)
+    assert platform.execute(replace_partition(again, DAY)).success
+    platform.tick()
+    assert [event["event"] for event in platform.events if event["event"] != "progress"] == ["started", "completed"]
+
+
+@pytest.mark.parametrize("status", [BulkActionStatus.CANCELING, BulkActionStatus.CANCELED])
+def test_nothing_of_a_canceled_backfill_is_launched_again(platform: Platform, status: BulkActionStatus) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(2)) | {"strategy": "per_day"}))
+    platform.tick()
+    (flight,) = platform.queue.in_flight()
+    instance = platform.pipeline.instance
+    die(platform, dg.RunRequest(job_name="per_day_busy", tags={"dagster/partition": DAY} | tags_of(flight.command)))
+    backfill = instance.get_backfill(str(flight.command.backfill_id))
+    assert backfill is not None
+    instance.update_backfill(backfill.with_status(status))  # type: ignore[no-untyped-call]
+    assert platform.tick().requests == []
+
+
+def test_a_run_that_a_person_cancels_is_not_launched_again(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    instance = platform.pipeline.instance
+    run = instance.add_run(dg.DagsterRun(job_name=str(request.job_name), tags=dict(request.tags)))
+    instance.report_run_canceling(run)
+    instance.report_run_canceled(run)
+    assert platform.tick().requests == []
+    assert platform.told == [("started", "running"), ("failed", "canceled")]
+
+
+def test_a_run_that_fails_after_its_days_are_archived_never_completes_its_command(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checks, "evaluate_day", full_disk)
+    platform.push()
+    (request,) = platform.tick().requests
+    assert not platform.execute(request).success
+    platform.tick()
+    assert platform.told == [("started", "running"), ("progress", "running"), ("failed", "failed")]
+
+
+def test_a_chat_that_is_removed_during_its_command_cancels_it(platform: Platform) -> None:
+    platform.push()
+    platform.queue.push(json.dumps(range_of(first_days(2), "other") | {"strategy": "per_day"}))
+    (request,) = platform.tick().requests
+    platform.tick()
+    instance = platform.pipeline.instance
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("tg_pipeline"), REPOSITORY)
+    queued = dg.DagsterRun(
+        job_name=str(request.job_name),
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.QUEUED,
+        remote_job_origin=RemoteJobOrigin(repository, str(request.job_name)),
+    )
+    instance.add_run(queued)
+    platform.pipeline.account.settings.chats_path.write_text("chats: []\n")
+    platform.tick()
+    assert platform.tick().requests == []
+    (backfill,) = instance.get_backfills()
+    assert backfill.status == BulkActionStatus.CANCELING
+    instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
+    platform.tick()
+    ends = [event for event in platform.events if event["event"] == "failed"]
+    assert [(end["status"], end["error_type"]) for end in ends] == [("canceled", "ChatNotRegistered")] * 2
+
+
+def test_a_run_that_fails_because_its_chat_was_removed_cancels_its_command(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    platform.pipeline.account.settings.chats_path.write_text("chats: []\n")
+    die(platform, request)  # its job is no more
+    assert platform.tick().requests == []
+    assert (platform.events[-1]["status"], platform.events[-1]["error_type"]) == ("canceled", "ChatNotRegistered")
 
 
 def test_a_command_of_several_days_becomes_one_backfill(platform: Platform) -> None:
@@ -299,7 +443,7 @@ def test_sealed_days_are_read_again_only_where_that_is_forced(platform: Platform
         ({"chat": "@nobody_here"}, "ChatNotRegistered", "chat"),
         ({"chat": "../../etc/passwd"}, "ChatNotRegistered", "chat"),
         ({"date": "2025-11-07T00:00+03:00"}, "InvalidField", "date"),
-        ({"options": {"limit": 5}}, "ReservedField", "options.limit"),
+        ({"options": {"priority": 10}}, "InvalidField", "options.priority"),
     ],
 )
 def test_what_cannot_be_carried_out_is_said(
@@ -346,6 +490,7 @@ def test_a_chat_that_leaves_the_registry_takes_its_commands_along(platform: Plat
 
 def test_a_run_that_no_command_caused_tells_of_itself(platform: Platform) -> None:
     platform.pipeline.run("busy", first_days(2))
+    publish_ended(platform)
     assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
     (run,) = platform.pipeline.instance.get_runs()
     assert {event["command_id"] for event in platform.events} == {run.run_id}
@@ -354,16 +499,123 @@ def test_a_run_that_no_command_caused_tells_of_itself(platform: Platform) -> Non
 
 def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform) -> None:
     unconnected(platform).pipeline.run("busy", first_days(2))
-    chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
-    instance = platform.pipeline.instance
-    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, BEFORE), 366) == (BEFORE, 0), "left for later"
-    until, told = tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)
-    assert told == 1
+    assert publish_ended(platform, before=BEFORE) == (BEFORE, {}), "left for later"
+    until, done = publish_ended(platform)
+    assert done == {"published": 1}
     assert platform.told == [("started", "running"), ("completed", "success")]
-    assert tell_ended_runs(instance, platform.queue, chats, (until, AFTER), 366) == (until, 0)
-    assert tell_ended_runs(instance, platform.queue, chats, (BEFORE, AFTER), 366)[1] == 0
+    assert publish_ended(platform, since=until) == (until, {})
+    assert publish_ended(platform)[1]["published"] == 0
 
 
-def test_a_fetch_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
-    with pipeline(plain_world(), tmp_path, "busy", redis_url="redis://127.0.0.1:1/0") as found:
-        assert found.run("busy", first_days(2)).success
+def test_a_run_that_dagster_retries_is_one_in_its_events(platform: Platform) -> None:
+    instance = platform.pipeline.instance
+    died = instance.add_run(dg.DagsterRun(job_name="fetch_busy", tags={"tg/chat": "busy", "dagster/partition": DAY}))
+    instance.report_run_failed(died)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    assert publish_ended(platform, before=soon) == (BEFORE, {}), "its retry is not launched yet"
+    retry = dg.DagsterRun(
+        job_name="fetch_busy",
+        tags={"tg/chat": "busy", "dagster/partition": DAY, "dagster/retry_number": "1"},
+        root_run_id=died.run_id,
+        parent_run_id=died.run_id,
+    )
+    instance.add_run(retry)
+    instance.add_run_tags(died.run_id, {"dagster/auto_retry_run_id": retry.run_id})
+    publish_ended(platform)
+    assert platform.told == []
+    instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "fetch_busy"), run_id=retry.run_id
+    )
+    publish_ended(platform)
+    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert {event["command_id"] for event in platform.events} == {died.run_id}
+
+
+def test_a_retry_that_never_comes_ends_its_run_as_failed(platform: Platform) -> None:
+    instance = platform.pipeline.instance
+    died = instance.add_run(dg.DagsterRun(job_name="fetch_busy", tags={"tg/chat": "busy", "dagster/partition": DAY}))
+    instance.report_run_failed(died)
+    publish_ended(platform, before=datetime.now(UTC) + RETRY_WITHIN)
+    assert platform.told == [("started", "running"), ("failed", "failed")]
+
+
+def test_one_bad_run_does_not_stop_the_sensors_for_others(platform: Platform) -> None:
+    instance = platform.pipeline.instance
+    keys = frozenset({dg.AssetKey("one_part"), dg.AssetKey(["telegram", "busy", "messages"])})
+    for tags in ({"dagster/partition": "no day"}, {"dagster/partition": DAY}):
+        run = instance.add_run(dg.DagsterRun(job_name="job", asset_selection=keys, tags=tags))
+        instance.report_run_canceled(run)
+    _, done = publish_ended(platform)
+    assert done == {"skipped": 1, "published": 1}
+    assert platform.told == [("started", "running"), ("failed", "canceled")]
+
+
+def test_one_bad_command_does_not_hold_up_others(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
+        if command.slug == "busy":
+            raise KeyError(command.slug)
+        return is_launched(instance, command)
+
+    platform.push()
+    platform.push(chat="@other")
+    requests = {request.tags["tg/chat"]: request for request in platform.tick().requests}
+    platform.execute(requests["other"])
+    monkeypatch.setattr(commands, "is_launched", broken)
+    assert platform.tick().done["skipped"] == 1
+    assert [flight.command.slug for flight in platform.queue.in_flight()] == ["busy"]
+
+
+def publish_ended(
+    platform: Platform, *, since: datetime = BEFORE, before: datetime = AFTER
+) -> tuple[datetime, Counter[str]]:
+    """As the sensor `ended_runs` does."""
+    chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
+    return tell_ended_runs(platform.pipeline.instance, platform.queue, chats, (since, before))
+
+
+def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_command(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    (request,) = platform.tick().requests
+
+    def publishers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "events"}
+
+    others = publishers()  # of runs that died in earlier tests
+    with json_lines() as written:
+        assert changed(platform, redis_url=SecretStr("redis://127.0.0.1:1/0")).execute(request).success
+        assert wait_until(lambda: not publishers() - others, 60), "gave up"
+        of_publishing = [
+            line
+            for line in written()
+            if line["logger"].startswith(("tg_pipeline.bus", "tg_pipeline.state", "tg_pipeline.resilience"))
+        ]
+    assert len(of_publishing) >= 3, "away, an attempt, given up"
+    assert {line.get("command_id") for line in of_publishing} == {ID}
+    assert len([line for line in of_publishing if line["logger"].startswith("tg_pipeline.state")]) == 1
+
+
+def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    settings, away = platform.pipeline.account.settings, CommandQueue("redis://127.0.0.1:1/0")
+    sensors = [commands.commands_sensor(settings, away, [], []), ended_runs_sensor(away, [])]
+    for sensor in 2 * sensors:
+        with dg.build_sensor_context(instance=platform.pipeline.instance) as context:
+            assert sensor.evaluate_tick(context).skip_message
+    assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
+
+
+def test_taking_a_command_and_its_parameters_are_logged_for_debugging(platform: Platform) -> None:
+    platform.push(command_id=ID)
+    with json_lines("DEBUG") as written:
+        platform.tick()
+        taken, parsed, *_ = (line for line in written() if line["level"] == "debug")
+    assert taken["logger"] == parsed["logger"] == "tg_pipeline.defs.commands"
+    assert (parsed["command_id"], parsed["chat"], parsed["mode"]) == (ID, "busy", "date")
+
+
+def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(platform: Platform) -> None:
+    platform.push(date="no date")
+    with json_lines() as written:
+        platform.tick()
+        (line,) = written()
+    (event,) = platform.events
+    assert line["command_id"] == event["command_id"]

@@ -4,20 +4,27 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from upath import UPath
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.contracts.day_file import DayFile
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import POOL, messages_key
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.pipeline import register
+from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 
-def definitions(home: Path, *slugs: str) -> dg.Definitions:
+def definitions(home: Path, *slugs: str, **overrides: Any) -> dg.Definitions:
     register(home, *slugs)
-    return build_definitions(Settings(_env_file=None, chats_file=home / "chats.yaml", data_uri=str(home)))
+    settings = {"chats_file": home / "chats.yaml", "data_uri": str(home), **overrides}
+    return build_definitions(Settings(_env_file=None, **settings))
 
 
 def python(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -27,13 +34,13 @@ def python(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=PROJECT_DIRECTORY, env=environment, check=False, capture_output=True, text=True)
 
 
-def test_three_chats_are_three_assets_with_checks_and_jobs_and_one_schedule(tmp_path: Path) -> None:
+def test_three_chats_are_three_assets_with_checks_jobs_and_schedules(tmp_path: Path) -> None:
     repository = definitions(tmp_path, "a", "b-c", "d").get_repository_def()
     graph = repository.asset_graph
     assert graph.materializable_asset_keys == {messages_key(slug) for slug in ("a", "b-c", "d")}
     assert len(graph.asset_check_keys) == 3
     assert {"fetch_a", "fetch_b_c", "fetch_d"} <= set(repository.job_names)
-    assert [schedule.name for schedule in repository.schedule_defs] == ["fetch_yesterday"]
+    assert {schedule.name for schedule in repository.schedule_defs} == {"fetch_yesterday", "remove_old_history"}
     assert graph.get(messages_key("b-c")).group_name == "b_c"
     assert graph.get(messages_key("b-c")).pools == {POOL}
     assert graph.get(messages_key("a")).kinds == {"telegram", "json"}
@@ -44,6 +51,12 @@ def test_without_chats_there_is_nothing_and_no_error(tmp_path: Path) -> None:
     assert not found.get_repository_def().asset_graph.materializable_asset_keys
 
 
+def test_the_list_of_commands_is_read_as_often_as_the_settings_say(tmp_path: Path) -> None:
+    redis = {"redis_url": "redis://127.0.0.1:1/0", "commands_interval_seconds": 30}
+    commands = definitions(tmp_path, "a", **redis).get_repository_def().get_sensor_def("commands")
+    assert commands.minimum_interval_seconds == 30
+
+
 def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:
     assert definitions(tmp_path, "a-b").resolve_job_def("fetch_a_b").tags == {"tg/chat": "a-b"}
 
@@ -51,6 +64,29 @@ def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:
 def test_two_slugs_that_dagster_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a-b and a_b"):
         definitions(tmp_path, "a-b", "a_b")
+
+
+def test_an_asset_of_ones_own_returns_what_it_likes_and_takes_day_files(tmp_path: Path) -> None:
+    @dg.asset
+    def mapping() -> dict[str, int]:
+        return {"x": 1}
+
+    @dg.asset(
+        ins={"day": dg.AssetIn(messages_key(SLUG)), "mapping": dg.AssetIn("mapping")},
+        partitions_def=daily_partitions(DAY),
+    )
+    def counts(day: DayFile, mapping: dict[str, int]) -> dict[str, int]:
+        return mapping | {"messages": day.message_count}
+
+    commit(DayStore(UPath(tmp_path)), tmp_path / "spool", [record(1), record(2)])
+    defs = dg.Definitions.merge(definitions(tmp_path, SLUG), dg.Definitions(assets=[mapping, counts]))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        results = []
+        for asset, day in ((mapping, None), (counts, str(DAY))):
+            job = defs.resolve_implicit_job_def_def_for_assets([asset.key])
+            assert job is not None
+            results.append(job.execute_in_process(instance=instance, asset_selection=[asset.key], partition_key=day))
+        assert results[-1].output_for_node("counts") == {"x": 1, "messages": 2}
 
 
 def test_chats_may_begin_on_different_days(tmp_path: Path) -> None:
@@ -71,6 +107,12 @@ def test_loading_imports_nothing_that_only_fetching_needs(tmp_path: Path) -> Non
     done = python(tmp_path, "-c", script)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_what_dagster_writes_is_as_private_as_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMASK", "027")
+    done = python(tmp_path, "-c", "import os, tg_pipeline.definitions; print(oct(os.umask(0)))")
+    assert done.stdout.strip() == "0o27", done.stderr
 
 
 def test_a_wrong_chats_file_is_one_sentence_without_the_way_to_it(tmp_path: Path) -> None:

@@ -133,10 +133,10 @@ def test_a_backfill_is_a_few_runs(tmp_path: Path) -> None:
 def test_an_asset_says_which_chat_it_is(tmp_path: Path) -> None:
     with pipeline(plain_world(), tmp_path) as found:
         (tmp_path / "chats.yaml").write_text(
-            "chats:\n  - {slug: a, chat: '@one', id: -1001, username: one, title: One & all, start: 2024-01-01}\n"
+            r"""chats: [{slug: a, chat: '@one', id: -1001, username: one, title: "*One* \e[2J", start: 2024-01-01}]"""
         )
         spec = found.defs.resolve_assets_def(messages_key("a")).get_asset_spec()
-    assert spec.description == "Every message of One & all (@one), one JSON file a UTC day."
+    assert spec.description == r"Every message of \*One\* \\u001b\[2J \(@one\), one JSON file a UTC day."
     facts = {key: spec.metadata[key].value for key in ("chat", "telegram_id", "link")}
     assert facts == {"chat": "@one", "telegram_id": -1001, "link": "https://t.me/one"}
 

@@ -15,7 +15,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.io_manager import DayFileIOManager
-from tg_pipeline.defs.names import messages_key
+from tg_pipeline.defs.names import DAY_FILES, messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.pipeline import range_tags
@@ -46,7 +46,7 @@ def receipts(store: DayStore, tmp_path: Path) -> dict[str, CommittedDay]:
 
 
 def messages(make: Make) -> dg.AssetsDefinition:
-    @dg.asset(key=KEY, partitions_def=PARTITIONS)
+    @dg.asset(key=KEY, partitions_def=PARTITIONS, io_manager_key=DAY_FILES)
     def written(context: dg.AssetExecutionContext) -> Any:
         return make(list(context.partition_keys))
 
@@ -64,9 +64,11 @@ def reader(annotation: Any, seen: list[Any]) -> dg.AssetsDefinition:
 def run(store: DayStore, days: DayRange | date, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
     options: dict[str, Any] = {"tags": range_tags(days)} if isinstance(days, DayRange) else {"partition_key": str(days)}
     return dg.materialize(
-        [*assets, dg.AssetSpec(KEY, partitions_def=PARTITIONS)] if assets[0].key != KEY else assets,
+        [*assets, dg.AssetSpec(KEY, partitions_def=PARTITIONS).with_io_manager_key(DAY_FILES)]
+        if assets[0].key != KEY
+        else assets,
         selection=list(assets),
-        resources={"io_manager": DayFileIOManager(store)},
+        resources={DAY_FILES: DayFileIOManager(store)},
         **options,
     )
 

@@ -65,6 +65,12 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
     told = json_lines(said)
     events = {line["event"] for line in told}
     for kind in (
+        r"Command number \d+ is taken .*: \d+ bytes\.",
+        r"The command asks .*: strategy batch, force False, priority 0\.",
+        r"Connecting to Telegram at ",
+        r"Connected to Telegram at ",
+        r".*discussions_.*\.json is written\.",
+        r".*discussions_.*\.json is read\.",
         r"The command for .* is launched\.",
         r"The command for .* is over\.",
         r"A command .* rejected: ",
@@ -73,7 +79,7 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
         r"logged .* is committed: 5 messages\.",
         r"logged: \d+ messages at ",
         r"Attempt 1 of messages\.getHistory failed: ",
-        r"Telegram asks .* messages\.getHistory \(flood wait\)",
+        r"Telegram asks .* \d+ s .* messages\.getHistory \(flood wait\)",
         r"Nobody can fetch this until a person acts: ",
     ):
         assert any(re.match(kind, event) for event in events), (kind, events)

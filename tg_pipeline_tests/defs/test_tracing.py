@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.tracing import traces_sensor
@@ -58,6 +59,23 @@ def test_a_run_is_a_trace_down_to_its_calls(tmp_path: Path, otlp: Collector, mon
     assert {tuple(otlp.above(page)) for page in pages} == {("page", "asset", "run")}
     assert {tuple(otlp.above(call)) for call in otlp.named(HISTORY)} == {(HISTORY, "page", "asset", "run")}
     assert len(otlp.named(HISTORY)) == calls[HISTORY] >= len(pages) > 0
+
+
+def test_a_run_that_cannot_be_traced_holds_up_no_other(
+    tmp_path: Path, otlp: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
+        keep_traces(found.account.settings)
+        one_part = frozenset({dg.AssetKey("one_part")})
+        bad, good = (
+            found.instance.add_run(dg.DagsterRun(job_name="job", asset_selection=one_part, tags=tags))
+            for tags in ({"tg/command": "no command"}, {})
+        )
+        for run in (bad, good):
+            found.instance.report_run_canceled(run)
+        told(found, monkeypatch)
+    (span,) = otlp.named("run")
+    assert span.about["dagster.run_id"] == good.run_id
 
 
 def test_an_error_is_told_by_its_class_and_not_by_its_sentence(

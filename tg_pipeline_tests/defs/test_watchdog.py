@@ -217,3 +217,18 @@ def test_the_sensor_runs_by_default_and_says_which_run_it_ended(instance: dg.Dag
     said = sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(said, dg.SkipReason)
     assert run_id in str(said.skip_message)
+
+
+def test_a_run_that_cannot_be_ended_keeps_no_other_from_it(
+    instance: dg.DagsterInstance, leases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, dead = under_way(instance, location="ours"), under_way(instance, location="ours")
+
+    def fails(directory: Path, run_id: str) -> str:
+        if run_id == bad:
+            raise OSError(run_id)
+        return look(directory, run_id)
+
+    monkeypatch.setattr("tg_pipeline.defs.watchdog.look", fails)
+    later = time.time() + GRACE_SECONDS + 60
+    assert end_dead_runs(instance, leases, location="ours", now=later) == [dead]

@@ -1,10 +1,14 @@
 """Backfills and reloads through a real webserver; nothing runs, as there is no daemon."""
 
+import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 from dagster import DagsterInstance
 from dagster._core.execution.backfill import BulkActionStatus
@@ -16,6 +20,8 @@ from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.backfills import BackfillState, backfill_state, launch_backfill, wait_backfill
 from tg_pipeline.defs.instance import open_instance, report_days
 from tg_pipeline.defs.webserver import (
+    UNREACHABLE,
+    CodeServerUnreachable,
     NobodyAnswers,
     WebserverError,
     ask,
@@ -75,6 +81,18 @@ def test_days_count_from_the_launch_on(webserver: Webserver) -> None:
 
     state = backfill_state(webserver.url, backfill, RANGES)
     assert state == BackfillState(days_done={"a": 2, "b-c": 2}, days_total=5, finished=False)
+
+
+def test_a_run_that_was_retried_does_not_count_as_failed(webserver: Webserver) -> None:
+    backfill = launch_backfill(webserver.url, RANGES)
+    instance = webserver.instance
+    failed, retried = (
+        instance.add_run(dg.DagsterRun(job_name="job", tags={"dagster/backfill": backfill, **tags}))
+        for tags in ({}, {"dagster/auto_retry_run_id": "another"})
+    )
+    for run in (failed, retried):
+        instance.report_run_failed(run)
+    assert backfill_state(webserver.url, backfill, RANGES).failed_runs == (failed.run_id,)
 
 
 def test_waiting_ends_when_the_backfill_does(webserver: Webserver) -> None:
@@ -163,6 +181,30 @@ def test_a_webserver_that_is_none_is_an_error(webserver: Webserver) -> None:
 def test_nobody_there_is_a_sentence() -> None:
     with pytest.raises(NobodyAnswers, match=r"^Dagster does not answer at http://127\.0\.0\.1:"):
         ask(f"http://127.0.0.1:{free_port()}", "{ version }")
+
+
+def unreachable(message: str) -> dict[str, Any]:
+    """A PythonError as Dagster answers it while the code server is dead."""
+    chain = [{"error": {"message": "grpc._channel._InactiveRpcError: <_InactiveRpcError of RPC that terminated ...>"}}]
+    return {"__typename": "PythonError", "message": message, "errorChain": chain}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": {"reload": {"locationOrLoadError": unreachable(UNREACHABLE)}}},
+        {"data": {"reload": unreachable(UNREACHABLE)}},
+        {"errors": [{"message": f"dagster._core.errors.{UNREACHABLE}: Could not reach user code server."}]},
+    ],
+    ids=["of the location", "of the reload", "of the query"],
+)
+def test_a_code_server_that_is_dead_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("tg_pipeline.defs.webserver._open", lambda _: io.BytesIO(json.dumps(answer).encode()))
+    with pytest.raises(CodeServerUnreachable) as raised:
+        reload_code_location("http://127.0.0.1:3000")
+    assert "Rpc" not in str(raised.value)
 
 
 def test_an_instance_remembers_where_its_webserver_listens(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tg_pipeline.observability.metrics import CATALOG
+from tg_pipeline_tests.deploy.promql import asked_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"
@@ -30,6 +31,9 @@ def rules(kind: str) -> list[dict[str, Any]]:
 
 ALERTS = sorted({rule["alert"] for rule in rules("alert")})
 RECORDED = {rule["record"] for rule in rules("record")}
+RESERVED = {name for name, metric in CATALOG.items() if metric.reserved}
+"""Metrics that nothing exports yet."""
+SOURCE = PROJECT / "tg_pipeline"
 OF_RULES = {"slo", "way"}
 """Labels that recorded series have and no metric does."""
 
@@ -49,6 +53,11 @@ def labels_of(series: str) -> set[str] | None:
     if series in CATALOG and CATALOG[series].kind != "histogram":
         return set(CATALOG[series].labels)
     return None
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The metrics of the list that an expression asks for, themselves or as recorded series."""
+    return {name.removeprefix("tg:") for name in asked_for(expression)[0]} & CATALOG.keys()
 
 
 def labels_of_recorded(series: set[str]) -> set[str]:

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tg_pipeline_tests.deploy.places import DASHBOARD, PROJECT, RECORDED, labels_of_recorded, promtool, run
+from tg_pipeline_tests.deploy.places import (
+    DASHBOARD,
+    PROJECT,
+    RECORDED,
+    RESERVED,
+    labels_of_recorded,
+    metrics_in,
+    promtool,
+    run,
+)
 from tg_pipeline_tests.deploy.promql import asked_for
 
 BOARD = json.loads(DASHBOARD.read_text())
@@ -32,6 +41,16 @@ def test_a_panel_asks_for_recorded_series_and_their_labels(title: str, query: di
     assert series <= RECORDED
     assert labels <= labels_of_recorded(series)
     assert set(re.findall(r"{{(\w+)}}", query["legendFormat"])) <= labels_of_recorded(series)
+
+
+def test_a_panel_that_waits_for_what_is_still_to_come_is_in_a_row_of_it() -> None:
+    row, waiting = "", set()
+    for panel in BOARD["panels"]:
+        row = panel["title"] if panel["type"] == "row" else row
+        queries = [target["expr"] for target in panel.get("targets", [])]
+        if any(metrics_in(query) & RESERVED for query in queries):
+            waiting.add(row)
+    assert waiting == {"Near-live scheduler", "Data quality"}
 
 
 def test_panels_have_numbers_of_their_own_and_their_queries_too() -> None:

@@ -2,19 +2,24 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
 
+from tg_pipeline.observability import metrics
 from tg_pipeline.observability.metrics import CATALOG
 from tg_pipeline_tests.deploy.places import (
     ALERTS,
     OF_RULES,
     PROJECT,
     RECORDED,
+    RESERVED,
     RULE_TESTS,
     RULES,
     RUNBOOKS,
+    SOURCE,
     labels_of,
     labels_of_recorded,
     load,
+    metrics_in,
     promtool,
     rules,
     run,
@@ -91,6 +96,29 @@ def test_a_recorded_series_asks_for_what_exists(rule: dict[str, str]) -> None:
     for name in series & RECORDED:
         allowed |= labels_of_recorded({name})
     assert labels <= allowed
+
+
+def test_an_alert_waits_for_nothing_that_is_still_to_come() -> None:
+    waiting = {rule["alert"] for rule in rules("alert") if metrics_in(rule["expr"]) & RESERVED}
+    assert waiting == {"WatermarkOld"}, "it is of the near-live scheduler"
+    derived = [rule for rule in rules("record") if rule["record"].removeprefix("tg:") not in CATALOG]
+    assert {rule["record"] for rule in derived if metrics_in(rule["expr"]) & RESERVED} == {"tg:stale_chats:ratio"}
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG.keys() - RESERVED))
+def test_a_metric_of_the_list_is_exported_by_something(name: str) -> None:
+    (constant,) = [key for key, value in vars(metrics).items() if _name_of(value) == name]
+    users = [path for path in SOURCE.rglob("*.py") if path.name != "metrics.py" or path.parent.name != "observability"]
+    assert any(re.search(rf"\bmetrics\.{constant}\b|import .*\b{constant}\b", path.read_text()) for path in users)
+
+
+def _name_of(value: object) -> str | None:
+    """Of a constant of the list of metrics: the name that Prometheus knows."""
+    if isinstance(value, Counter):
+        return f"{value._name}_total"
+    if isinstance(value, Gauge | Histogram):
+        return str(value._name)
+    return str(value.name) if isinstance(value, metrics.Metric) else None
 
 
 @pytest.mark.parametrize("rule", rules("alert"), ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -267,15 +268,40 @@ def test_a_day_file_that_went_missing_before_the_request_was_resumed_is_made_aga
     assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
 
 
-def test_what_was_spooled_before_another_request_read_the_day_is_not_gone_on_with(archive: Archive) -> None:
+def test_what_was_spooled_before_another_instance_read_the_day_is_not_resumed(archive: Archive) -> None:
     messages = evenly(1_000)
     with pytest.raises(Killed):
         archive.fetch(MemoryHistory(messages, LATER, spoil=at(range(3, 4), died)), TWO)
     edited = [Said(1, messages[0].at, text="new"), *messages[2:]]
+    (archive.root / "spool").rename(archive.root / "kept")
     archive.fetch(MemoryHistory(edited, LATER), ONE)
+    shutil.rmtree(archive.root / "spool")
+    (archive.root / "kept").rename(archive.root / "spool")
     archive.fetch(MemoryHistory(edited, LATER), TWO)
     assert archive.ids(ONE) == expected_ids(edited, ONE, LATER)
     assert archive.messages(DAY)[0]["text"] == "new"
+
+
+@pytest.mark.parametrize("pages_in_flight", [1, 3])
+def test_the_rest_of_an_interrupted_range_is_resumed_wherever_it_was_interrupted(
+    archive: Archive, pages_in_flight: int
+) -> None:
+    messages = evenly(3_000, days=2)
+    steps = Life()
+    archive.fetch(MemoryHistory(messages, LATER), TWO, pages_in_flight=pages_in_flight, life=steps)
+    rest = DayRange(NEXT, NEXT)
+    for last in range(2, steps.steps, 5):
+        again = Archive(archive.root / str(last))
+        with pytest.raises(Killed):
+            again.fetch(MemoryHistory(messages, LATER), TWO, pages_in_flight=pages_in_flight, life=Life(last))
+        if not again.store.path(CHAT, DAY).exists():
+            continue
+        resumed = MemoryHistory(messages, LATER)
+        again.fetch(resumed, rest, pages_in_flight=pages_in_flight)
+        assert again.ids(TWO) == expected_ids(messages, TWO, LATER), last
+        again.fetch(MemoryHistory(messages, LATER), TWO, pages_in_flight=pages_in_flight)
+        assert again.is_tidy(), last
+        assert again.ids(TWO) == expected_ids(messages, TWO, LATER), last
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -1,7 +1,6 @@
 """Lines of the log: their form, what they are about, and what they never say."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,11 @@ from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.logs import keep_logs, secrets_of
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.text import printable_lines
 from tg_pipeline.observability import logs
-from tg_pipeline.observability.logs import about, hide, json_formatter, log_to
+from tg_pipeline.observability.logs import about, hide, log_to
 from tg_pipeline_tests.contracts.schema_checks import check_log
+from tg_pipeline_tests.hostile import HOSTILE, unprintable
 
 log = logging.getLogger("tg_pipeline.somewhere")
 SESSION = "1" + "Ab-_9" * 70 + "=="
@@ -73,6 +74,13 @@ def test_every_level_is_a_line_of_the_schema(output: Output) -> None:
     ]
 
 
+def test_a_field_without_a_value_is_left_out(output: Output) -> None:
+    first_log_to("stdout", "INFO", "json", everything=False)
+    log.info("rejected", extra=dict.fromkeys(logs.EXTRA))
+    (line,) = written(output)
+    assert not line.keys() & set(logs.EXTRA)
+
+
 def test_what_is_below_the_level_is_not_said(output: Output) -> None:
     first_log_to("stdout", "WARNING", "auto", everything=False)
     log.info("quiet")
@@ -80,18 +88,20 @@ def test_what_is_below_the_level_is_not_said(output: Output) -> None:
     assert [line["event"] for line in written(output)] == ["loud"]
 
 
-def test_a_line_may_be_of_any_text(output: Output) -> None:
-    first_log_to("stdout", "INFO", "json", everything=False)
-    texts = ["привет \u2028 мир", 'a "b"\nc', "\x00\x1b[31m", "100 % of {it}"]
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_may_be_of_any_text_and_a_terminal_obeys_none_of_it(output: Output, style: logs.Style) -> None:
+    first_log_to("stdout", "INFO", style, everything=False)
+    texts = ["привет \u2028 мир", 'a "b"\nc', "100 % of {it}", "half a pair: \ud800", HOSTILE]
     for text in texts:
         log.info("%s", text)
-    assert [line["event"] for line in written(output)] == texts
-
-
-def test_what_utf_8_does_not_have_is_escaped() -> None:
-    record = logging.LogRecord("tg_pipeline.x", logging.INFO, __file__, 1, "%s", ("\ud800",), None)
-    text = json_formatter().format(record)
-    assert json.loads(text.encode())["event"] == "\ud800"
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("Failed.")
+    raw = output.getvalue()
+    assert unprintable(raw) == set()
+    if style == "json":
+        assert [line["event"] for line in check_log(raw)] == [*map(printable_lines, texts), "Failed."]
 
 
 def test_what_is_known_where_work_begins_is_said_in_whatever_it_comes_to(output: Output) -> None:

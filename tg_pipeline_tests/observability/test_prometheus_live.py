@@ -31,9 +31,7 @@ KILLED_EVERY = 6
 CHATS = ("demo_quiet", "demo_friend", "demo_channel")
 FLOODS = 3
 """All in the first run: one that is killed between Telegram's answer and its own count would count less."""
-FAULTS = {
-    "rules": [{"kind": "error", "error": "FLOOD_WAIT_1", "method": "messages.getHistory", "count": FLOODS}]
-}
+FAULTS = {"rules": [{"kind": "error", "error": "FLOOD_WAIT_1", "method": "messages.getHistory", "count": FLOODS}]}
 WAYS = {"scrape": {"scrape"}, "push": {"push"}, "both": {"scrape", "push"}}
 RULES = PROJECT_DIRECTORY / "deploy" / "prometheus" / "rules" / "series.yml"
 

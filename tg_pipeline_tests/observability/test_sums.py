@@ -165,12 +165,27 @@ def test_a_file_grows_with_its_labels(tmp_path: Path) -> None:
 
 def test_a_gauge_tells_what_was_set_last(tmp_path: Path) -> None:
     keep_in(tmp_path)
-    gauge = Gauge("latest", "Latest.", registry=CollectorRegistry(), multiprocess_mode="livemostrecent")
+    gauge = Gauge("latest", "Latest.", registry=CollectorRegistry(), multiprocess_mode="mostrecent")
     gauge.set(5)
     gauge.set(3)
     assert value(tmp_path, "latest") == 3
     Histogram("h", "H.", registry=None).observe(1)
     assert value(tmp_path, "h_count") == 1
+
+
+def test_the_value_set_last_outlives_its_process(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from prometheus_client import Gauge
+from tg_pipeline.observability.shared_values import keep_in
+keep_in(Path(sys.argv[1]))
+Gauge("latest", "Latest.", multiprocess_mode="mostrecent").set(float(sys.argv[2]))
+"""
+    for number in (5, 3, 4):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path), str(number)], check=True)
+        assert value(tmp_path, "latest") == number
+        assert directories(tmp_path) == ["archive"]
 
 
 def test_a_forked_child_counts_for_itself(tmp_path: Path) -> None:

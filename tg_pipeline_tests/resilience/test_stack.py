@@ -146,13 +146,14 @@ async def test_what_happens_is_measured(run: Run, clock: Clock) -> None:
 
     retries = value("retries_total", target=HISTORY, reason="NetworkError")
     hits = value("rate_limit_hits_total", source=HISTORY, reason="flood")
-    waited = value("floodwait_seconds_total")
+    asked, slept = value("floodwait_asked_seconds_total"), value("floodwait_slept_seconds_total")
     opened = value("breaker_open_total", component="telegram")
     await run(Call(clock, NetworkError("x"), FloodWaitError(40, HISTORY)))
     assert value("retries_total", target=HISTORY, reason="NetworkError") == retries + 1
     assert value("last_retry_delay_seconds", target=HISTORY) == clock.slept[0]
     assert value("rate_limit_hits_total", source=HISTORY, reason="flood") == hits + 1
-    assert value("floodwait_seconds_total") - waited == pytest.approx(sum(clock.slept[1:]))
+    assert value("floodwait_asked_seconds_total") - asked == pytest.approx(40)
+    assert value("floodwait_slept_seconds_total") - slept == pytest.approx(sum(clock.slept[1:]))
     with pytest.raises(CircuitOpen):
         await run(Call(clock, *[NetworkError("x")] * 9), replace(POLICY, breaker=BreakerPolicy(failures=3)))
     assert value("breaker_open_total", component="telegram") == opened + 1
@@ -192,6 +193,7 @@ async def test_a_flood_is_slept_with_a_countdown_and_some_jitter(
     assert meter.total_retries == 0
     assert len(caplog.records) == 3
     assert all("messages.getHistory (flood wait)" in record.getMessage() for record in caplog.records)
+    assert meter.asked_seconds == 70
     assert meter.floods == {HISTORY: 1}
 
 

@@ -322,14 +322,14 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_redis_that_is_not_there_is_a_sentence_without_its_password() -> None:
     store = RedisStore("redis://someone:hush@127.0.0.1:1/0", time.time)
-    with pytest.raises(StateUnavailable, match=r"Redis at 127\.0\.0\.1:1 cannot be used") as caught:
+    with pytest.raises(StateUnavailable, match=r"127\.0\.0\.1:1 cannot be used \(Connection refused\)") as caught:
         store.read("a")
     assert "hush" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
 def test_a_database_that_redis_has_not_is_told(redis_url: str) -> None:
     address = redis_url.rpartition("/")[0]
-    with pytest.raises(StateUnavailable, match="it has no database 99"):
+    with pytest.raises(StateUnavailable, match="database 99"):
         RedisStore(f"{address}/99", time.time).add("n")
 
 
@@ -347,7 +347,7 @@ def test_a_redis_that_wants_a_password_gets_it_and_refuses_a_wrong_one(redis_url
         admin.execute_command("ACL", "SETUSER", "worker", "on", ">pass:word/@", "~mine:*", "+@all")
         as_worker = redis_url.replace("redis://", "redis://worker:pass%3Aword%2F%40@")
         assert RedisStore(as_worker, time.time, namespace="mine").add("n") >= 1
-        with pytest.raises(StateUnavailable, match="NoPermission"):
+        with pytest.raises(StateUnavailable, match="permissions"):
             RedisStore(as_worker, time.time).add("n")
     finally:
         admin.config_set("requirepass", "")
@@ -391,7 +391,7 @@ def test_what_a_url_leaves_out_is_named_all_the_same() -> None:
 def test_a_key_of_another_type_is_said(redis_url: str) -> None:
     store = RedisStore(redis_url, time.time, namespace="strange")
     store._redis.rpush("strange:{state}:hash:n", "x")
-    with pytest.raises(StateUnavailable, match="one of our keys holds another type of value"):
+    with pytest.raises(StateUnavailable, match="another type"):
         store.hash_get("n")
 
 
@@ -402,7 +402,7 @@ def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:
     store.add("n")
     admin = RedisStore(redis_url, time.time)._redis
     admin.execute_command("CLIENT", "PAUSE", "1500", "WRITE")
-    with pytest.raises(StateUnavailable, match="TimeoutError"):
+    with pytest.raises(StateUnavailable, match="no answer within"):
         store.add("n")
     assert wait_until(lambda: store.add("n", 0) >= 1)
     assert store.add("n", 0) <= 2

@@ -27,7 +27,7 @@ def content(store: DayStore) -> dict[str, object]:
 
 def chat(mark: int | None, **days: int) -> dict[str, object]:
     pointers = {day.replace("_", "-").removeprefix("d"): {"last_processed_msg_id": n} for day, n in days.items()}
-    return {"schema_version": "1.0.0", "chats": {SLUG: {"high_water_mark": mark, "days": pointers}}}
+    return {"schema_version": "1.0.0", "timezone": "UTC", "chats": {SLUG: {"high_water_mark": mark, "days": pointers}}}
 
 
 def test_a_day_in_flight_has_a_pointer_and_a_sealed_one_none(store: DayStore, progress: Progress) -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from tg_pipeline.contracts.days import DayRange, day_start
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable, StorageError
-from tg_pipeline.storage.request import RESUME_TTL, PendingRequest
+from tg_pipeline.storage.request import RESUME_TTL, PendingRequest, interrupted_ranges
 from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, record
 
 RANGE = DayRange(date(2025, 3, 13), date(2025, 3, 16))
 START = day_start(DAY)
 CHAT_ID = -1_000_000_000_077
+JOURNAL = "2025-03-13_2025-03-16.journal"
+TAIL = DayRange(DAY, RANGE.last)
+"""What is left of RANGE once its first day is archived."""
 
 
 def open_request(root: Path, *, now: int = NOW, days: DayRange = RANGE, chat_id: int = CHAT_ID) -> PendingRequest:
@@ -30,12 +33,11 @@ def worked_on(root: Path, *, at: int) -> None:
 
 def test_a_new_request_begins_with_nothing(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
-        assert (request.resumed, request.started_at, request.committed, request.covered) == (False, NOW, set(), set())
+        assert (request.resumed, request.committed, request.covered) == (False, set(), set())
         assert request.parts(DAY).message_count == 0
-        assert (tmp_path / SLUG / "2025-03-13_2025-03-16").is_dir()
 
 
-def test_an_interrupted_request_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_interrupted_request_is_resumed(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
         request.spool(DAY, START + 600).append([record(9)], PEOPLE)
@@ -43,13 +45,13 @@ def test_an_interrupted_request_is_gone_on_with(tmp_path: Path) -> None:
         request.spool(RANGE.first, 0).append([record(5)], PEOPLE)
         request.mark_committed(RANGE.first)
     with open_request(tmp_path, now=NOW + 60) as request:
-        assert (request.resumed, request.started_at) == (True, NOW)
+        assert request.resumed
         assert (request.committed, request.covered) == ({RANGE.first}, {(START, START + 300)})
         assert request.last_ids() == {DAY: {START: 2, START + 600: 9}}
         assert [orjson.loads(line)["id"] for line in request.parts(DAY).lines()] == [1, 2, 9]
 
 
-def test_what_was_read_for_another_chat_of_that_name_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_what_was_read_of_another_chat_of_that_name_is_not_resumed(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
         request.mark_committed(RANGE.first)
@@ -85,17 +87,74 @@ def test_a_finished_request_leaves_nothing(tmp_path: Path) -> None:
         assert not request.resumed
 
 
-def test_killed_while_it_is_removed_a_finished_request_is_not_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, open_request(tmp_path) as request:
-        request.spool(DAY, START).append([record(1)], PEOPLE)
-        patch.setattr("shutil.rmtree", lambda path: (path / "journal").unlink())
-        request.finish()
+def test_spools_without_a_journal_are_not_resumed(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
-        assert not request.resumed
-        assert request.last_ids() == {}
-    assert [path.name for path in (tmp_path / SLUG).iterdir()] == ["2025-03-13_2025-03-16"]
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    (tmp_path / SLUG / JOURNAL).unlink()  # where a kill stops `finish`
+    with open_request(tmp_path) as request:
+        assert (request.resumed, request.last_ids()) == (False, {})
+
+
+def test_what_is_left_of_a_range_is_resumed(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.mark_committed(RANGE.first)
+        request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
+        request.mark_covered(START, START + 300)
+        request.mark_committed(RANGE.last)
+    with open_request(tmp_path, days=TAIL) as request:
+        assert request.resumed
+        assert (request.committed, request.covered) == ({RANGE.last}, {(START, START + 300)})
+        assert request.last_ids() == {DAY: {START: 2}}
+        for day in set(TAIL) - request.committed:
+            request.mark_committed(day)
+        request.finish()
+    assert list((tmp_path / SLUG).iterdir()) == [], "every day that was asked for is committed"
+
+
+def test_a_request_for_some_days_leaves_the_others_of_an_interrupted_one(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.mark_committed(RANGE.first)
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    with open_request(tmp_path, days=DayRange(RANGE.last, RANGE.last)) as request:
+        assert (request.resumed, request.last_ids()) == (False, {})
+        request.mark_committed(RANGE.last)
+        request.finish()
+    assert interrupted_ranges(tmp_path, SLUG) == [RANGE]
+    with open_request(tmp_path) as request:
+        assert (request.committed, request.last_ids()) == ({RANGE.first, RANGE.last}, {DAY: {START: 1}})
+
+
+def test_days_that_are_complete_are_read_again_by_a_request_for_just_them(tmp_path: Path) -> None:
+    first = DayRange(RANGE.first, RANGE.first)
+    with open_request(tmp_path) as request:
+        request.mark_committed(RANGE.first)
+    for _ in range(2):  # also where it is interrupted
+        with open_request(tmp_path, days=first) as request:
+            assert request.committed == set()
+    with open_request(tmp_path) as request:
+        assert request.committed == set()
+
+
+def test_a_day_that_is_read_again_is_not_covered_by_what_was_read_before(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
+        request.mark_covered(START, START + 300)
+    with open_request(tmp_path) as request:
+        request.reopen(DAY)
+        request.spool(DAY, START).append([record(1)], PEOPLE)
+    with open_request(tmp_path) as request:
+        assert (request.covered, request.last_ids()) == (set(), {DAY: {START: 1}})
+
+
+@pytest.mark.parametrize(("committed", "ranges"), [(0, [RANGE]), (3, [RANGE]), (4, [])])
+def test_a_request_is_interrupted_until_its_last_day_is_committed(
+    tmp_path: Path, committed: int, ranges: list[DayRange]
+) -> None:
+    with open_request(tmp_path) as request:
+        for day in list(RANGE)[:committed]:
+            request.mark_committed(day)
+    assert interrupted_ranges(tmp_path, SLUG) == ranges
+    assert interrupted_ranges(tmp_path, "other") == []
 
 
 @pytest.mark.parametrize(("age", "resumed"), [(RESUME_TTL - 1, True), (RESUME_TTL, False)])
@@ -120,7 +179,7 @@ def test_requests_that_nobody_will_resume_are_removed(tmp_path: Path) -> None:
     open_request(tmp_path, days=other).close()
     worked_on(tmp_path, at=NOW)
     with open_request(tmp_path, now=NOW + RESUME_TTL):
-        assert [path.name for path in (tmp_path / SLUG).iterdir()] == ["2025-03-13_2025-03-16"]
+        assert [path.name for path in (tmp_path / SLUG).iterdir()] == [JOURNAL]
 
 
 def test_a_request_has_one_owner(tmp_path: Path) -> None:
@@ -136,13 +195,10 @@ except LeaseUnavailable as error:
 """
     with open_request(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, tmp_path], check=True, capture_output=True, text=True)
-        assert done.stdout == (
-            "Another process is fetching durov 2025-03-13..2025-03-16; try again when it has ended.\n"
-        )
-        with pytest.raises(LeaseUnavailable):
-            open_request(tmp_path)
-        with open_request(tmp_path, days=DayRange(DAY, DAY)):
-            pass
+        assert done.stdout == "Another process is fetching durov; try again when it has ended.\n"
+        for days in (RANGE, DayRange(DAY, DAY)):
+            with pytest.raises(LeaseUnavailable):
+                open_request(tmp_path, days=days)
     open_request(tmp_path).close()
 
 
@@ -150,7 +206,7 @@ def test_a_journal_cut_at_any_byte_says_what_was_whole(tmp_path: Path) -> None:
     with open_request(tmp_path) as request:
         for day in RANGE:
             request.mark_committed(day)
-    journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
+    journal = tmp_path / SLUG / JOURNAL
     text = journal.read_bytes()
     for size in range(len(text)):
         journal.write_bytes(text[:size])
@@ -180,23 +236,21 @@ def test_a_journal_that_makes_no_sense_begins_the_request_afresh(
 ) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
-    (tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal").write_bytes(text)
+    (tmp_path / SLUG / JOURNAL).write_bytes(text)
     with open_request(tmp_path) as request:
         assert (request.resumed, request.last_ids()) == (False, {})
     assert "is damaged" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["x", "2025-03-14", "2025-03-14.zz", "2025-03-14.99999999999999999999"])
-def test_a_spool_of_no_day_begins_the_request_afresh(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
+def test_what_is_no_spool_of_a_day_is_removed(tmp_path: Path, name: str) -> None:
     with open_request(tmp_path) as request:
         request.spool(DAY, START).append([record(1)], PEOPLE)
-    (tmp_path / SLUG / "2025-03-13_2025-03-16" / f"{name}.messages").touch()
-    (tmp_path / SLUG / "stray").touch()
+    (tmp_path / SLUG / f"{name}.messages").touch()
+    (tmp_path / SLUG / "stray").mkdir()
     with open_request(tmp_path) as request:
-        assert (request.resumed, request.last_ids()) == (False, {})
-    assert "is damaged" in caplog.text
+        assert (request.resumed, request.last_ids()) == (True, {DAY: {START: 1}})
+    assert len(list((tmp_path / SLUG).iterdir())) == 3
 
 
 def test_a_damaged_spool_takes_its_covered_interval_back(tmp_path: Path) -> None:
@@ -204,7 +258,7 @@ def test_a_damaged_spool_takes_its_covered_interval_back(tmp_path: Path) -> None
         request.spool(DAY, START).append([record(1), record(2)], PEOPLE)
         request.mark_covered(START, START + 300)
         request.mark_covered(START + 600, START + 900)
-    (tmp_path / SLUG / "2025-03-13_2025-03-16" / f"{DAY}.{START}.messages").write_bytes(b"\0\0\n{}\n")
+    (tmp_path / SLUG / f"{DAY}.{START}.messages").write_bytes(b"\0\0\n{}\n")
     with open_request(tmp_path) as request:
         assert request.covered == {(START + 600, START + 900)}
         assert request.last_ids() == {DAY: {START: None}}
@@ -229,13 +283,13 @@ def test_a_spool_root_that_cannot_be_written_is_a_sentence_and_holds_no_lock(tmp
         open_request(tmp_path / "file")
     with open_request(tmp_path):
         pass
-    journal = tmp_path / SLUG / "2025-03-13_2025-03-16" / "journal"
+    journal = tmp_path / SLUG / JOURNAL
     (journal.parent / "2025-03-14.0.messages").mkdir()
     with pytest.raises(StorageError, match=os.strerror(errno.EISDIR)):
         open_request(tmp_path)
     journal.unlink()
     open_request(tmp_path).close()
-    assert [path.name for path in journal.parent.iterdir()] == ["journal"]
+    assert [path.name for path in journal.parent.iterdir()] == [JOURNAL]
 
 
 def test_parts_that_interleave_come_out_in_order(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ async def test_what_telegram_refuses_gets_a_sentence_without_the_phone_number(
     assert PHONE not in str(refused.value)
 
 
+@pytest.mark.parametrize("said_at_once", [True, False])
+async def test_a_number_without_an_account_is_said_to_have_none(sim: Simulator, *, said_at_once: bool) -> None:
+    if said_at_once:
+        sim.faults.add(Error(error="PHONE_NUMBER_APP_SIGNUP_FORBIDDEN", method="auth.sendCode"))
+    person = Person(phone="+9996620000")
+    with pytest.raises(InputError, match="phone: this number has no Telegram account") as refused:
+        await by_code(sim, person)
+    assert "9996620000" not in str(refused.value)
+    assert len(person.asked) == (0 if said_at_once else 1)
+
+
 async def test_a_server_that_is_not_there_is_a_network_error(sim: Simulator) -> None:
     api, _ = at(sim)
     with pytest.raises(NetworkError, match=f"{sim.host}:1 "):

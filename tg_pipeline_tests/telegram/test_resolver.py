@@ -117,6 +117,22 @@ async def test_a_title_is_found_among_the_dialogs_as_they_are_now(
     assert await resolver.resolve("Cook club") == found
 
 
+async def test_a_title_of_one_word_is_found_where_it_is_nobodys_username(
+    sim: Simulator, resolver: Resolver, chats: list[Overlay], titled: Callable[[int, str], None]
+) -> None:
+    titled(150, "Books")
+    titled(151, "quiet_007")
+    assert (await resolver.resolve("Books")).id == chats[150].peer.channel_id
+    assert (await resolver.resolve("quiet_007")).id == chats[7].peer.channel_id, "a username comes first"
+    before = asked(sim).count("messages.getDialogs")
+    for name in ("@Books", "t.me/Books"):
+        with pytest.raises(ChatNotFound):
+            await resolver.resolve(name)
+    assert asked(sim).count("messages.getDialogs") == before, "only a bare word may be a title"
+    with pytest.raises(ChatNotFound, match="Novels"):
+        await resolver.resolve("Novels")
+
+
 async def test_a_title_that_several_dialogs_bear_is_refused_with_their_ids(
     sim: Simulator, resolver: Resolver, titled: Callable[[int, str], None], chats: list[Overlay]
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.health import Health
+from tg_pipeline.observability.metrics import CATALOG
 from tg_pipeline.web import app as pages
 from tg_pipeline.web.service import listening, serving
 from tg_pipeline_tests.cli.conftest import Terminal, simulator, terminal, tg
@@ -24,6 +26,25 @@ from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
 __all__ = ["simulator", "terminal", "tg"]
+
+
+COUNTS = """
+from prometheus_client.metrics import MetricWrapperBase
+from tg_pipeline.observability import metrics
+
+for metric in vars(metrics).values():
+    if isinstance(metric, MetricWrapperBase):
+        labelled = metric.labels(*metric._labelnames) if metric._labelnames else metric
+        getattr(labelled, {"counter": "inc", "gauge": "set", "histogram": "observe"}[metric._type])(3)
+"""
+"""Gives every counted metric a value."""
+BY_HAND = """
+from tg_pipeline.bootstrap.metrics import keep_metrics
+from tg_pipeline.bootstrap.settings import load_settings
+
+keep_metrics(load_settings())
+"""
+AS_DAGSTER = "import tg_pipeline.definitions"
 
 
 @pytest.fixture
@@ -68,6 +89,38 @@ def test_every_page_answers_get_and_head(settings: Settings) -> None:
             assert ask(port, path, "POST")[0] == 405
         for path in ("/", "/docs", "/openapi.json", "/health/../../etc/passwd"):
             assert ask(port, path)[0] == 404
+
+
+@pytest.mark.parametrize("begin", [BY_HAND, pytest.param(AS_DAGSTER, marks=pytest.mark.slow)])
+def test_what_a_process_counted_is_served_by_another_after_its_end(settings: Settings, begin: str) -> None:
+    home = {"DAGSTER_HOME": str(settings.home)}
+    subprocess.run([sys.executable, "-c", begin + COUNTS], env=os.environ | home, check=True)
+    counted = {m.name: m for m in CATALOG.values() if not (m.derived or m.reserved)}
+    assert any(not metric.labels for metric in counted.values())
+    with served(settings) as port:
+        lines = ask(port, "/metrics")[2].decode().splitlines()
+    for metric in counted.values():
+        name = f"{metric.name}_sum" if metric.kind == "histogram" else metric.name
+        labels = ",".join(f'{label}="{label}"' for label in sorted(metric.labels))
+        assert f"{name}{{{labels}}} 3.0".replace("{}", "") in lines
+
+
+def test_metrics_that_are_only_pushed_are_not_served(settings: Settings) -> None:
+    with served(settings.model_copy(update={"metrics_mode": "push"})) as port:
+        assert ask(port, "/metrics")[0] == 404
+        assert ask(port, "/health")[0] == 200
+
+
+def test_a_redis_that_is_away_shows_in_the_metrics_and_is_logged_once(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(settings) as port:
+        assert b"\nstate_store_degraded 0.0\n" in ask(port, "/metrics")[2]
+    with served(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})) as port:
+        for _ in range(3):
+            assert b"\nstate_store_degraded 1.0\n" in ask(port, "/metrics")[2]
+        assert told(port, "/health/details")[0] == 200
+    assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
 
 
 def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

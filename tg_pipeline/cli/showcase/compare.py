@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.text import count
 from tg_pipeline.storage.day_store import DayStore
 
 
@@ -34,7 +35,8 @@ def differences(store: DayStore, control: str, username: str, slug: str, days: D
         if not file.sealed:
             expected = [message for message in expected if message[0] <= (file.last_message_id or 0)]  # noqa: PLW2901
         if found != expected:
-            yield f"{slug} {day}: {len(found)} messages in the file, {len(expected)} in the world, or texts differ"
+            in_file = count(len(found), "message")
+            yield f"{slug} {day}: {in_file} in the file, {len(expected)} in the world, or texts differ"
 
 
 def last_days(today: date, count: int) -> DayRange:

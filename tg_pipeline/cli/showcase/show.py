@@ -11,21 +11,21 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.bus import command_queue
 from tg_pipeline.bootstrap.chats import register
-from tg_pipeline.cli.options import count, print_columns, today_utc
+from tg_pipeline.cli.options import echo, print_columns, today_utc
 from tg_pipeline.cli.running import Terminated, interruptible
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.cli.showcase.stage import DemoError, Stage, dagster, own_directory, running
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.contracts.text import count
 from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
+from tg_pipeline.observability.console import SafeConsole
 
 DAYS = 7
 COMMAND_SECONDS = 120.0
@@ -35,7 +35,7 @@ SAY_EVERY_SECONDS = 10.0
 
 def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | None) -> None:
     """Run the demo. Raises InputError for a directory without exports, and DemoError."""
-    console = Console()
+    console = SafeConsole()
     interruptible()
     with ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
@@ -83,9 +83,9 @@ def _exports(directory: Path | None) -> list[Path]:
     return found
 
 
-def _register(stage: Stage, console: Console) -> list[RegisteredChat]:
+def _register(stage: Stage, console: SafeConsole) -> list[RegisteredChat]:
     usernames = [chat["username"] for chat in stage.simulator["chats"] if chat["username"]]
-    console.print(f"Registering {len(usernames)} chats in {stage.keys['CHATS_FILE']} ...")
+    console.print(f"Registering {count(len(usernames), 'chat')} in {stage.keys['CHATS_FILE']} ...")
 
     async def all_of_them() -> list[RegisteredChat]:
         return [(await register(stage.settings, f"@{username}", None))[0] for username in usernames]
@@ -104,7 +104,7 @@ def _range(stage: Stage, chat: RegisteredChat, *, whole: bool) -> DayRange:
     return DayRange(min(days), max(days))
 
 
-def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> None:
+def _backfill(stage: Stage, ranges: dict[str, DayRange], console: SafeConsole) -> None:
     """One backfill on Dagster's Backfills page; the bars follow what Dagster has materialized."""
     backfill = launch_backfill(stage.url, ranges, title="demo")
     console.print(f"Backfill launched: {stage.url}/runs/b/{backfill}")
@@ -128,7 +128,7 @@ def _backfill(stage: Stage, ranges: dict[str, DayRange], console: Console) -> No
         raise DemoError(f"The backfill failed. {state.error or ''} {runs} Logs: {stage.directory / 'logs'}")
 
 
-def _command(stage: Stage, slug: str, days: DayRange, console: Console) -> None:
+def _command(stage: Stage, slug: str, days: DayRange, console: SafeConsole) -> None:
     """A command as another service would push it, for a day that is there already, and the events that come of it."""
     queue = command_queue(stage.settings)
     since = queue.last_entry()
@@ -173,7 +173,7 @@ def _summary(stage: Stage, ranges: dict[str, DayRange]) -> None:
 
 def _invite(stage: Stage, slug: str, days: DayRange) -> None:
     env_file = stage.write_env_file()
-    click.echo(
+    echo(
         f"""
 Day files    {stage.keys["DATA_URI"]}
 Dagster      {stage.url}/asset-groups

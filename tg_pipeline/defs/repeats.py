@@ -1,0 +1,76 @@
+"""Tracebacks that repeat, as Dagster's daemons log them while they cannot write: 2.4 MB a minute on a full disk.
+
+Their processes load none of our definitions. `instance_class` in dagster.yaml is what Dagster loads in every process.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._daemon.types import DaemonHeartbeat
+
+FULL_SECONDS = 3_600.0
+BRIEF_SECONDS = 60.0
+
+
+class QuietInstance(dg.DagsterInstance):
+    """Dagster's instance. In its daemons' process a traceback that repeats is a line a minute."""
+
+    def get_daemon_heartbeats(self) -> Mapping[str, DaemonHeartbeat]:
+        """As the plain instance does. Each daemon begins with it, and only then are the handlers set up."""
+        for handler in logging.getLogger("dagster").handlers:
+            handler.addFilter(_once_in_full)
+        return super().get_daemon_heartbeats()
+
+    @classmethod
+    def config_schema(cls) -> Mapping[str, Any]:
+        """Nothing of its own; Dagster asks."""
+        return {}
+
+    @classmethod
+    def config_defaults(cls, base_dir: str) -> Mapping[str, Any]:
+        """As of the plain instance."""
+        return InstanceRef.config_defaults(base_dir)
+
+
+class OnceInFull(logging.Filter):
+    """Passes a traceback in full once an hour; its repeats as one line, once a minute, with their number."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._seen: dict[tuple[str, str], _Repeated] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: D102 - as the base class says
+        lines = record.getMessage().splitlines()
+        if record.exc_info and record.exc_info[1] is not None:
+            lines[1:] = [repr(record.exc_info[1]), ""]
+        if len(lines) <= 2:  # noqa: PLR2004 - the message and the error
+            return True
+        now = self._now()
+        self._seen = {key: found for key, found in self._seen.items() if now - found.full_at < FULL_SECONDS}
+        brief = " ".join(line.strip() for line in lines[:2])
+        found = self._seen.get((record.name, brief))
+        if found is None:
+            self._seen[record.name, brief] = _Repeated(now)
+            return True
+        found.number += 1
+        if now - found.brief_at < BRIEF_SECONDS:
+            return False
+        found.brief_at = now
+        record.msg, record.args = "%s (%d times since it was logged in full)", (brief, found.number)
+        record.exc_info = record.exc_text = None
+        return True
+
+
+class _Repeated:
+    def __init__(self, now: float) -> None:
+        self.full_at = self.brief_at = now
+        self.number = 0
+
+
+_once_in_full = OnceInFull()
+"""Of all handlers of this process."""

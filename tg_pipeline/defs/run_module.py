@@ -1,0 +1,10 @@
+"""`python -m tg_pipeline.defs.run_module MODULE ARGUMENTS...`: as `python -m MODULE`, but it ends quickly."""
+
+import runpy
+import sys
+
+from tg_pipeline.bootstrap.collector import end_quickly
+
+if __name__ == "__main__":
+    end_quickly()
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)

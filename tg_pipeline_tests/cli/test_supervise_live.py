@@ -1,0 +1,112 @@
+"""Each process of `tg-pipeline up`, and its Redis, is killed; afterwards commands are carried out as before."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+from tg_pipeline.bootstrap.bus import command_queue
+from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.simulator import Latency
+from tg_pipeline.state.lease import look
+from tg_pipeline_tests.chaos.operating import watch_quickly
+from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
+from tg_pipeline_tests.chaos.tree import SERVICES, Role, Tree
+from tg_pipeline_tests.defs.pipeline import environment_of, register
+from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, plain_world
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
+
+Part = Literal["run", "redis"] | Role
+PARTS: tuple[Part, ...] = (*SERVICES, "run", "redis")
+UNDER_WAY = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES])
+SECONDS = 240.0
+
+
+@dataclass
+class Stage:
+    """A tree on its own instance, a Telegram, and a Redis that keeps what it was given."""
+
+    tree: Tree
+    account: Account
+    redis: MortalRedis
+    queue: CommandQueue
+    instance: dg.DagsterInstance
+
+    def kill(self, *parts: Part) -> None:
+        """Kill them at once, a run while it waits for Telegram. Redis is started again."""
+        pids = {pid for role in SERVICES if role in parts for pid in self.tree.pids(role)}
+        if "run" in parts:
+            self.account.simulator.faults.add(Latency(method="messages.getHistory", ms=600_000))
+            self._push()
+            self._wait(lambda: len(self._reading()) == 1)
+            pids.add(self.tree.holder(self._reading()[0]))
+        if "redis" in parts:
+            self.redis.stop()
+        self.tree.kill(pids)
+        self.redis.start()
+        self.account.simulator.faults.clear()
+
+    def assert_it_works(self) -> None:
+        """A command that is sent now is carried out, and nothing of what was killed is left open."""
+        id_ = self._push()
+        self._wait(lambda: "ended" in (self.queue.show(id_) or {}))
+        assert (self.queue.show(id_) or {})["ended"]["event"] == "completed", self.tree.log()
+        self._wait(lambda: not self.instance.get_runs_count(UNDER_WAY))
+        self._wait(lambda: not any(self.queue.counts().values()))
+        self._wait(lambda: all(map(self.tree.pids, SERVICES)))
+
+    def _push(self) -> str:
+        id_ = str(uuid4())
+        command = {"command": "fetch", "command_id": id_, "chat": "@busy", "mode": "date", "date": str(FIRST_DAY)}
+        self.queue.push(json.dumps(command))
+        return id_
+
+    def _reading(self) -> list[str]:
+        runs = [run.run_id for run in self.instance.get_runs(UNDER_WAY)]
+        return [run for run in runs if look(self.tree.home / "runs", run) == "held"]
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        assert wait_until(condition, SECONDS), self.tree.log()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("up")
+    (directory / "redis").mkdir()
+    register(directory, "busy")
+    with (
+        mortal_redis(directory / "redis", keeps=True) as redis,
+        account(plain_world(), directory, redis_url=redis.url) as found,
+    ):
+        watch_quickly(found.settings.home)
+        tree = Tree(found.settings.home, environment_of(found) | {"REDIS_URL": redis.url}, directory / "log")
+        with open_instance(found.settings) as instance:
+            queue = command_queue(found.settings)
+            try:
+                tree.start()
+                yield Stage(tree, found, redis, queue, instance)
+            finally:
+                tree.end()
+                queue.close()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_pipeline_recovers_from_the_death_of_one_process(stage: Stage, part: Part) -> None:
+    stage.kill(part)
+    stage.assert_it_works()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("parts", list(combinations(PARTS, 2)), ids=" and ".join)
+def test_the_pipeline_recovers_from_the_death_of_two_processes(stage: Stage, parts: tuple[Part, Part]) -> None:
+    stage.kill(*parts)
+    stage.assert_it_works()
