@@ -127,7 +127,7 @@ class SqliteStore:
             self._forget()
 
     def __del__(self) -> None:
-        # Some stores live as long as their process. From Python 3.13 on, a connection that is never closed is warned of.
+        # Some stores live as long as their process, and Python 3.13 warns of a connection that is never closed.
         self._forget()
 
     def _change_lease(self, lease: Lease, assignment: str, value: float | None) -> bool:
