@@ -201,6 +201,7 @@ def test_interrupted_it_says_that_the_command_goes_on(terminal: Terminal, queue:
     ) as sending:
         assert sending.stdout is not None
         out = sending.stdout.readline()
+        assert wait_until(lambda: queue._redis.info("clients")["blocked_clients"] == 1), "it does not wait for events"
         sending.send_signal(signal.SIGINT)
         _, err = sending.communicate()
     assert sending.returncode == 130, err
