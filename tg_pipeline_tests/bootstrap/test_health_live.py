@@ -36,7 +36,10 @@ def test_health_follows_the_daemon_of_dagster(tmp_path: Path) -> None:
     (home / "dagster.yaml").write_bytes((PROJECT_DIRECTORY / "dagster.yaml").read_bytes())
     with account(plain_world(), tmp_path) as found:
         heartbeats, clock = DagsterHeartbeats(found.settings), Clock()
-        with closing(heartbeats), closing(HealthCheck(found.settings, heartbeats, clock=clock)) as check:
+        with (
+            closing(heartbeats),
+            closing(HealthCheck(found.settings, heartbeats, clock=clock, limit_seconds=60)) as check,
+        ):
 
             def seen() -> Scheduler:
                 part = check.look().scheduler
