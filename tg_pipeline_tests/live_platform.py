@@ -75,6 +75,12 @@ class LivePlatform:
     def end_of_log(self) -> str:
         return self.log.read_text()[-5_000:]
 
+    def history_calls(self, slug: str) -> int:
+        """Return how many pages of this chat Telegram was asked for."""
+        chat = CHATS[slug].chat(slug).peer.channel_id
+        asked = (e for e in self.account.simulator.journal if e["method"] == "messages.getHistory")
+        return sum(entry["params"]["peer"].get("channel_id") == chat for entry in asked)
+
     def push(self, **command: Any) -> None:
         """Push a command onto the list, as an external client would."""
         with redis.Redis.from_url(self.redis_url) as client:

@@ -46,7 +46,7 @@ class Fetches:
             if time.monotonic() > give_up or any(lane.starts > STARTS for lane in self.lanes):
                 self.scene.troubles.append("it never ends")
                 return
-            time.sleep(0.003)
+            self.scene.pause(0.003)
 
     def end(self) -> None:
         for lane in self.lanes:

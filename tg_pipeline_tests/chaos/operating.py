@@ -86,7 +86,7 @@ class Operator:
             if time.monotonic() > give_up or any(lane.starts > STARTS for lane in self.lanes):
                 self.scene.troubles.append("it never ends")
                 return
-            time.sleep(LOOK_SECONDS)
+            self.scene.pause(LOOK_SECONDS)
         self.scene.troubles += [f"{event} never came" for event in self.scene.events]
         days = {str(day) for day in first_days(self.scene.schedule.shape[1])}
         for lane in self.lanes:

@@ -33,6 +33,8 @@ IN_FLIGHT_SECONDS = 0.2
 """Real ones: a call that was on its way when the flood before it was answered."""
 LEARNED_SECONDS = 0.3
 """Real ones, after which a process that lives has written down what it was told."""
+TURNS = 3
+"""How often a process may wait for its turn between an answer and the call that must know of it."""
 LEGAL = {("closed", "open"), ("open", "half_open"), ("half_open", "open"), ("half_open", "closed")}
 EARLY_CALL = "a call"
 FLOOD = re.compile(r"FLOOD_(?:PREMIUM_)?WAIT_(\d+)")
@@ -53,7 +55,8 @@ SETTINGS = {
 class Scene:
     """`killed`: when somebody was hit. `troubles`: sentences about what must hold and did not, on the way.
 
-    `notes`: what else the list of schedules is to say.
+    `late`: the most seconds by which a sleep of the player's ended late: so busy is the machine. `notes`: what else the
+    list of schedules is to say.
     """
 
     schedule: Schedule
@@ -63,6 +66,7 @@ class Scene:
     disk: SmallDisk | None
     events: list[Event]
     killed: list[float] = field(default_factory=list)
+    late: float = 0.0
     troubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -79,6 +83,12 @@ class Scene:
     def speed(self) -> float:
         """Seconds of the schedule in a real one."""
         return 1.0 if self.schedule.dagster else SPEED
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, and see how late the machine is."""
+        began = time.monotonic()
+        time.sleep(seconds)
+        self.late = max(self.late, time.monotonic() - began - seconds)
 
     def due(self) -> list[Event]:
         """The events whose time has come."""
@@ -118,15 +128,17 @@ class Scene:
     def _calls_in_floods(self, journal: list[Entry]) -> Iterator[str]:
         """Calls of a method while all knew better.
 
-        Who was ended about when the answer came could tell nobody, nor could a connection that broke about then.
+        Who was ended about when the answer came could tell nobody, nor could a connection that broke about then. On a
+        busy machine what a process does at once takes longer, by several turns of the scheduler.
         """
+        in_flight, learned = (limit + TURNS * self.late for limit in (IN_FLIGHT_SECONDS, LEARNED_SECONDS))
         for flood, until in _floods(journal, self.speed):
             broken = [e["ts"] for e in journal if e["connection"] == flood["connection"] and e.get("error") in BREAKING]
-            if any(abs(moment - flood["ts"]) < LEARNED_SECONDS for moment in (*self.killed, *broken)):
+            if any(abs(moment - flood["ts"]) < learned for moment in (*self.killed, *broken)):
                 continue
             for entry in journal:
                 after = entry["ts"] - flood["ts"]
-                if entry["method"] == flood["method"] and after > IN_FLIGHT_SECONDS and entry["ts"] < until - 0.01:
+                if entry["method"] == flood["method"] and after > in_flight and entry["ts"] < until - 0.01:
                     yield f"{EARLY_CALL} {after:.2f} s into {flood['error']}, which lasts {until - flood['ts']:.2f} s"
                     return
 

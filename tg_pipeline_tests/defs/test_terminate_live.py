@@ -17,10 +17,10 @@ HISTORY = "messages.getHistory"
 
 
 def test_a_run_terminated_in_the_ui_keeps_the_page_in_hand_and_is_canceled(live: LivePlatform) -> None:
-    days, faults, before = first_days(10), live.account.simulator.faults, live.account.calls()[HISTORY]
+    days, faults = first_days(10), live.account.simulator.faults
 
     def calls() -> int:
-        return live.account.calls()[HISTORY] - before
+        return live.history_calls("stopped")
 
     with open_instance(live.account.settings) as instance:
 
