@@ -46,9 +46,10 @@ def fetch_until_killed(telegram: LiveSimulator, home: Path, last_day: str, calls
     return process.returncode != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("last_day", "kills"),
-    [("2024-03-08", 3), pytest.param("2024-03-30", 10, marks=pytest.mark.slow)],
+    [("2024-03-08", 3), ("2024-03-30", 10)],
 )
 def test_a_fetch_killed_at_random_moments_ends_as_if_undisturbed(
     telegram: LiveSimulator, tmp_path: Path, last_day: str, kills: int

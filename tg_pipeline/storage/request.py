@@ -87,7 +87,7 @@ class PendingRequest:
         for day in self.committed:
             self._drop_spools(day)
         try:
-            for path in self._directory.glob(f"*{_SPOOL}"):
+            for path in _files(self._directory, _SPOOL):
                 day, start = _part(path.stem)
                 if day in days:
                     self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
@@ -276,7 +276,7 @@ def interrupted_ranges(spool_root: Path, slug: str) -> list[DayRange]:
     """The ranges of the chat's requests that are not complete, ascending. Reads only."""
     found = []
     with reading(spool_root / slug):
-        for path in sorted((spool_root / slug).glob(f"*{_JOURNAL}")):
+        for path in _files(spool_root / slug, _JOURNAL):
             with suppress(ValueError, FileNotFoundError):
                 journal = _Journal(path)
                 if not journal.is_complete:
@@ -297,23 +297,34 @@ def remove_expired(spool_roots: Path, now: int) -> int:
                 continue
             try:
                 live = _live_journals(directory, None, now)
-                removed += len(list(directory.glob(f"*{_JOURNAL}"))) - len(live)
+                removed += len(_files(directory, _JOURNAL)) - len(live)
                 _remove_all_but(directory, live)
             finally:
                 os.close(lock)
     return removed
 
 
+def _files(directory: Path, suffix: str) -> list[Path]:
+    """The files of this suffix, sorted; none where there is no directory.
+
+    From Python 3.13 on `Path.glob` gives none where a directory may not be read: nothing to resume, it would seem.
+    """
+    try:
+        return sorted(path for path in directory.iterdir() if path.name.endswith(suffix))
+    except FileNotFoundError:
+        return []
+
+
 def _live_journals(directory: Path, chat_id: int | None, now: int) -> list[_Journal]:
     """The journals that can be resumed: of this chat, or any; not damaged, and not older than RESUME_TTL."""
     found = []
-    for path in directory.glob(f"*{_JOURNAL}"):
+    for path in _files(directory, _JOURNAL):
         try:
             journal = _Journal(path)
         except ValueError as error:
             logger.warning("%s is damaged (%s): its days are read again.", path, error)
             continue
-        spools = [spool for spool in directory.glob(f"*{_SPOOL}") if _is_of(spool, [journal])]
+        spools = [spool for spool in _files(directory, _SPOOL) if _is_of(spool, [journal])]
         last_sign = max(journal.last_sign, *(int(spool.stat().st_mtime) for spool in spools), 0)
         if chat_id in {journal.chat_id, None} and now - last_sign < RESUME_TTL:
             journal.cut_torn_end()

@@ -311,7 +311,10 @@ def _stray(slug: Slug | None, path: UPath) -> Finding:
 
 def _entries(directory: UPath) -> list[UPath]:
     with reading(directory):
-        return sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else []
+        try:
+            return sorted(directory.iterdir(), key=lambda path: path.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _progress(

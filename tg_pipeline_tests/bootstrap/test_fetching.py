@@ -294,6 +294,7 @@ def test_two_machines_fetch_one_chat_in_turns_or_are_refused(login: Account, tmp
     assert is_whole(login)
 
 
+@pytest.mark.slow
 def test_processes_on_one_session_take_turns_and_say_nothing_secret(tmp_path: Path) -> None:
     with live_simulator(tmp_path, "--latency-ms", "30") as simulator:
         environment = simulator.environment(tmp_path) | {"LOG_LEVEL": "DEBUG"}

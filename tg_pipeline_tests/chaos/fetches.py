@@ -108,5 +108,5 @@ class Fetches:
                 case _:
                     number = signal.SIGKILL if event.kind == "kill" else signal.SIGTERM
                     if (process := self.lanes[0].process) is not None:
-                        self.scene.killed.append(time.time())
+                        self.scene.hit()
                         process.send_signal(number)

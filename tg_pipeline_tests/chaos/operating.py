@@ -150,7 +150,7 @@ class Operator:
             held = [lane.run for lane in self.lanes if lane.run and look(self.tree.home / "runs", lane.run) == "held"]
             if held:
                 self.scene.events.remove(event)
-                self.scene.killed.append(time.time())
+                self.scene.hit()
                 self._hit(event, held[0])
 
     def _hit(self, event: Event, run: str) -> None:

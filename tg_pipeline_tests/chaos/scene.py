@@ -53,10 +53,11 @@ SETTINGS = {
 
 @dataclass
 class Scene:
-    """`killed`: when somebody was hit. `troubles`: sentences about what must hold and did not, on the way.
+    """What a schedule is played on.
 
-    `late`: the most seconds by which a sleep of the player's ended late: so busy is the machine. `notes`: what else the
-    list of schedules is to say.
+    `killed`: when a process was hit, and for how many seconds before it may not have learned of a flood. `troubles`: what
+    must hold and did not, on the way. `late`: the most seconds by which a sleep of the player's ended late, which says how
+    busy the machine is. `notes`: what else the list of schedules shows.
     """
 
     schedule: Schedule
@@ -65,7 +66,7 @@ class Scene:
     redis: MortalRedis | None
     disk: SmallDisk | None
     events: list[Event]
-    killed: list[float] = field(default_factory=list)
+    killed: list[tuple[float, float]] = field(default_factory=list)
     late: float = 0.0
     troubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -90,6 +91,13 @@ class Scene:
         time.sleep(seconds)
         self.late = max(self.late, time.monotonic() - began - seconds)
 
+    def hit(self) -> None:
+        """Note that somebody is hit now."""
+        self.killed.append((time.time(), self._learned()))
+
+    def _learned(self) -> float:
+        return LEARNED_SECONDS + TURNS * self.late
+
     def due(self) -> list[Event]:
         """The events whose time has come."""
         return [event for event in self.events if self._is_due(event)]
@@ -98,7 +106,7 @@ class Scene:
         if not event.floods:
             return len(self.simulator.journal) >= event.calls
         seen = [flood["ts"] for flood, _ in _floods(self.simulator.journal, self.speed)]
-        return len(seen) >= event.floods and time.time() - seen[event.floods - 1] > LEARNED_SECONDS
+        return len(seen) >= event.floods and time.time() - seen[event.floods - 1] > self._learned()
 
     def ahead(self, chat: str, green: Collection[str] = ()) -> Iterator[str]:
         """Whether progress, or the days that are `green`, tell of days that are not there."""
@@ -131,10 +139,11 @@ class Scene:
         Who was ended about when the answer came could tell nobody, nor could a connection that broke about then. On a
         busy machine what a process does at once takes longer, by several turns of the scheduler.
         """
-        in_flight, learned = (limit + TURNS * self.late for limit in (IN_FLIGHT_SECONDS, LEARNED_SECONDS))
+        in_flight = IN_FLIGHT_SECONDS + TURNS * self.late
         for flood, until in _floods(journal, self.speed):
             broken = [e["ts"] for e in journal if e["connection"] == flood["connection"] and e.get("error") in BREAKING]
-            if any(abs(moment - flood["ts"]) < learned for moment in (*self.killed, *broken)):
+            untold = [*self.killed, *((moment, self._learned()) for moment in broken)]
+            if any(abs(moment - flood["ts"]) < seconds for moment, seconds in untold):
                 continue
             for entry in journal:
                 after = entry["ts"] - flood["ts"]

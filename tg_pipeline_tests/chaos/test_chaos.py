@@ -83,6 +83,7 @@ def test_the_gate_meets_every_circumstance_and_nearly_every_pair_of_them() -> No
     assert kinds >= set(TREE_KINDS)
 
 
+@pytest.mark.slow
 def test_a_build_that_keeps_what_it_learned_to_itself_is_caught(chaos_log: Path) -> None:
     """The wait is so long that the next process calls into it on a busy machine, too."""
 

@@ -237,6 +237,7 @@ definitions.defs.resolve_job_def("fetch_busy").execute_in_process(
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_keeps_its_days(busy: Pipeline) -> None:
     busy.account.simulator.faults.add(Latency(method=HISTORY, ms=300))
     days = first_days(10)

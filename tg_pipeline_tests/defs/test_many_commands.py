@@ -102,6 +102,7 @@ def all_events(queue: CommandQueue) -> list[tuple[str, dict[str, object]]]:
     return found
 
 
+@pytest.mark.slow
 def test_many_commands_are_judged_piece_by_piece(
     redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
