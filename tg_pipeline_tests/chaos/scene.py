@@ -55,9 +55,9 @@ SETTINGS = {
 class Scene:
     """What a schedule is played on.
 
-    `killed`: when a process was hit, and for how many seconds before it may not have learned of a flood. `troubles`: what
-    must hold and did not, on the way. `late`: the most seconds by which a sleep of the player's ended late, which says how
-    busy the machine is. `notes`: what else the list of schedules shows.
+    `killed`: when a process was hit, and for how many seconds before it may not have learned of a flood. `troubles`:
+    what must hold and did not, on the way. `late`: the most seconds by which a sleep of the player's ended late, which
+    says how busy the machine is. `notes`: what else the list of schedules shows.
     """
 
     schedule: Schedule
