@@ -7,7 +7,7 @@ import pytest
 
 from tg_pipeline.simulator import Error
 from tg_pipeline_tests.chaos import commands, seeds
-from tg_pipeline_tests.chaos.play import play
+from tg_pipeline_tests.chaos.play import Played, play
 from tg_pipeline_tests.chaos.scene import is_early_call
 from tg_pipeline_tests.chaos.schedule import HISTORY, SHAPES, TREE_KINDS, Event, Schedule, draw, draw_for_dagster
 
@@ -16,15 +16,20 @@ SEED_OF_COMMANDS = 1
 
 
 def hold(schedules: list[Schedule], log: Path) -> None:
-    """Play the schedules, list them, and fail for those that broke an invariant."""
-    broken = []
-    for schedule in schedules:
+    """Play the schedules, list every play, and fail for those that broke an invariant."""
+
+    def listed(schedule: Schedule) -> Played:
         played = play(schedule)
-        if played.broken and all(map(is_early_call, played.broken)):
-            # Judged by the clock: on a busy machine a process may be late to learn of a wait, but not twice.
-            played = play(schedule)
         with log.open("a") as lines:
             lines.write(f"{played}\n")
+        return played
+
+    broken = []
+    for schedule in schedules:
+        played = listed(schedule)
+        if played.broken and all(map(is_early_call, played.broken)):
+            # Judged by the clock: on a busy machine a process may be late to learn of a wait, but not twice.
+            played = listed(schedule)
         broken += [str(played)] if played.broken else []
     assert not broken, "replay with: python -m tg_pipeline_tests.chaos [--dagster] --seed N"
 
