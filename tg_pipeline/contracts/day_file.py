@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from tg_pipeline.contracts.chat import Slug
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 SOURCE: Final = "telegram"
 
 
@@ -108,6 +108,9 @@ class Message(_Record):
     via_bot_id: int | None = Field(default=None, description="The bot it was sent through.")
     post_author: str | None = Field(default=None, description="The signature of a channel post.")
     pinned: bool | None = Field(default=None, description="Whether it is pinned.")
+    wire: dict[str, Any] | None = Field(
+        default=None, description="Every other field that Telegram sent, under its own name in Telegram's schema."
+    )
 
     @model_validator(mode="after")
     def _deleted_at_some_time(self) -> Self:
@@ -136,6 +139,23 @@ class Participant(_Record):
     bot: bool | None = Field(default=None, description="Whether it is a bot.")
 
 
+class Condition(_Record):
+    """Something that keeps a day file from being the whole day, although it is valid.
+
+    `not_visible`: the account may not see messages of this day (history before it joined, or cleared history);
+    `first_id` is the lowest id it may see. `unreadable`: `count` messages could not be decoded; placeholders with their
+    ids stand for them. `held_back`: the last read lacked `count` of the file's messages, too many to be deletions; the
+    file was left as it was. `moved`: the chat went on as another one, `chat_id`.
+    """
+
+    kind: Literal["not_visible", "unreadable", "held_back", "moved"] = Field(description="What it is.")
+    count: int | None = Field(default=None, ge=0, description="How many messages it concerns, where that is known.")
+    first_id: int | None = Field(default=None, description="The lowest message id that it concerns.")
+    last_id: int | None = Field(default=None, description="The highest message id that it concerns.")
+    since: UtcText | None = Field(default=None, description="When it was first noticed, UTC.")
+    chat_id: int | None = Field(default=None, description="Of moved: marked id of the chat it went on as.")
+
+
 class DayHeader(_Record):
     """The day file without its three lists."""
 
@@ -143,12 +163,17 @@ class DayHeader(_Record):
     source: Literal["telegram"] = Field(description="Where the messages come from.")
     chat: Slug = Field(description="The chat's slug, which is also its directory.")
     chat_id: int = Field(description="The chat's marked id.")
+    account: int | None = Field(
+        description="User id of the account whose view this is, where message ids are the account's own (private "
+        "dialogs, basic groups); null where every account sees the same ids."
+    )
     date: Date = Field(description="The UTC day.")
     timezone: Literal["UTC"] = Field(description="Of the day and of every time in the file.")
     sealed: bool = Field(description="Whether the day was over, by Telegram's clock, before it was read to its end.")
     message_count: int = Field(ge=0, description="How many the file holds, deleted ones included.")
     first_message_id: int | None = Field(description="The lowest id; null in an empty day.")
     last_message_id: int | None = Field(description="The highest id; null in an empty day.")
+    conditions: list[Condition] = Field(description="What keeps the file from being the whole day; empty as a rule.")
     content_sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 over the lines of the three lists; docs/day-file.md shows how to check it.",

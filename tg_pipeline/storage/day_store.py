@@ -227,12 +227,14 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         source=SOURCE,
         chat=draft.slug,
         chat_id=draft.chat_id,
+        account=None,
         date=draft.day,
         timezone="UTC",
         sealed=sealed,
         message_count=spool.message_count + len(merge.kept_ids),
         first_message_id=min(ids, default=None),
         last_message_id=max(ids, default=None),
+        conditions=[],
         content_sha256=content_hash.hex(),
     )
     changed = head != head_bytes(header)

@@ -20,8 +20,10 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.storage.atomic import is_local, reading, timed, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
-MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""By schema version, what turns a whole document of that version into one of the next. Version 1.0.0 is the first."""
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "1.0.0": lambda header: header | {"schema_version": "1.1.0", "account": None, "conditions": []},
+}
+"""By schema version, what turns a header of that version into one of the next. Records of 1.0.0 need no change."""
 
 _FIRST_LINES = (b"{\n", b'"schema_version":"')
 _HEAD_LINES_MAX = 32
@@ -82,9 +84,10 @@ class ContentHash:
 
 
 def head_bytes(header: DayHeader) -> bytes:
-    """Everything before the first message."""
-    fields = header.model_dump(mode="json").items()
-    return b"{\n" + b"".join(b"%b:%b,\n" % (orjson.dumps(name), orjson.dumps(value)) for name, value in fields)
+    """Everything before the first message. A condition says only what is known of it."""
+    fields = header.model_dump(mode="json")
+    fields["conditions"] = [condition.model_dump(mode="json", exclude_none=True) for condition in header.conditions]
+    return b"{\n" + b"".join(b"%b:%b,\n" % (orjson.dumps(name), orjson.dumps(value)) for name, value in fields.items())
 
 
 def write_day(stream: BinaryIO, header: DayHeader, sections: Iterable[Iterable[bytes]]) -> None:
@@ -109,7 +112,8 @@ def _section_end(name: str) -> bytes:
 class DayReader:
     """A day file, read front to back: `header`, then each of SECTIONS in order through `section`.
 
-    `head` are the bytes before the first message, empty for a document in another layout or of an older version.
+    `head` are the bytes before the first message, empty for a document in another layout. The header is brought to the
+    present schema version.
     Every DayFileError names the file and what is wrong with it. That the records are those that `content_sha256` was
     taken of is known once the last section has been exhausted.
     """
@@ -121,16 +125,16 @@ class DayReader:
         self._count = 0
         self._whole: dict[str, Any] | None = None
         head = self._read_head()
-        if head is None or f'"{SCHEMA_VERSION}"'.encode() not in head[1]:
+        if head is None:
             stream.seek(0)
             self._whole = self._parse_whole(stream.read())
             self.head = b""
             fields = {key: value for key, value in self._whole.items() if key not in SECTIONS}
         else:
             self.head = b"".join(head)
-            fields = self._parse(b"".join(head)[:-2] + b"}")
+            fields = self._parse(self.head[:-2] + b"}")
         try:
-            self.header = DayHeader.model_validate(fields)
+            self.header = DayHeader.model_validate(self._migrated(fields))
         except ValidationError as error:
             raise self.damaged(first_problem(error)) from None
 
@@ -207,11 +211,14 @@ class DayReader:
             self._sha.add(map(encode, records))
         if document.get("content_sha256") != self._sha.hex():
             raise self.damaged("its records are not those that content_sha256 was taken of")
-        while (version := document.get("schema_version")) != SCHEMA_VERSION:
+        return document
+
+    def _migrated(self, header: dict[str, Any]) -> dict[str, Any]:
+        while (version := header.get("schema_version")) != SCHEMA_VERSION:
             if not isinstance(version, str) or version not in MIGRATIONS:
                 raise self.damaged(f"schema_version {version!r} is not known; this program writes {SCHEMA_VERSION}")
-            document = MIGRATIONS[version](document)
-        return document
+            header = MIGRATIONS[version](header)
+        return header
 
 
 def first_problem(error: ValidationError) -> str:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug
-from tg_pipeline.contracts.day_file import SCHEMA_VERSION
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.storage.atomic import replace, sweep, unreadable, writing
 from tg_pipeline.storage.day_store import DayStore
@@ -22,6 +21,7 @@ from tg_pipeline.storage.locks import locked_file
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "progress.json"
+SCHEMA_VERSION = "1.0.0"
 
 
 class _Part(BaseModel):

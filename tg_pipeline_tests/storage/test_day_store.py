@@ -12,28 +12,33 @@ import orjson
 import pytest
 from upath import UPath
 
-from tg_pipeline.contracts.day_file import DayFile
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayFile
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
-from tg_pipeline.storage import layout
+from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.spool import DaySpool
+from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, PEOPLE, SLUG, commit, fill, person, record
 
+OLDER_VERSIONS = Path(__file__).parent / "older_versions"
+"""A day file of each schema version that was ever released, as `<version>.json`."""
 LEFT_ALONE = "left as it was: nothing was added"
 
 EXPECTED = b"""{
-"schema_version":"1.0.0",
+"schema_version":"1.1.0",
 "source":"telegram",
 "chat":"durov",
 "chat_id":-1001006503122,
+"account":null,
 "date":"2025-03-14",
 "timezone":"UTC",
 "sealed":true,
 "message_count":2,
 "first_message_id":3,
 "last_message_id":5,
+"conditions":[],
 "content_sha256":"%b",
 "messages":[
 %b,
@@ -203,6 +208,7 @@ def test_threads_come_from_roots_in_this_chat(store: DayStore, scratch: Path) ->
 
 def broken(text: bytes) -> dict[str, bytes]:
     lines = text.split(b"\n")
+    second = lines.index(b'"messages":[') + 2 if b'"messages":[' in lines else 0
     return {
         "empty": b"",
         "not JSON": b"hello",
@@ -212,13 +218,15 @@ def broken(text: bytes) -> dict[str, bytes]:
         "half of it": text[: len(text) // 2],
         "last byte": text[:-2],
         "more after it": text + b"{}",
-        "a message less": b"\n".join(lines[:14] + lines[15:]),
-        "a message more": b"\n".join([*lines[:14], lines[13].replace(b'"id":1', b'"id":2'), *lines[14:]]),
+        "a message less": b"\n".join(lines[:second] + lines[second + 1 :]),
+        "a message more": b"\n".join(
+            [*lines[:second], lines[second - 1].replace(b'"id":1', b'"id":2'), *lines[second:]]
+        ),
         "a comma less": text.replace(b"},\n{", b"}\n{", 1),
         "another text": text.replace(b"hello", b"hullo", 1),
         "out of order": text.replace(b'{"id":2,', b'{"id":1,'),
         "no threads": text.replace(b'"threads":[\n', b'"treads":[\n'),
-        "newer version": text.replace(b'"1.0.0"', b'"9.0.0"'),
+        "newer version": text.replace(b'"1.1.0"', b'"9.0.0"'),
         "another chat": text.replace(b'"chat":"durov",\n', b'"chat":"other",\n'),
         "another id": text.replace(b'"chat_id":-1001', b'"chat_id":-2001'),
         "another day": text.replace(b'"date":"2025-03-14",', b'"date":"2025-03-15",'),
@@ -267,23 +275,21 @@ def test_a_reformatted_file_is_read_and_put_back_into_shape(store: DayStore, scr
     assert (done.changed, done.added, done.deleted, path.read_bytes()) == (True, 0, 0, text)
 
 
-def test_a_file_of_an_older_version_is_brought_up_to_date(
-    store: DayStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history = [record(1), record(2)]
-    commit(store, scratch, history)
-    path = store.path(SLUG, DAY)
-    text = path.read_bytes()
-    path.write_bytes(text.replace(b'"1.0.0"', b'"0.9.0"').replace(b'"timezone":"UTC",\n', b""))
-    monkeypatch.setitem(
-        layout.MIGRATIONS, "0.9.0", lambda document: document | {"schema_version": "1.0.0", "timezone": "UTC"}
-    )
+@pytest.mark.parametrize("path", sorted(OLDER_VERSIONS.glob("*.json")), ids=lambda path: path.stem)
+def test_a_file_of_an_older_version_is_brought_up_to_date(store: DayStore, scratch: Path, path: Path) -> None:
+    """A day that the release of that schema version wrote is read as it is, and rewritten by the next commit."""
+    kept = store.path(SLUG, DAY)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(path.read_bytes())
     header = store.header(SLUG, DAY)
     assert header is not None
-    assert header.schema_version == "1.0.0"
-    assert [message.id for message in store.load(SLUG, DAY).messages] == [1, 2]
-    assert commit(store, scratch, history).changed
-    assert path.read_bytes() == text
+    assert header.schema_version == SCHEMA_VERSION
+    before = [message.model_dump() for message in store.load(SLUG, DAY).messages]
+    assert list(verify_day(store, SLUG, DAY)) == []
+    done = commit(store, scratch, [Record(m["id"], 0, m) for m in map(orjson.loads, store.lines(SLUG, DAY))])
+    assert (done.changed, done.edited, done.deleted) == (True, 0, 0)
+    assert orjson.loads(kept.read_bytes())["schema_version"] == SCHEMA_VERSION
+    assert [message.model_dump() for message in store.load(SLUG, DAY).messages] == before
 
 
 def test_a_message_that_breaks_the_schema_is_named(store: DayStore, scratch: Path) -> None:
@@ -326,7 +332,7 @@ def test_what_is_no_file_where_the_file_should_be_is_a_sentence(
 def test_a_version_that_is_no_text_is_a_sentence(store: DayStore, scratch: Path) -> None:
     commit(store, scratch, [record(1)])
     path = store.path(SLUG, DAY)
-    path.write_bytes(path.read_bytes().replace(b'"schema_version":"1.0.0"', b'"schema_version":["x"]'))
+    path.write_bytes(path.read_bytes().replace(b'"schema_version":"1.1.0"', b'"schema_version":["x"]'))
     with pytest.raises(DayFileError, match="schema_version"):
         commit(store, scratch, [record(1)])
 
