@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, first_days, p
 
 HISTORY = "messages.getHistory"
 CHATS = ["one", "two", "three", "four"]
-IN_FLIGHT_SECONDS = 0.1
 OUTAGE_SECONDS = 600.0
 
 
@@ -56,8 +56,9 @@ def test_four_processes_on_two_sessions_keep_within_one_bucket(tmp_path: Path) -
         seen = list(floods(simulator))
         assert seen, "the bucket was never met: the test shows nothing"
         for asked, until in seen:
-            late = [e["ts"] - asked for e in calls if asked + IN_FLIGHT_SECONDS < e["ts"] < until]
-            assert not late, f"called {late[0]:.3f} s into a wait"
+            # Calls that were admitted before the flood was answered may still arrive.
+            late = Counter(entry["connection"] for entry in calls if asked < entry["ts"] < until)
+            assert max(late.values(), default=0) <= account.settings.fetch_policy.pages_in_flight
         assert len(seen) <= len(calls) * 0.05
 
 
