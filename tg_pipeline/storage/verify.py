@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug, is_slug
-from tg_pipeline.contracts.day_file import Condition, DayHeader, Message, Participant
+from tg_pipeline.contracts.day_file import DayHeader, Message, Participant, describe
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
@@ -132,7 +132,7 @@ def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
                 yield Finding(slug, day, FindingKind.MISSING, f"{path} does not exist")
                 return
             for condition in reader.header.conditions:
-                yield Finding(slug, day, FindingKind(condition.kind), _describe(condition))
+                yield Finding(slug, day, FindingKind(condition.kind), describe(condition))
             check = _DayCheck(slug, day, reader)
             try:
                 check.run()
@@ -140,22 +140,6 @@ def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
                 yield from check.findings()
     except StorageError as error:
         yield Finding(slug, day, FindingKind.DAMAGED, str(error))
-
-
-def _describe(condition: Condition) -> str:
-    """What keeps the day from being whole, and what can be done about it."""
-    messages = count(condition.count or 0, "message")
-    match condition.kind:
-        case "not_visible":
-            return (
-                f"the account cannot see what was sent before message {condition.first_id}; nothing is marked deleted"
-            )
-        case "unreadable":
-            return f"{messages} cannot be decoded, the first is {condition.first_id}: upgrade, then fetch the day again"
-        case "held_back":
-            return f"the last read lacked {messages} of this file, which was left as it was"
-        case "moved":
-            return f"the chat goes on as {condition.chat_id}: tg-pipeline chats add {condition.chat_id}"
 
 
 class _DayCheck:
