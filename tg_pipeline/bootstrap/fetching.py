@@ -49,9 +49,9 @@ async def fetch(
     """Read the range to its end and commit every day of it, with an account that can read the chat.
 
     `accept_deletions` as in `DayStore.commit`. Interrupted, the next call with the same chat and range goes on where
-    this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, StorageError before
-    anything is called where the archive cannot be written, LeaseUnavailable, and what `contracts.errors` lists; days
-    committed before stay committed.
+    this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
+    for a day in the future, StorageError before anything is called where the archive cannot be written,
+    LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
@@ -66,11 +66,13 @@ async def fetch(
         report = FetchReport(entry.slug, peer.marked_id, days, meter=login.connection.meter)
         async with _chat_lease(settings, login.store, entry.slug, clock):
             now = int(clock.now())
+            history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
+            spools = spool_root(settings)
             with PendingRequest.open(
-                spool_root(settings), entry.slug, days, chat_id=peer.marked_id, now=now
+                spools, entry.slug, days, chat_id=peer.marked_id, account=history.account, now=now
             ) as pending:
                 await Fetch(
-                    ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug),
+                    history,
                     store,
                     progress(settings),
                     pending,

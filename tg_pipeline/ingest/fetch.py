@@ -64,7 +64,7 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug)
+        self._past = Past(history, store, report.slug, report.range)
         self._until = 0
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
@@ -302,6 +302,7 @@ class Fetch:
             account=self._history.account,
             conditions=[hidden] if hidden else [],
             accept_deletions=self._accept_deletions,
+            missing=self._past.missing,
         )
         count_conditions(report.slug, committed)
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)

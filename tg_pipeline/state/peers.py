@@ -1,8 +1,8 @@
 """What each account has learned of chats: id, access hash and username, so that a chat is resolved once.
 
 Also whether the account can read it, and how far back. Access hashes belong to an account: the same chat has another
-one for another login. Kept in SQLite in the instance home; losing the file costs a few calls, never data, so a damaged one is set aside and begun anew, and a row that makes
-no sense is none.
+one for another login. Kept in SQLite in the instance home; losing the file costs a few calls, never data, so a damaged
+one is set aside and begun anew, and a row that makes no sense is none.
 """
 
 import contextlib

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ class DayStore:
         account: int | None = None,
         conditions: Sequence[Condition] = (),
         accept_deletions: bool = False,
+        missing: int = 0,
     ) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
@@ -78,7 +80,8 @@ class DayStore:
         messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
         of a condition `not_visible`, and all of them where it names none. Where too many are missing to be deletions
         (ADR 0036), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
-        are deletions. Once sealed, a day stays sealed.
+        are deletions. `missing`: how many the whole read lacks, where that is more than this day's. Once sealed, a day
+        stays sealed.
 
         Raises WrongAccount where the file is another account's view, StorageError where the archive cannot be written;
         the file that was there stays.
@@ -91,6 +94,7 @@ class DayStore:
                     account=account,
                     conditions=conditions,
                     accept_deletions=accept_deletions,
+                    missing=missing,
                 ),
             )
 
@@ -117,17 +121,14 @@ class DayStore:
             draft = _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account)
             return _put(path, draft)
 
-    def holds_before(self, slug: str, day: date, first_id: int | None) -> bool:
-        """Whether the file holds a message below that id, or any where it is None, that is not marked deleted."""
+    def count_before(self, slug: str, day: date, first_id: int | None) -> int:
+        """How many messages below that id, or of any where it is None, the file holds and has not marked deleted."""
         with archived(self.path(slug, day)) as reader:
             if reader is None or not reader.header.message_count:
-                return False
-            for line in reader.section(SECTIONS[0]):
-                if first_id is not None and message_id(line) >= first_id:
-                    return False
-                if not orjson.loads(line)["deleted"]:
-                    return True
-            return False
+                return 0
+            lines = reader.section(SECTIONS[0])
+            before = takewhile(lambda line: first_id is None or message_id(line) < first_id, lines)
+            return sum(not orjson.loads(line)["deleted"] for line in before)
 
     def written_at(self, slug: str, day: date) -> float | None:
         """When the day file was last written (POSIX s); None where there is none, or the file system cannot tell."""
@@ -245,6 +246,7 @@ class _Draft:
     account: int | None = None
     conditions: Sequence[Condition] | None = None
     accept_deletions: bool = False
+    missing: int = 0
 
     def merge(self) -> Merge:
         """A merge with the file, for one pass."""
@@ -337,7 +339,8 @@ def _conditions(draft: _Draft, found: DayHeader | None, merge: Merge) -> list[Co
 
 def _is_implausible(merge: Merge, found: DayHeader, draft: _Draft) -> bool:
     """Whether the read lacks too much of the file to be believed (ADR 0036)."""
-    if merge.deleted >= HELD_BACK_MESSAGES and merge.deleted > HELD_BACK_SHARE * (merge.deleted + merge.matched):
+    too_many = max(merge.deleted, draft.missing) >= HELD_BACK_MESSAGES
+    if too_many and merge.deleted > HELD_BACK_SHARE * (merge.deleted + merge.matched):
         return True
     # A file of version 1.0.0 does not say whose it is: at least one message must show that it is this account's.
     unknown = found.account is None and draft.account is not None

@@ -110,11 +110,11 @@ def test_days_that_cannot_be_are_refused(
     assert named in said_by(archive.fails(kind, "verify", *days))
 
 
-def test_what_a_killed_run_left_is_told_and_harmless(archive: Terminal) -> None:
+def test_what_a_killed_run_left_is_a_warning(archive: Terminal) -> None:
     year = archive.data / "busy" / "2024"
     (year / ".discussions_2024-01-03.json.tmp").write_text("half")
     said = archive.ok("verify")
-    assert "leftover (harmless)" in said
+    assert "leftover (warning)" in said
     assert "Whole: 3 day files" in said
 
 

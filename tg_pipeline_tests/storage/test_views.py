@@ -125,6 +125,15 @@ def test_a_read_that_lacks_an_implausible_share_is_held_back(
     assert (list(store.lines(SLUG, DAY)) == messages) is held_back
 
 
+def test_a_small_day_is_held_back_where_the_whole_read_lacks_too_much(store: DayStore, scratch: Path) -> None:
+    records = [record(n) for n in range(1, 6)]
+    commit(store, scratch, records)
+    done = commit(store, scratch, [], now=LATER, missing=HELD_BACK_MESSAGES)
+    assert [c.kind for c in done.conditions] == ["held_back"]
+    done = commit(store, scratch, records[2:], now=LATER, missing=HELD_BACK_MESSAGES)
+    assert (done.deleted, done.conditions) == (2, ())
+
+
 def test_a_day_that_is_held_back_says_since_when_and_is_released_by_a_normal_read(
     store: DayStore, scratch: Path
 ) -> None:
@@ -156,9 +165,9 @@ def test_messages_that_came_late_leave_the_conditions(store: DayStore, scratch: 
 
 
 def test_what_the_file_has_and_a_read_does_not_reach_is_found(store: DayStore, scratch: Path) -> None:
-    assert not store.holds_before(SLUG, DAY, None)
+    assert store.count_before(SLUG, DAY, None) == 0
     commit(store, scratch, [record(n) for n in (3, 4, 5)])
     commit(store, scratch, [record(n) for n in (4, 5)], now=LATER)
-    assert not store.holds_before(SLUG, DAY, 4), "message 3 is known to be deleted"
-    assert store.holds_before(SLUG, DAY, 5)
-    assert store.holds_before(SLUG, DAY, None)
+    assert store.count_before(SLUG, DAY, 4) == 0, "message 3 is known to be deleted"
+    assert store.count_before(SLUG, DAY, 5) == 1
+    assert store.count_before(SLUG, DAY, None) == 2
