@@ -56,6 +56,8 @@ async def with_reader(
     while among := _that_may_do(cache, sessions, wanted, {*refusals, *strangers}, clock.now()):
         async with logged_in(settings, clock, among=among) as login:
             account = str(login.resolver.own_id)
+            if account in refusals:
+                continue
             if wanted.account is not None and login.resolver.own_id != wanted.account:
                 strangers.add(account)
                 continue

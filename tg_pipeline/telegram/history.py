@@ -61,8 +61,7 @@ class ChatHistory:
         """What the account may see of the chat's past; asked at most once, and remembered for later fetches."""
         if self._visible is None:
             now = await self.now()
-            known = self._resolver.seen(self.peer, since=now - max_age)
-            if known is not None:
+            if max_age and (known := self._resolver.seen(self.peer, since=now - max_age)):
                 return known
             self._visible = await visible(self._connection, self.peer)
             self._resolver.note_seen(self.peer, self._visible, now)

@@ -44,16 +44,11 @@ def test_another_accounts_view_is_never_written(
 ) -> None:
     commit(store, scratch, [record(10)], account=ACCOUNT)
     before = store.path(SLUG, DAY).read_bytes()
-    with pytest.raises(WrongAccount) as refused:
+    with pytest.raises(WrongAccount):
         commit(store, scratch, [record(7)], account=account, accept_deletions=accept)
     with pytest.raises(WrongAccount):
         store.amend(SLUG, CHAT_ID, DAY, [record(7)], {}, account=account)
     assert store.path(SLUG, DAY).read_bytes() == before
-    assert str(refused.value) == (
-        f"durov on 2025-03-14 is archived as account {ACCOUNT} sees it, and was read with account {account}; the file "
-        f"was left as it was. Log in with account {ACCOUNT} again (`tg-pipeline login`), or register the other "
-        "account's chat under a slug of its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
-    )
 
 
 def test_a_file_without_an_account_becomes_the_readers_where_a_message_is_in_both(
