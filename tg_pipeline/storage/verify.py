@@ -117,6 +117,7 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
         if on_day is not None:
             on_day(day)
     yield from _chat_ids(slug, headers, chat_id)
+    yield from _accounts(slug, headers)
     interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
     for asked in interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
@@ -264,6 +265,17 @@ def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], expected: int | Non
             more = f" (and {number - 1} more)" if number > 1 else ""
             detail = f"it says that its chat_id is {chat_id}; {owner} is {right}{more}"
             yield Finding(slug, first, FindingKind.HEADER, detail)
+
+
+def _accounts(slug: Slug, headers: Mapping[date, DayHeader]) -> Iterator[Finding]:
+    """One finding for each account but the one of most files, on the first day that has it. Older files name none."""
+    days = Counter(header.account for header in headers.values() if header.account is not None)
+    (owner, _), *others = days.most_common() or [(0, 0)]
+    for account, number in others:
+        first = min(day for day, header in headers.items() if header.account == account)
+        more = f" (and {number - 1} more)" if number > 1 else ""
+        detail = f"it is what account {account} sees; most of the other files are what account {owner} sees{more}"
+        yield Finding(slug, first, FindingKind.HEADER, detail)
 
 
 def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
