@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tg_pipeline.bootstrap.archive import peer_cache
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.telegram import Login, logged_in, sessions_here
+from tg_pipeline.bootstrap.telegram import Login, logged_in, sessions_here, telegram_api
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import (
     ChatError,
@@ -48,6 +48,7 @@ async def with_reader(
     Raises WrongAccount where no session is that of the only account that may read the chat; the last resort's
     ChatError; and what `logged_in` and the work raise.
     """
+    telegram_api(settings)  # what is missing is named in the order in which people get it
     clock = clock or SystemClock()
     cache = peer_cache(settings)
     sessions = list(sessions_here(settings))
