@@ -251,6 +251,16 @@ async def test_the_one_account_that_can_read_a_chat_is_waited_for(tmp_path: Path
         assert both.resolve_calls() == resolved, "who was refused is not asked again while the one that can is in use"
 
 
+async def test_no_other_session_is_leased_while_the_account_of_a_chat_is_busy(tmp_path: Path) -> None:
+    with two(tmp_path, world_of(dialog(1)), other_world(dialog(2))) as both:
+        settings = both.account("ab", lease_wait_seconds=0).settings
+        chat, _ = await register(settings, str(IVAN), "ivan")
+        async with logged_in(settings, among=list(sessions_here(settings))[:1]):
+            with pytest.raises(LeaseUnavailable):
+                await fetch(settings, chat, first_days(1))
+        assert not both.b.journal
+
+
 async def test_sessions_of_one_account_are_equal(tmp_path: Path) -> None:
     with two(tmp_path, world_of(channel()), other_world()) as both:
         sessions = [both.a.session, both.a.new_session(), both.b.session]
