@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.contracts.day_file import DayHeader
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.storage.day_store import DayStore
@@ -31,13 +32,13 @@ def peer_cache(settings: Settings) -> PeerCache:
     return PeerCache(settings.home / "state" / "peers.sqlite")
 
 
-def archived_chat_id(store: DayStore, slug: str) -> int | None:
-    """The marked id of the chat that the archive holds under that slug, from its newest readable day; None for none."""
+def newest_header(store: DayStore, slug: str) -> DayHeader | None:
+    """The header of the newest readable day that the archive holds under that slug; it says which chat that is."""
     for day in sorted(store.days(slug), reverse=True):
         try:
             header = store.header(slug, day)
         except DayFileError:
             continue
         if header is not None:
-            return header.chat_id
+            return header
     return None

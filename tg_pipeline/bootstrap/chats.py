@@ -1,9 +1,12 @@
 """The registry of chats, joined to what Telegram says of them."""
 
+import time
+
 from upath import UPath
 
+from tg_pipeline.bootstrap.accounts import Wanted, with_reader
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.telegram import logged_in
+from tg_pipeline.bootstrap.telegram import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.registry import find_registered, slug_of, unregistered
@@ -32,7 +35,7 @@ def find_chat(settings: Settings, name: str) -> RegisteredChat:
     return chat
 
 
-def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredChat:
+def settled(settings: Settings, chat: RegisteredChat, peer: Peer, account: int) -> RegisteredChat:
     """The entry to archive a chat under, now that it is known which one it is, so that no chat is archived twice.
 
     One that was named in a way the registry does not have may be registered all the same; an unregistered one is
@@ -41,21 +44,32 @@ def settled(settings: Settings, chat: RegisteredChat, peer: Peer) -> RegisteredC
     chats = registered(settings)
     if chat in chats:
         return chat
-    same = next((c for c in chats if c.id == peer.marked_id), None)
+    same = next((c for c in chats if c.id == peer.marked_id and c.account in {None, account}), None)
     return same or chat.model_copy(update={"slug": slug_of(peer.username or "") or f"id{peer.id}"})
 
 
-async def register(settings: Settings, name: str, slug: str | None) -> tuple[RegisteredChat, ChatDetails]:
+async def register(
+    settings: Settings, name: str, slug: str | None, account: int | None = None
+) -> tuple[RegisteredChat, ChatDetails]:
     """Look the chat up on Telegram and write it into the registry, with its id and the day its history begins.
 
+    `account`: the user id of the only one to look it up with; else the first that can read it. A private dialog or
+    basic group belongs to the account that it was looked up with: the message ids are that account's own.
     Raises InputError (bad name or slug), StorageError before anything is called where the registry cannot be written,
-    SettingsError (already registered), ChatNotFound, ChatPrivate.
+    SettingsError (already registered), ChatNotFound, ChatPrivate, WrongAccount (no session is the account's).
     """
     if slug is not None and not is_slug(slug):
         raise InputError(f"slug: {slug!r} is not allowed. Allowed are {SLUG_RULE}.", field="slug")
     check_writable(UPath(settings.chats_path.resolve().parent))
-    async with logged_in(settings) as login:
+
+    async def look_up(login: Login) -> tuple[ChatDetails, int]:
         details = await chat_details(login.connection, login.resolver, name)
+        now = time.time()
+        login.resolver.note_reading(details.peer.marked_id, can_read=True, now=now)
+        login.resolver.note_seen(details.peer, details.visible, now)
+        return details, login.resolver.own_id
+
+    details, reader = await with_reader(settings, Wanted(name, account=account), look_up)
     peer = details.peer
     chat = RegisteredChat(
         slug=slug or slug_of(peer.username or peer.title or f"id{peer.id}") or f"id{peer.id}",
@@ -64,6 +78,7 @@ async def register(settings: Settings, name: str, slug: str | None) -> tuple[Reg
         username=peer.username,
         title=peer.title,
         start=details.first_day,
+        account=None if peer.kind == "channel" else reader,
     )
     add_chat(settings.chats_path, chat)
     return chat, details

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from tg_pipeline.bootstrap import collector
-from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
+from tg_pipeline.bootstrap.accounts import Wanted, with_reader
+from tg_pipeline.bootstrap.archive import day_store, newest_header, progress, spool_root
 from tg_pipeline.bootstrap.chats import settled
 from tg_pipeline.bootstrap.freshness import note_read
 from tg_pipeline.bootstrap.metrics import pushed
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import lease_among_machines
-from tg_pipeline.bootstrap.telegram import logged_in
+from tg_pipeline.bootstrap.telegram import Login
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.days import DayRange, day_end
@@ -25,6 +26,7 @@ from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.atomic import check_writable
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
 
@@ -42,43 +44,61 @@ async def fetch(
     *,
     on_progress: OnProgress | None = None,
     clock: Clock | None = None,
+    accept_deletions: bool = False,
 ) -> FetchReport:
-    """Read the range to its end and commit every day of it.
+    """Read the range to its end and commit every day of it, with an account that can read the chat.
 
-    Interrupted, the next call with the same chat and range goes on where this one stopped. Once a `stop` is asked for,
-    what is in hand is finished and Stopped is raised. Raises InputError for a day in the future, StorageError before
-    anything is called where the archive cannot be written, LeaseUnavailable, and what `contracts.errors` lists; days
-    committed before stay committed.
+    `accept_deletions` as in `DayStore.commit`. Interrupted, the next call with the same chat and range goes on where
+    this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
+    for a day in the future, StorageError before anything is called where the archive cannot be written,
+    LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
     store = day_store(settings)
     check_writable(store.root)
-    expected_id = chat.id if chat.id is not None else archived_chat_id(store, chat.slug)
+    wanted = _wanted(store, chat)
+
+    async def read(login: Login) -> FetchReport:
+        peer = await login.resolver.resolve(chat.chat, expected_id=wanted.chat_id)
+        entry = settled(settings, chat, peer, login.resolver.own_id)
+        report = FetchReport(entry.slug, peer.marked_id, days, meter=login.connection.meter)
+        async with _chat_lease(settings, login.store, entry.slug, clock):
+            now = int(clock.now())
+            history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
+            spools = spool_root(settings)
+            with PendingRequest.open(
+                spools, entry.slug, days, chat_id=peer.marked_id, account=history.account, now=now
+            ) as pending:
+                await Fetch(
+                    history,
+                    store,
+                    progress(settings),
+                    pending,
+                    report,
+                    policy=settings.fetch_policy,
+                    clock=clock,
+                    stop=stop,
+                    on_progress=on_progress,
+                    accept_deletions=accept_deletions,
+                ).run()
+            login.resolver.note_reading(peer.marked_id, can_read=True, now=clock.now())
+            note_read(login.store, entry.slug, min(clock.now(), day_end(days.last)))
+            return report
+
     with collector.fetching(), pushed(settings):
-        async with logged_in(settings, clock) as login:
-            peer = await login.resolver.resolve(chat.chat, expected_id=expected_id)
-            chat = settled(settings, chat, peer)
-            report = FetchReport(chat.slug, peer.marked_id, days, meter=login.connection.meter)
-            async with _chat_lease(settings, login.store, chat.slug, clock):
-                now = int(clock.now())
-                with PendingRequest.open(
-                    spool_root(settings), chat.slug, days, chat_id=peer.marked_id, now=now
-                ) as pending:
-                    await Fetch(
-                        ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=chat.slug),
-                        store,
-                        progress(settings),
-                        pending,
-                        report,
-                        policy=settings.fetch_policy,
-                        clock=clock,
-                        stop=stop,
-                        on_progress=on_progress,
-                    ).run()
-                note_read(login.store, chat.slug, min(clock.now(), day_end(days.last)))
-                return report
+        return await with_reader(settings, wanted, read, clock)
+
+
+def _wanted(store: DayStore, chat: RegisteredChat) -> Wanted:
+    """Whom to read it with. What the registry does not know of the chat, its archive may."""
+    if chat.id is not None and chat.account is not None:
+        return Wanted(chat.chat, chat.id, chat.account)
+    archived = newest_header(store, chat.slug)
+    if archived is None:
+        return Wanted(chat.chat, chat.id, chat.account)
+    return Wanted(chat.chat, chat.id or archived.chat_id, chat.account or archived.account)
 
 
 async def fetch_through_outages(
@@ -89,6 +109,7 @@ async def fetch_through_outages(
     *,
     on_progress: OnProgress | None = None,
     clock: Clock | None = None,
+    accept_deletions: bool = False,
 ) -> FetchReport:
     """As `fetch`; and goes on by itself after an outage of Telegram or the network, as a step of Dagster's does.
 
@@ -107,7 +128,9 @@ async def fetch_through_outages(
 
     while True:
         try:
-            return await fetch(settings, chat, days, stop, on_progress=told, clock=clock)
+            return await fetch(
+                settings, chat, days, stop, on_progress=told, clock=clock, accept_deletions=accept_deletions
+            )
         except OUTAGES as error:
             if stop.asked or retries >= OUTAGE_RETRIES:
                 raise

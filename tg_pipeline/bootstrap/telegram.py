@@ -1,6 +1,6 @@
 """From settings to a leased, connected login."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from tg_pipeline.state.lease import lease
 from tg_pipeline.telegram.connection import Connection, connected
 from tg_pipeline.telegram.proxy import parse_proxy
 from tg_pipeline.telegram.resolver import Resolver
-from tg_pipeline.telegram.sessions import load_sessions
+from tg_pipeline.telegram.sessions import Session, load_sessions
 from tg_pipeline.telegram.wire import Api, trust_server_key
 
 DEAD_SESSIONS = "dead_sessions"
@@ -47,22 +47,31 @@ def telegram_api(settings: Settings) -> Api:
     return Api(settings.telegram_api_id, settings.telegram_api_hash.get_secret_value(), proxy)
 
 
+def sessions_here(settings: Settings) -> dict[str, Session]:
+    """The sessions by fingerprint. Raises SessionMissing."""
+    return {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
+
+
 @asynccontextmanager
-async def logged_in(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Login]:
+async def logged_in(
+    settings: Settings, clock: Clock | None = None, *, among: Sequence[str] | None = None
+) -> AsyncIterator[Login]:
     """Lease one of the sessions, whichever is free first, and connect with it.
 
+    `among`: the fingerprints of those that will do, the best first; all if left out.
     Raises SettingsError, SessionMissing, LeaseUnavailable, and what connecting raises.
     """
     keep_metrics(settings)
     api = telegram_api(settings)
-    sessions = {s.fingerprint: s for s in load_sessions(settings.home / "sessions", settings.session_secrets)}
-    what = "The Telegram session" if len(sessions) == 1 else f"Each of the {len(sessions)} Telegram sessions"
+    sessions = sessions_here(settings)
+    names = list(sessions if among is None else among)
+    what = "The Telegram session" if len(names) == 1 else f"Each of the {len(names)} Telegram sessions"
     cache = peer_cache(settings)
     with closing(state_store(settings, clock)) as store:
         async with (
             lease(
                 settings.session_leases,
-                list(sessions),
+                names,
                 what=what,
                 wait_seconds=settings.lease_wait_seconds,
                 clock=clock,

@@ -19,7 +19,8 @@ def chats() -> None:
 @chats.command(cls=ChatCommand)
 @click.argument("chat")
 @click.option("--slug", help="Name in paths and asset keys; default: the username.")
-def add(chat: str, slug: str | None) -> None:
+@click.option("--account", type=int, help="User id of the account to read it with; default: any that can.")
+def add(chat: str, slug: str | None, account: int | None) -> None:
     """Register CHAT: @username, a t.me link, a numeric id or the title of one of your dialogs.
 
     Checks that the account can read it and remembers its id. Its partitions begin on the day of its first message.
@@ -29,9 +30,11 @@ def add(chat: str, slug: str | None) -> None:
     from tg_pipeline.cli.running import run
 
     settings = load_settings()
-    entry, details = run(register(settings, chat, slug))
+    entry, details = run(register(settings, chat, slug, account))
     since = f"history since {entry.start}" if entry.start else "no messages yet"
     echo(f"Added {entry.slug}: {printable(entry.title or '')} (id {entry.id}), {since}.")
+    if entry.account is not None:
+        echo(f"It belongs to account {entry.account}, whose message ids are its own; no other account reads it.")
     if details.migrated_from is not None:
         echo(
             f"It was a basic group before: its older history is a chat of its own. "

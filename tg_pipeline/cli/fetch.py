@@ -21,6 +21,7 @@ from rich.progress import (
 
 from tg_pipeline.cli.options import ChatCommand, Day, echo
 from tg_pipeline.cli.running import Terminated, run_stoppably
+from tg_pipeline.contracts.day_file import describe
 from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
 from tg_pipeline.contracts.text import count
 from tg_pipeline.observability.console import SafeConsole
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 @click.argument("chat")
 @click.option("--from", "first", type=Day(), required=True, help="First UTC day, YYYY-MM-DD, today or yesterday.")
 @click.option("--to", "last", type=Day(), default="today", show_default=True, help="Last UTC day, included.")
-def fetch(chat: str, first: date, last: date) -> None:
+@click.option("--accept-deletions", is_flag=True, help="Where most of a day is gone, record that it was deleted.")
+def fetch(chat: str, first: date, last: date, *, accept_deletions: bool) -> None:
     """Fetch CHAT's days FROM..TO into daily JSON files.
 
     CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same
     command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
+    Exits 1 where a day is held back: most of its messages were missing, and its file was left as it was.
     """
     from tg_pipeline.bootstrap.chats import find_chat, registered
     from tg_pipeline.bootstrap.fetching import fetch_through_outages
@@ -55,7 +58,8 @@ def fetch(chat: str, first: date, last: date) -> None:
     facts = {"tg.chat": found.slug, "tg.first_day": str(first), "tg.last_day": str(last)}
     with about(chat=found.slug), trace("fetch", facts), _progress_bar(found.slug, len(days)) as on_progress:
         try:
-            report = run_stoppably(partial(fetch_through_outages, settings, found, days, on_progress=on_progress))
+            read = partial(fetch_through_outages, accept_deletions=accept_deletions, on_progress=on_progress)
+            report = run_stoppably(partial(read, settings, found, days))
         except (KeyboardInterrupt, Terminated):
             echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise
@@ -65,6 +69,8 @@ def fetch(chat: str, first: date, last: date) -> None:
     _summarise(report)
     if found in registered(settings):
         _tell_dagster(settings, report)
+    if report.with_condition("held_back"):
+        raise SystemExit(1)
 
 
 def how_to_go_on(error: TgPipelineError, now: datetime) -> str:
@@ -118,6 +124,11 @@ def _summarise(report: "FetchReport") -> None:
     if slept := report.meter.slept_for_floods:
         parts.append(f"asked by Telegram to wait {report.meter.asked_seconds:.0f} s, slept {slept:.0f} s")
     echo("; ".join(parts) + ".")
+    for kind in ("not_visible", "held_back"):
+        if found := report.with_condition(kind):
+            first, condition = found[0]
+            more = f", the first is {first}" if len(found) > 1 else f" ({first})"
+            echo(f"{count(len(found), 'day')} {kind.replace('_', ' ')}{more}: {describe(condition)}.", err=True)
 
 
 def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:

@@ -82,11 +82,13 @@ def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
     if findings:
         table = Table("chat", "day", "what", "detail")
         for finding in findings:
-            what = f"{finding.kind} (harmless)" if finding.is_warning else str(finding.kind)
+            what = f"{finding.kind} (warning)" if finding.is_warning else str(finding.kind)
             table.add_row(finding.slug or "", str(finding.day or ""), what, Text(printable(finding.detail)))
         print_table(table)
     if wrong := sum(not finding.is_warning for finding in findings):
         echo(f"{count(wrong, 'thing')} wrong in {count(files, 'day file')} of {count(chats, 'chat')}.")
         raise SystemExit(1)
     whole = f"{count(files, 'day file')} of {count(chats, 'chat')}"
-    echo(f"Whole: {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")
+    partly = len({(finding.slug, finding.day) for finding in findings if finding.kind == "not_visible"})
+    verdict = f"Valid, but not whole: {count(partly, 'day')} the account cannot see fully, in" if partly else "Whole:"
+    echo(f"{verdict} {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")

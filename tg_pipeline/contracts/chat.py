@@ -41,7 +41,8 @@ class RegisteredChat(BaseModel):
 
     `chat` is the name a person gave (@username, t.me link, numeric id, title). `id` is Telegram's marked id, learned
     when the chat was added: it is what later tells a moved username from the chat that was meant. `start` is the
-    first UTC day of the chat's partitions.
+    first UTC day of the chat's partitions. `account` is the user id of the account that the chat belongs to, where its
+    message ids are that account's own (private dialogs, basic groups); it is read with no other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,7 @@ class RegisteredChat(BaseModel):
     username: str | None = None
     title: str | None = None
     start: date | None = Field(default=None, ge=FIRST_DAY)
+    account: int | None = Field(default=None, strict=True, gt=0, lt=2**63)
 
 
 @dataclass(frozen=True, slots=True)

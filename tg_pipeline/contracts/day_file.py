@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.text import count
 
 SCHEMA_VERSION = "1.1.0"
 SOURCE: Final = "telegram"
@@ -143,9 +144,10 @@ class Condition(_Record):
     """Something that keeps a day file from being the whole day, although it is valid.
 
     `not_visible`: the account may not see messages of this day (history before it joined, or cleared history);
-    `first_id` is the lowest id it may see. `unreadable`: `count` messages could not be decoded; placeholders with their
-    ids stand for them. `held_back`: the last read lacked `count` of the file's messages, too many to be deletions; the
-    file was left as it was. `moved`: the chat went on as another one, `chat_id`.
+    `first_id` is the lowest id it may see, null where it sees none, `count` how many archived messages it no longer
+    sees. `unreadable`: `count` messages could not be decoded; placeholders with their ids stand for them. `held_back`:
+    the last read lacked `count` of the file's messages, too many to be deletions; the file was left as it was. `moved`:
+    the chat went on as another one, `chat_id`.
     """
 
     kind: Literal["not_visible", "unreadable", "held_back", "moved"] = Field(description="What it is.")
@@ -154,6 +156,27 @@ class Condition(_Record):
     last_id: int | None = Field(default=None, description="The highest message id that it concerns.")
     since: UtcText | None = Field(default=None, description="When it was first noticed, UTC.")
     chat_id: int | None = Field(default=None, description="Of moved: marked id of the chat it went on as.")
+
+
+def describe(condition: Condition) -> str:
+    """What keeps the day from being whole, and what can be done about it."""
+    messages = count(condition.count or 0, "message")
+    match condition.kind:
+        case "not_visible":
+            return (
+                f"the account cannot see messages before {condition.first_id}; what was archived of them stays"
+                if condition.first_id is not None
+                else "the account cannot see any message; what was archived stays"
+            )
+        case "unreadable":
+            return f"{messages} cannot be decoded, the first is {condition.first_id}: upgrade, then fetch the day again"
+        case "held_back":
+            return (
+                f"the last read lacked {messages} of this file, which was left as it was: fetch the day again; "
+                "if they were deleted, with --accept-deletions"
+            )
+        case "moved":
+            return f"the chat goes on as {condition.chat_id}: tg-pipeline chats add {condition.chat_id}"
 
 
 class DayHeader(_Record):

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from operator import itemgetter
 
+from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.meter import CallMeter
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedDay:
-    """One day file as it stands after a commit. Counts compare it with the file that was there before."""
+    """One day file as it stands after a commit. Counts compare it with the file that was there before.
+
+    `conditions` are those of the file's header.
+    """
 
     day: date
     path: str
@@ -24,6 +29,7 @@ class CommittedDay:
     edited: int = 0
     deleted: int = 0
     changed: bool = True
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(slots=True)
@@ -47,6 +53,10 @@ class FetchReport:
     splits: int = 0
     duration_seconds: float = 0.0
     meter: CallMeter = field(default_factory=CallMeter)
+
+    def with_condition(self, kind: str) -> list[tuple[date, Condition]]:
+        """The days committed by this call that have such a condition, ascending."""
+        return sorted(((d.day, c) for d in self.days for c in d.conditions if c.kind == kind), key=itemgetter(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,17 @@ class Record(NamedTuple):
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What an account may see of a chat's past: ids from `first_id` on, sent from `begins` (POSIX s) on.
+
+    None for both where it sees nothing.
+    """
+
+    first_id: int | None
+    begins: int | None
+
+
 class Page(Protocol):
     """One answer, ascending where the server kept to its contract."""
 
@@ -48,6 +59,10 @@ class Page(Protocol):
 class History(Protocol):
     """The history of one chat."""
 
+    @property
+    def account(self) -> int | None:
+        """User id of the account that reads, where message ids are its own (private dialogs, basic groups)."""
+
     async def now(self) -> float:
         """The server's clock, POSIX seconds: a machine whose clock runs ahead must not seal a day too early."""
 
@@ -55,4 +70,10 @@ class History(Protocol):
         """Up to PAGE_SIZE messages from the cursor on. An empty page is the end; a short one is not.
 
         Raises what `contracts.errors` lists under RetryableError, FloodWaitError, ChatError and OperatorError.
+        """
+
+    async def visible(self, max_age: float) -> Visible:
+        """What the account may see; an answer that is remembered for up to `max_age` seconds will do. Raises as `page`.
+
+        Asked at most once, however often it is called.
         """

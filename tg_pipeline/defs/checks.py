@@ -12,6 +12,7 @@ from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.verify import verify_day
 
 DAY_FILE = "day_file"
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
 def chat_checks(chat: RegisteredChat, store: DayStore, *, start: date) -> list[dg.AssetChecksDefinition]:
@@ -34,15 +35,18 @@ def chat_checks(chat: RegisteredChat, store: DayStore, *, start: date) -> list[d
 
 
 def evaluate_day(store: DayStore, slug: str, key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:
-    """Whether the day's file is what the contract says, with one entry of metadata for each kind of finding."""
+    """Whether the day's file is what the contract says, with one entry of metadata for each kind of finding.
+
+    Where warnings are all there is (the account cannot see the whole day), the check warns; else a finding is an error.
+    """
     findings = list(verify_day(store, slug, date.fromisoformat(partition)))
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=DAY_FILE,
         partition=partition,
         passed=not findings,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=WARN if findings and all(f.is_warning for f in findings) else ERROR,
         blocking=False,
-        description=findings[0].detail if findings else None,
+        description=min(findings, key=lambda f: f.is_warning).detail if findings else None,
         metadata={finding.kind.value: dg.MetadataValue.text(finding.detail) for finding in findings},
     )

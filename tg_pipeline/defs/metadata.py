@@ -7,6 +7,7 @@ from typing import TypeAlias
 import dagster as dg
 import orjson
 
+from tg_pipeline.contracts.day_file import describe
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
 from tg_pipeline.contracts.text import printable
 from tg_pipeline.storage.day_store import DayStore
@@ -38,6 +39,7 @@ def day_metadata(day: CommittedDay) -> Metadata:
             )
             if number is not None
         },
+        **{condition.kind: dg.MetadataValue.text(describe(condition)) for condition in day.conditions},
         "sealed": dg.MetadataValue.bool(day.sealed),
         "path": dg.MetadataValue.path(day.path),
         "size_bytes": dg.MetadataValue.int(day.size_bytes),

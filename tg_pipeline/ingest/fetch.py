@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
+from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
 from tg_pipeline.contracts.errors import RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
@@ -23,6 +24,7 @@ from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
 from tg_pipeline.ingest.pages import PageReader
+from tg_pipeline.ingest.past import Past, count_conditions
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
@@ -50,6 +52,7 @@ class Fetch:
         clock: Clock,
         stop: Stop | None = None,
         on_progress: OnProgress | None = None,
+        accept_deletions: bool = False,
     ) -> None:
         self._history = history
         self._store = store
@@ -60,6 +63,8 @@ class Fetch:
         self._clock = clock
         self._stop = stop or Stop()
         self._on_progress = on_progress
+        self._accept_deletions = accept_deletions
+        self._past = Past(history, store, report.slug, report.range)
         self._until = 0
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
@@ -184,6 +189,7 @@ class Fetch:
                 except Stopped:
                     return
                 ended = segment.receive(page, self._until)
+                self._past.saw(page)
                 async with self._writing:
                     stopping = self._stop.asked
                     if not (ended or stopping):
@@ -246,7 +252,9 @@ class Fetch:
         """Stragglers: dated on a day that was over by more than the slack when it was read."""
         late = count(len(records), "message")
         log.warning("%s: %s of %s came after the day was committed.", self._report.slug, late, day)
-        amended = self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
+        amended = self._store.amend(
+            *(self._report.slug, self._report.chat_id, day, records, people), account=self._history.account
+        )
         self._report.days = [amended if d.day == day else d for d in self._report.days]
         return len(records)
 
@@ -254,7 +262,8 @@ class Fetch:
         for day in self._days_reached(touched):
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
-                committed = await to_its_end(self._commit, day)
+                hidden = await self._past.hidden(day, self._pending.parts(day).first_id)
+                committed = await to_its_end(self._commit, day, hidden)
                 messages = count(committed.message_count, "message")
                 log.debug("%s %s is committed: %s.", self._report.slug, day, messages)
                 self._report.days.append(committed)
@@ -279,7 +288,7 @@ class Fetch:
             if start < end <= segment.passed:
                 self._pending.mark_covered(start, end)
 
-    def _commit(self, day: date) -> CommittedDay:
+    def _commit(self, day: date, hidden: Condition | None) -> CommittedDay:
         """Write the day file. A day that is not over keeps its spools: a resumed request reads only the rest of it."""
         report = self._report
         self._pending.mark_committing(day)
@@ -290,7 +299,12 @@ class Fetch:
             self._pending.parts(day),
             sealed=self._until >= day_end(day),
             now=self._until,
+            account=self._history.account,
+            conditions=[hidden] if hidden else [],
+            accept_deletions=self._accept_deletions,
+            missing=self._past.missing,
         )
+        count_conditions(report.slug, committed)
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
         if self._until >= day_end(day):
             self._pending.mark_committed(day)

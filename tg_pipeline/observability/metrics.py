@@ -129,6 +129,18 @@ MESSAGES_FETCHED = _counter(
 DEDUPLICATED_MESSAGES = _counter(
     "deduplicated_messages_total", "Messages that came again and were not kept twice.", "source", unit="messages"
 )
+DAYS_HELD_BACK = _counter(
+    "days_held_back_total",
+    "Days whose read lacked too many archived messages to be believed; their files stay as they were.",
+    "chat",
+    unit="days",
+)
+DAYS_NOT_VISIBLE = _counter(
+    "days_not_visible_total",
+    "Days that were read by an account that may not see all of them.",
+    "chat",
+    unit="days",
+)
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
 )

@@ -1,14 +1,15 @@
 """What each account has learned of chats: id, access hash and username, so that a chat is resolved once.
 
-Access hashes belong to an account: the same chat has another one for another login. Kept in SQLite in the instance
-home; losing the file costs a few calls, never data, so a damaged one is set aside and begun anew, and a row that makes
-no sense is none.
+Also whether the account can read it, and how far back. Access hashes belong to an account: the same chat has another
+one for another login. Kept in SQLite in the instance home; losing the file costs a few calls, never data, so a damaged
+one is set aside and begun anew, and a row that makes no sense is none.
 """
 
 import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.contracts.history import Visible
 from tg_pipeline.state.sqlite_files import BUSY_SECONDS, enter_wal, is_damage, set_aside
 
 T = TypeVar("T")
@@ -26,9 +28,27 @@ CREATE TABLE IF NOT EXISTS peers (
     PRIMARY KEY (account, marked_id));
 CREATE INDEX IF NOT EXISTS peers_by_username ON peers (account, username COLLATE NOCASE);
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, account TEXT);
+CREATE TABLE IF NOT EXISTS readings (
+    account TEXT, marked_id INTEGER, can_read INTEGER, noted_at REAL, PRIMARY KEY (account, marked_id));
+CREATE TABLE IF NOT EXISTS visible (
+    account TEXT, marked_id INTEGER, first_id INTEGER, begins INTEGER, asked_at REAL, PRIMARY KEY (account, marked_id));
 """
 _COLUMNS = "kind, id, access_hash, username, title"
 _ROW = TypeAdapter(tuple[PeerKind, int, int, str | None, str | None])
+_VISIBLE = TypeAdapter(tuple[int | None, int | None])
+_READINGS = TypeAdapter(list[tuple[str, int, float, int | None]])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Whether an account could read a chat when that was last tried, at `noted_at` (POSIX s).
+
+    `first_id` is the lowest message id it may see, as far as that was ever asked.
+    """
+
+    can_read: bool
+    noted_at: float
+    first_id: int
 
 
 class PeerCache:
@@ -79,6 +99,43 @@ class PeerCache:
     def forget(self, account: str, marked_id: int) -> None:
         """Drop a peer whose access hash proved stale."""
         self._run(lambda db: db.execute("DELETE FROM peers WHERE account = ? AND marked_id = ?", (account, marked_id)))
+
+    def remember_reading(self, account: str, marked_id: int, *, can_read: bool, now: float) -> None:
+        """Keep whether the account can read the chat. What one that cannot has seen of it counts no more."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (account, marked_id, can_read, now))
+            if not can_read:
+                db.execute("DELETE FROM visible WHERE account = ? AND marked_id = ?", (account, marked_id))
+
+        self._run(write)
+
+    def readings(self, marked_id: int) -> dict[str, Reading]:
+        """By account, what is known of those that tried to read the chat."""
+        query = (
+            "SELECT account, can_read, noted_at, first_id FROM readings LEFT JOIN visible USING (account, marked_id) "
+            "WHERE marked_id = ?"
+        )
+        rows = self._run(lambda db: db.execute(query, (marked_id,)).fetchall())
+        try:
+            found = _READINGS.validate_python(rows, strict=True)
+        except ValidationError:
+            return {}
+        return {account: Reading(bool(can), at, first_id or 0) for account, can, at, first_id in found}
+
+    def remember_visible(self, account: str, marked_id: int, visible: Visible, *, now: float) -> None:
+        """Keep what the account may see of the chat's past."""
+        row = (account, marked_id, visible.first_id, visible.begins, now)
+        self._run(lambda db: db.execute("INSERT OR REPLACE INTO visible VALUES (?, ?, ?, ?, ?)", row))
+
+    def visible(self, account: str, marked_id: int, *, since: float) -> Visible | None:
+        """What the account may see of the chat's past, where that was asked after `since` (POSIX s)."""
+        query = "SELECT first_id, begins FROM visible WHERE account = ? AND marked_id = ? AND asked_at > ?"
+        row = self._run(lambda db: db.execute(query, (account, marked_id, since)).fetchone())
+        try:
+            return Visible(*_VISIBLE.validate_python(row, strict=True)) if row else None
+        except ValidationError:
+            return None
 
     def _one(self, where: str, account: str, value: str | int) -> Peer | None:
         query = f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND {where}"  # noqa: S608 - `where` is ours

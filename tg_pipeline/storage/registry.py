@@ -190,13 +190,18 @@ def _refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node
 
 
 def _identities(chat: RegisteredChat) -> set[tuple[str, str]]:
-    """What no two entries may share, in one notation: `@X`, `https://t.me/x` and `x` are one name."""
-    found = {("slug", chat.slug), _named(chat.chat)}
+    """What no two entries may share, in one notation: `@X`, `https://t.me/x` and `x` are one name.
+
+    Chats that belong to two accounts are two.
+    """
+    found = {_named(chat.chat)}
     if chat.id is not None:
         found.add(("id", str(chat.id)))
     if chat.username is not None:
         found.add(("name", chat.username.casefold()))
-    return found
+    if chat.account is not None:
+        found = {(kind, f"{name} of account {chat.account}") for kind, name in found}
+    return {("slug", chat.slug), *found}
 
 
 def _named(text: str) -> tuple[str, str]:

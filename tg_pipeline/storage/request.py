@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
@@ -25,6 +26,7 @@ RESUME_TTL = 24 * 3600
 _JOURNAL = ".journal"
 _SPOOL = ".messages"
 _PARTICIPANTS = ".participants"
+_HISTORY = re.compile(r"-?\d+(/\d+)?")
 
 
 class PendingRequest:
@@ -35,11 +37,11 @@ class PendingRequest:
     read; `finish` removes it.
     """
 
-    def __init__(self, directory: Path, lock: int, days: DayRange, *, chat_id: int, now: int) -> None:
+    def __init__(self, directory: Path, lock: int, days: DayRange, *, history: str, now: int) -> None:
         self._directory = directory
         self._lock: int | None = lock
         self._spools: dict[tuple[date, int], DaySpool] = {}
-        self._journals = _live_journals(directory, chat_id, now)
+        self._journals = _live_journals(directory, history, now)
         _remove_all_but(directory, self._journals)
         self.committed = {day for journal in self._journals for day in journal.committed if day in days}
         """Days of this request whose day files are in place."""
@@ -57,17 +59,19 @@ class PendingRequest:
             # A longer request is interrupted, and these days of it are complete: a request for them reads them again.
             for day in days:
                 self.reopen(day)
-        self._own = own or _Journal.started(path, chat_id, now)
+        self._own = own or _Journal.started(path, history, now)
         self._journals = [self._own, *(journal for journal in self._journals if journal is not own)]
         self._open_spools(days)
         self.resumed = own is not None or bool(self.committed or self._spools)
         """An earlier process has read a part of the range."""
 
     @classmethod
-    def open(cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int) -> Self:
+    def open(
+        cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int, account: int | None = None
+    ) -> Self:
         """Resume what was interrupted less than RESUME_TTL before `now` (POSIX s); begin the rest.
 
-        What was read of another chat than `chat_id`, under the same slug, is removed.
+        What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed.
         Raises LeaseUnavailable where another process fetches the chat, StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
@@ -79,7 +83,8 @@ class PendingRequest:
             if lock is None:
                 raise LeaseUnavailable(f"Another process is fetching {slug}; try again when it has ended.")
             opened.callback(os.close, lock)
-            request = cls(directory, lock, days, chat_id=chat_id, now=now)
+            history = str(chat_id) if account is None else f"{chat_id}/{account}"
+            request = cls(directory, lock, days, history=history, now=now)
             opened.pop_all()
             return request
 
@@ -208,7 +213,8 @@ class _Journal:
             self.days = DayRange(date.fromisoformat(first), date.fromisoformat(last))
         except InputError as error:
             raise ValueError(path.name) from error
-        self.chat_id: int | None = None
+        self.history = ""
+        """The chat's marked id and, where message ids are an account's own, `/` and the account's id."""
         self.committed: set[date] = set()
         self.committing: set[date] = set()
         self.covered: set[tuple[int, int]] = set()
@@ -221,9 +227,9 @@ class _Journal:
         self._torn_at = whole if whole < len(text) else None
 
     @classmethod
-    def started(cls, path: Path, chat_id: int, now: int) -> Self:
+    def started(cls, path: Path, history: str, now: int) -> Self:
         """A new one."""
-        path.write_text(f"started {now} {chat_id}\n")
+        path.write_text(f"started {now} {history}\n")
         return cls(path)
 
     def cut_torn_end(self) -> None:
@@ -249,8 +255,9 @@ class _Journal:
         what, _, value = line.partition(" ")
         match what:
             case "started":
-                started_at, _, chat_id = value.partition(" ")
-                self.chat_id = int(chat_id)
+                started_at, _, self.history = value.partition(" ")
+                if not _HISTORY.fullmatch(self.history):
+                    raise ValueError(line)
                 self.last_sign = max(self.last_sign, _time(started_at))
             case "resumed":
                 self.last_sign = max(self.last_sign, _time(value))
@@ -315,8 +322,8 @@ def _files(directory: Path, suffix: str) -> list[Path]:
         return []
 
 
-def _live_journals(directory: Path, chat_id: int | None, now: int) -> list[_Journal]:
-    """The journals that can be resumed: of this chat, or any; not damaged, and not older than RESUME_TTL."""
+def _live_journals(directory: Path, history: str | None, now: int) -> list[_Journal]:
+    """The journals that can be resumed: of this history, or any; not damaged, and not older than RESUME_TTL."""
     found = []
     for path in _files(directory, _JOURNAL):
         try:
@@ -326,7 +333,7 @@ def _live_journals(directory: Path, chat_id: int | None, now: int) -> list[_Jour
             continue
         spools = [spool for spool in _files(directory, _SPOOL) if _is_of(spool, [journal])]
         last_sign = max(journal.last_sign, *(int(spool.stat().st_mtime) for spool in spools), 0)
-        if chat_id in {journal.chat_id, None} and now - last_sign < RESUME_TTL:
+        if history in {journal.history, None} and now - last_sign < RESUME_TTL:
             journal.cut_torn_end()
             found.append(journal)
     return found

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug, is_slug
-from tg_pipeline.contracts.day_file import Condition, DayHeader, Message, Participant
+from tg_pipeline.contracts.day_file import DayHeader, Message, Participant, describe
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
@@ -117,6 +117,7 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
         if on_day is not None:
             on_day(day)
     yield from _chat_ids(slug, headers, chat_id)
+    yield from _accounts(slug, headers)
     interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
     for asked in interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
@@ -132,7 +133,7 @@ def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
                 yield Finding(slug, day, FindingKind.MISSING, f"{path} does not exist")
                 return
             for condition in reader.header.conditions:
-                yield Finding(slug, day, FindingKind(condition.kind), _describe(condition))
+                yield Finding(slug, day, FindingKind(condition.kind), describe(condition))
             check = _DayCheck(slug, day, reader)
             try:
                 check.run()
@@ -140,22 +141,6 @@ def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
                 yield from check.findings()
     except StorageError as error:
         yield Finding(slug, day, FindingKind.DAMAGED, str(error))
-
-
-def _describe(condition: Condition) -> str:
-    """What keeps the day from being whole, and what can be done about it."""
-    messages = count(condition.count or 0, "message")
-    match condition.kind:
-        case "not_visible":
-            return (
-                f"the account cannot see what was sent before message {condition.first_id}; nothing is marked deleted"
-            )
-        case "unreadable":
-            return f"{messages} cannot be decoded, the first is {condition.first_id}: upgrade, then fetch the day again"
-        case "held_back":
-            return f"the last read lacked {messages} of this file, which was left as it was"
-        case "moved":
-            return f"the chat goes on as {condition.chat_id}: tg-pipeline chats add {condition.chat_id}"
 
 
 class _DayCheck:
@@ -280,6 +265,17 @@ def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], expected: int | Non
             more = f" (and {number - 1} more)" if number > 1 else ""
             detail = f"it says that its chat_id is {chat_id}; {owner} is {right}{more}"
             yield Finding(slug, first, FindingKind.HEADER, detail)
+
+
+def _accounts(slug: Slug, headers: Mapping[date, DayHeader]) -> Iterator[Finding]:
+    """One finding for each account but the one of most files, on the first day that has it. Older files name none."""
+    days = Counter(header.account for header in headers.values() if header.account is not None)
+    (owner, _), *others = days.most_common() or [(0, 0)]
+    for account, number in others:
+        first = min(day for day, header in headers.items() if header.account == account)
+        more = f" (and {number - 1} more)" if number > 1 else ""
+        detail = f"it is what account {account} sees; most of the other files are what account {owner} sees{more}"
+        yield Finding(slug, first, FindingKind.HEADER, detail)
 
 
 def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:

@@ -10,8 +10,9 @@ from telethon.tl import types as tl
 from telethon.tl.functions.messages import GetHistoryRequest
 
 from tg_pipeline.contracts.chat import Peer
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Record
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Record, Visible
 from tg_pipeline.telegram.connection import Connection
+from tg_pipeline.telegram.details import visible
 from tg_pipeline.telegram.errors import StalePeer
 from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
 from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
@@ -28,7 +29,13 @@ class ChatHistory:
         self._name = name
         self._slug = slug
         self._username_checked = False
+        self._visible: Visible | None = None
         self.peer = peer
+
+    @property
+    def account(self) -> int | None:
+        """User id of the account where message ids are its own (telegram-facts: "Reading history")."""
+        return None if self.peer.kind == "channel" else self._resolver.own_id
 
     async def now(self) -> float:
         """The server's clock, POSIX seconds."""
@@ -49,6 +56,16 @@ class ChatHistory:
             answer = await self._connection.call(self._request(cursor))
         self._notice_rename(answer)
         return HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
+
+    async def visible(self, max_age: float) -> Visible:
+        """What the account may see of the chat's past; asked at most once, and remembered for later fetches."""
+        if self._visible is None:
+            now = await self.now()
+            if max_age and (known := self._resolver.seen(self.peer, since=now - max_age)):
+                return known
+            self._visible = await visible(self._connection, self.peer)
+            self._resolver.note_seen(self.peer, self._visible, now)
+        return self._visible
 
     def _request(self, cursor: Cursor) -> GetHistoryRequest:
         """By id, or by date, where 0 would mean that there is none."""

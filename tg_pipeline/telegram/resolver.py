@@ -14,6 +14,7 @@ from telethon.tl.functions.messages import GetDialogsRequest
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
+from tg_pipeline.contracts.history import Visible
 from tg_pipeline.contracts.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name, readings
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.connection import Connection
@@ -63,6 +64,18 @@ class Resolver:
     def learn(self, entities: Iterable[Any]) -> None:
         """Remember chats that came along with an answer."""
         self._cache.remember(self._account, [peer for e in entities if (peer := peer_of(e))])
+
+    def note_reading(self, marked_id: int, *, can_read: bool, now: float) -> None:
+        """Remember whether the account can read the chat."""
+        self._cache.remember_reading(self._account, marked_id, can_read=can_read, now=now)
+
+    def seen(self, peer: Peer, *, since: float) -> Visible | None:
+        """What the account may see of the chat's past, where that was asked after `since` (POSIX s)."""
+        return self._cache.visible(self._account, peer.marked_id, since=since)
+
+    def note_seen(self, peer: Peer, visible: Visible, now: float) -> None:
+        """Remember what the account may see of the chat's past."""
+        self._cache.remember_visible(self._account, peer.marked_id, visible, now=now)
 
     def _remembered(self, name: ChatName) -> Peer | None:
         match name:

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from tg_pipeline.bootstrap import fetching
-from tg_pipeline.bootstrap.archive import archived_chat_id, day_store, progress, spool_root
+from tg_pipeline.bootstrap.archive import day_store, newest_header, progress, spool_root
 from tg_pipeline.bootstrap.fetching import fetch, fetch_through_outages
 from tg_pipeline.bootstrap.telegram import logged_in
 from tg_pipeline.contracts import day_file
@@ -41,6 +41,7 @@ from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage import progress as progress_file
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import interrupted_ranges
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.contracts.schema_checks import check_day_file
@@ -56,6 +57,11 @@ def login(tmp_path: Path) -> Iterator[Account]:
     """A chat of 30 messages a day for ten days."""
     with account(plain_world(per_day=30, days=10), tmp_path) as made:
         yield made
+
+
+def archived_chat_id(store: DayStore, slug: str) -> int | None:
+    header = newest_header(store, slug)
+    return header.chat_id if header else None
 
 
 def is_whole(account: Account) -> bool:

@@ -120,6 +120,14 @@ def test_show_tells_the_entry_and_what_is_archived(tg: Terminal) -> None:
     assert f"files      {tg.data / 'busy'}" in shown
 
 
+def test_a_private_dialog_is_shown_with_the_account_it_belongs_to(demo: Terminal) -> None:
+    said = demo.ok("chats", "add", "@demo_friend")
+    (chat,) = load_registry(demo.chats_file)
+    assert chat.account is not None
+    assert f"belongs to account {chat.account}" in said
+    assert f"account    {chat.account}" in demo.ok("chats", "show", "demo_friend")
+
+
 @pytest.mark.parametrize("name", ["nosuch", "@nosuch", "-1001234567890"])
 def test_a_chat_that_is_neither_registered_nor_archived_is_not_shown(tg: Terminal, name: str) -> None:
     done = tg.run("chats", "show", name)

@@ -12,6 +12,7 @@ from click import MissingParameter, UsageError
 
 from tg_pipeline.bootstrap import fetching
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.metrics import exposition
 from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.cli.fetch import how_to_go_on
 from tg_pipeline.cli.showcase.compare import differences
@@ -298,3 +299,23 @@ def test_days_that_cannot_be_are_refused_before_anything_is_asked(
 def test_a_chat_that_is_not_there_is_refused(tg: Terminal, name: str, kind: type[TgPipelineError], named: str) -> None:
     assert named in str(tg.fails(kind, "fetch", name, "--from", "2024-01-01"))
     assert files(tg) == {}
+
+
+def test_a_day_that_is_held_back_exits_with_1_until_its_deletions_are_accepted(
+    tg: Terminal, simulator: Simulator
+) -> None:
+    one_day = ("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-01")
+    tg.ok(*one_day)
+    messages = json.loads(files(tg)["discussions_2024-01-01.json"])["messages"]
+    chat = chat_of(simulator)
+    simulator.call(lambda: chat.delete([message["id"] for message in messages[:20]]))
+    done = tg.run(*one_day)
+    assert done.code == 1
+    assert "1 day held back (2024-01-01): " in done.err
+    assert " 20 messages " in done.err
+    assert json.loads(files(tg)["discussions_2024-01-01.json"])["messages"] == messages
+    assert tg.run("verify").code == 1
+    assert b'days_held_back_total{chat="busy"} 1.0' in exposition(load_settings())[0]
+    tg.ok(*one_day, "--accept-deletions")
+    tg.ok("verify")
+    assert sum(m["deleted"] for m in json.loads(files(tg)["discussions_2024-01-01.json"])["messages"]) == 20

@@ -9,7 +9,10 @@ import pytest
 from click import UsageError
 
 from tg_pipeline.contracts.errors import DayFileError, InputError
+from tg_pipeline.simulator import Simulator
+from tg_pipeline.simulator.worlds import HiddenPast, synthetic_chat
 from tg_pipeline_tests.cli.conftest import Terminal, said_by
+from tg_pipeline_tests.telegram_account import first_days, world_of
 
 
 @pytest.fixture
@@ -23,6 +26,16 @@ def test_a_whole_archive_exits_with_0(archive: Terminal) -> None:
     whole = "Whole: 3 day files of 1 chat. Checked: schema, hashes, order, uniqueness, counts, progress.\n"
     assert archive.ok("verify") == whole
     assert archive.ok("verify", "@busy") == whole
+
+
+def test_days_that_the_account_cannot_see_fully_are_valid_but_not_whole(terminal: Terminal) -> None:
+    chat = HiddenPast(synthetic_chat("busy", per_day=30, first_day=first_days(1).first), up_to=40)
+    with Simulator(world_of(chat)) as simulator:
+        terminal.log_in(simulator)
+        terminal.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
+    *table, last = terminal.ok("verify").splitlines()
+    assert last.startswith("Valid, but not whole: 2 days the account cannot see fully, in 3 day files of 1 chat. ")
+    assert sum("not_visible (warning)" in line for line in table) == 2
 
 
 def test_nothing_to_verify_is_refused(tg: Terminal) -> None:
@@ -110,11 +123,11 @@ def test_days_that_cannot_be_are_refused(
     assert named in said_by(archive.fails(kind, "verify", *days))
 
 
-def test_what_a_killed_run_left_is_told_and_harmless(archive: Terminal) -> None:
+def test_what_a_killed_run_left_is_a_warning(archive: Terminal) -> None:
     year = archive.data / "busy" / "2024"
     (year / ".discussions_2024-01-03.json.tmp").write_text("half")
     said = archive.ok("verify")
-    assert "leftover (harmless)" in said
+    assert "leftover (warning)" in said
     assert "Whole: 3 day files" in said
 
 

@@ -3,7 +3,7 @@
 import re
 
 from tg_pipeline.contracts import errors
-from tg_pipeline.contracts.errors import FloodWaitError, TgPipelineError
+from tg_pipeline.contracts.errors import FloodWaitError, TgPipelineError, other_account_hint
 
 LINE = re.compile(r"^([│├└─ ]*)(\w+)(?:   .*)?$", re.MULTILINE)
 
@@ -32,3 +32,10 @@ def test_a_flood_is_a_sentence_with_its_numbers_beside_it() -> None:
     flood = FloodWaitError(9, "messages.getHistory", "premium")
     assert str(flood) == "Telegram asks to wait 9 s before the next messages.getHistory (premium wait)."
     assert (flood.seconds, flood.method, flood.reason) == (9, "messages.getHistory", "premium")
+
+
+def test_the_hint_about_another_account_names_it_and_both_ways_out() -> None:
+    assert other_account_hint(5001) == (
+        "Log in with account 5001 again (`tg-pipeline login`), or register the other account's chat under a slug of "
+        "its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.contracts.history import Cursor, Page, Record
+from tg_pipeline.contracts.history import Cursor, Page, Record, Visible
 
 CHAT = "chat"
 CHAT_ID = -1_000_000_000_077
@@ -78,6 +78,14 @@ class MemoryHistory:
     turns: random.Random = field(default_factory=lambda: random.Random(0))
     calls: int = 0
     cursors: list[Cursor] = field(default_factory=list)
+
+    account: int | None = None
+    seen: Visible = field(default_factory=lambda: Visible(1, 0))
+    ages: list[float] = field(default_factory=list)
+
+    async def visible(self, max_age: float) -> Visible:
+        self.ages.append(max_age)
+        return self.seen
 
     async def now(self) -> float:
         return self.clock

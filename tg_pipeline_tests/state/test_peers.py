@@ -10,7 +10,8 @@ import pytest
 
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.errors import StorageError
-from tg_pipeline.state.peers import PeerCache
+from tg_pipeline.contracts.history import Visible
+from tg_pipeline.state.peers import PeerCache, Reading
 
 NEWS = Peer("channel", 7, 111, "News", "The news")
 
@@ -77,6 +78,37 @@ def test_the_account_of_a_session_is_remembered(path: Path) -> None:
     PeerCache(path).remember_account("fingerprint", "500")
     assert PeerCache(path).account_of("fingerprint") == "500"
     assert PeerCache(path).account_of("other") is None
+
+
+def test_who_can_read_a_chat_and_how_far_back_is_remembered(path: Path) -> None:
+    cache = PeerCache(path)
+    cache.remember_reading("500", NEWS.marked_id, can_read=True, now=100.0)
+    cache.remember_reading("501", NEWS.marked_id, can_read=True, now=101.0)
+    cache.remember_reading("500", 7, can_read=True, now=102.0)
+    cache.remember_visible("500", NEWS.marked_id, Visible(51, None), now=103.0)
+    cache.remember_visible("501", NEWS.marked_id, Visible(1, 0), now=104.0)
+    assert PeerCache(path).readings(NEWS.marked_id) == {
+        "500": Reading(can_read=True, noted_at=100.0, first_id=51),
+        "501": Reading(can_read=True, noted_at=101.0, first_id=1),
+    }
+    assert cache.visible("500", NEWS.marked_id, since=102.5) == Visible(51, None)
+    assert cache.visible("500", NEWS.marked_id, since=103.0) is None
+    assert cache.visible("502", NEWS.marked_id, since=0) is None
+    cache.remember_reading("500", NEWS.marked_id, can_read=False, now=105.0)
+    assert cache.readings(NEWS.marked_id)["500"] == Reading(can_read=False, noted_at=105.0, first_id=0)
+    assert cache.visible("500", NEWS.marked_id, since=0) is None, "it may see something else once it can read again"
+
+
+@pytest.mark.parametrize("nonsense", ["readings SET can_read = 'x'", "visible SET first_id = 'x'"])
+def test_what_an_account_could_read_counts_no_more_where_it_makes_no_sense(path: Path, nonsense: str) -> None:
+    cache = PeerCache(path)
+    cache.remember_reading("500", 7, can_read=True, now=100.0)
+    cache.remember_visible("500", 7, Visible(51, None), now=103.0)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {nonsense}")
+    db.close()
+    assert not cache.readings(7)
+    assert cache.visible("500", 7, since=0) in {None, Visible(51, None)}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from upath import UPath
 
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayFile
 from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
+from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError, WrongAccount
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.spool import DaySpool
@@ -385,3 +385,13 @@ def test_ids_in_any_order_make_the_same_file(store: DayStore, scratch: Path) -> 
     with DaySpool(scratch / "other", "d") as spool:
         fill(spool, history[200:] + history[:200][::-1])
         assert not store.commit(SLUG, CHAT_ID, DAY, spool, sealed=True, now=NOW).changed
+
+
+def test_a_file_of_another_account_is_refused_with_what_to_do(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(10)], account=5001)
+    with pytest.raises(WrongAccount) as refused:
+        commit(store, scratch, [record(7)], account=5002)
+    said = (
+        "durov on 2025-03-14 is archived as account 5001 sees it, and was read with account 5002; the file was left as"
+    )
+    assert str(refused.value).startswith(f"{said} it was. ")

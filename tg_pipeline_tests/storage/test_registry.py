@@ -95,6 +95,9 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
         ('chats:\n- slug: x\n  chat: "a\\x9bb"', 3, r"chat is 'a\\x9bb'"),
         ("chats:\n- slug: x\n  chat: a\n  id: yes", 4, "id is 'True': Input should be a valid integer"),
         ("chats:\n- slug: x\n  chat: a\n  id: 9223372036854775808", 4, "id is '9223372036854775808'"),
+        ("chats:\n- slug: x\n  chat: a\n  account: me", 4, "account is 'me'"),
+        ("chats:\n- slug: x\n  chat: a\n  account: -5", 4, "account is '-5'"),
+        ("chats:\n- {slug: x, chat: 5, account: 7}\n- {slug: y, chat: 5, account: 7}", 3, "y and x have the same id"),
         ("chats:\n- slug: x\n  chat: a\n  start: 9999-01-01", 4, "start is 9999-01-01: this day has not begun"),
         ("chats:\n- slug: x\n  chat: a\n  start: 2012-12-31", 4, "start is '2012-12-31': .*equal to 2013-01-01"),
         ("chats:\n- slug: x\n  chat: a\n  title: !!bool zz", 4, "tags .* not allowed"),
@@ -126,6 +129,11 @@ def test_what_is_no_registry_at_all_is_said(path: Path, contents: list[bytes], s
         path.write_bytes(content)
         with pytest.raises(SettingsError, match=f"^{path}.* {said}"):
             load_registry(path)
+
+
+def test_the_dialog_of_two_accounts_with_one_person_is_two_chats(path: Path) -> None:
+    path.write_text("chats:\n- {slug: x, chat: 5, id: 5, account: 7}\n- {slug: y, chat: 5, id: 5, account: 8}\n")
+    assert [chat.account for chat in load_registry(path)] == [7, 8]
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_goes_off(path: Path) -> None:

@@ -310,3 +310,14 @@ def test_a_day_that_cannot_be_read_is_a_finding(archive: DayStore, progress: Pro
     path.unlink()
     path.mkdir()
     assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(DAY, "damaged")]
+
+
+def test_files_of_two_accounts_in_one_chat_are_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
+    later = NEXT + timedelta(days=1)
+    commit(archive, scratch, [record(201, day=later)], day=later, account=5001)
+    assert not list(verify(archive, progress, SLUG, today=TODAY)), "files of version 1.0.0 name no account"
+    rewrite(archive, lambda d: d.update(account=5001), NEXT)
+    rewrite(archive, lambda d: d.update(account=5002))
+    (found,) = verify(archive, progress, SLUG, today=TODAY)
+    assert (found.kind, found.day) == ("header", DAY)
+    assert found.detail == "it is what account 5002 sees; most of the other files are what account 5001 sees"

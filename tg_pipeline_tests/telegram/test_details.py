@@ -1,17 +1,21 @@
 """What is learned of a chat before it is registered."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
+from telethon.tl import types as tl
 
+from tg_pipeline.contracts.days import day_of
 from tg_pipeline.simulator import Simulator
-from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.simulator.worlds import HiddenPast, build_world, synthetic_chat
 from tg_pipeline.state.peers import PeerCache
-from tg_pipeline.telegram.details import chat_details
+from tg_pipeline.telegram.details import chat_details, visible
 from tg_pipeline.telegram.resolver import Resolver
 from tg_pipeline_tests.telegram.conftest import Connect
+from tg_pipeline_tests.telegram_account import world_of
 
 NOW = 1_750_000_000.0
 
@@ -51,3 +55,31 @@ async def test_first_day_migration_and_linked_chat_are_told(
     if linked is not None:
         await resolver.resolve(str(linked))
         assert connection.meter.total_calls <= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "up_to", "first_id", "begins", "calls"),
+    [
+        ("busy", 0, 1, date(1970, 1, 1), 1),
+        ("busy", 40, 41, date(2024, 1, 2), 2),
+        ("busy", 10_000, 10_001, None, 2),
+        ("500000002", 0, 1, date(2024, 1, 1), 1),
+        ("500000002", 40, 41, date(2024, 1, 2), 1),
+        ("500000002", 10_000, None, None, 1),
+    ],
+)
+async def test_how_far_back_an_account_sees(
+    connect: Connect, tmp_path: Path, name: str, up_to: int, first_id: int | None, begins: date | None, calls: int
+) -> None:
+    friend = tl.User(id=500_000_002, access_hash=2, first_name="Friend")
+    supergroup = synthetic_chat("busy", per_day=30, first_day=date(2024, 1, 1), last_day=date(2024, 1, 5))
+    private = replace(supergroup.base, peer=tl.PeerUser(friend.id), entity=friend)  # type: ignore[type-var] # a dataclass
+    chats = [HiddenPast(supergroup, up_to), HiddenPast(private, up_to)]
+    with Simulator(world_of(*chats)) as simulator:
+        connection = connect(simulator.session)
+        resolver = Resolver(connection, PeerCache(tmp_path / "peers.sqlite"), "500")
+        peer = await resolver.resolve(name)
+        before = connection.meter.total_calls
+        seen = await visible(connection, peer)
+        assert (seen.first_id, None if seen.begins is None else day_of(seen.begins)) == (first_id, begins)
+        assert connection.meter.total_calls - before == calls

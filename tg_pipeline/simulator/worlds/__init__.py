@@ -2,6 +2,7 @@
 
 from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.simulator.worlds.export import ExportError, exported_world, load_export
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
 from tg_pipeline.simulator.worlds.ids import NO_GAPS, Gaps
 from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
@@ -10,6 +11,7 @@ __all__ = [
     "NO_GAPS",
     "ExportError",
     "Gaps",
+    "HiddenPast",
     "Overlay",
     "build_world",
     "exported_world",

@@ -1,0 +1,112 @@
+"""How far back the account sees: whether a day's beginning can be hidden from it, asked only where that is in doubt."""
+
+import logging
+import math
+from contextlib import suppress
+from datetime import date, timedelta
+
+from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_of, day_start
+from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.contracts.history import History, Page
+from tg_pipeline.contracts.text import count
+from tg_pipeline.ingest.background import to_its_end
+from tg_pipeline.observability import metrics
+from tg_pipeline.storage.day_store import HELD_BACK_MESSAGES, DayStore
+
+DAYS_LOOKED_BACK = 30
+"""For the archived message that comes before a day."""
+
+log = logging.getLogger(__name__)
+
+
+class Past:
+    """What one fetch knows of where the history begins that its account may see. What is hidden is always a beginning.
+
+    A day with a visible message before it is seen whole, and so is one whose first message follows the archived one
+    before it. What is then still in doubt costs a call: one a fetch where the archive has messages that this read
+    lacks, and otherwise one a day and chat, or one for ever where there are no messages to wonder about.
+    """
+
+    def __init__(self, history: History, store: DayStore, slug: str, days: DayRange) -> None:
+        self._history = history
+        self._store = store
+        self._slug = slug
+        self._days = days
+        self.missing = 0
+        """How many archived messages of the range precede all that was seen, and are not known to be hidden."""
+        self._earliest = math.inf
+        self._lowest_id: int | None = None
+
+    def saw(self, page: Page) -> None:
+        """Take note of a page that was believed."""
+        self._earliest = min(self._earliest, *page.timestamps, math.inf)
+        self._lowest_id = _lower(self._lowest_id, min(page.ids, default=None))
+
+    async def hidden(self, day: date, first_id: int | None) -> Condition | None:
+        """The condition of a day that was read to its end, its first message being `first_id`; None where all is seen.
+
+        Raises what `History.visible` raises.
+        """
+        if self._earliest < day_start(day):
+            return None
+        first_id = _lower(self._lowest_id, first_id)
+        missing = await to_its_end(self._missing, day, first_id)
+        if missing:
+            max_age = 0.0
+        elif self._history.account is not None or await to_its_end(self._is_joined, day, first_id):
+            return None
+        else:
+            max_age = math.inf if first_id is None else SECONDS_PER_DAY
+        visible = await self._history.visible(max_age)
+        if visible.begins is not None and day_of(visible.begins) < day:
+            self.missing = max(self.missing, missing)
+            return None
+        return Condition(kind="not_visible", first_id=visible.first_id)
+
+    def _missing(self, day: date, first_id: int | None) -> int:
+        """How many archived messages precede all that was seen; 0 where none of them is the day's.
+
+        Those of later days count too, until there are enough to hold the days back.
+        """
+        found = 0
+        for later in DayRange(day, self._days.last):
+            with suppress(DayFileError):  # the commit raises it
+                found += self._store.count_before(self._slug, later, first_id)
+            if not found or found >= HELD_BACK_MESSAGES:
+                break
+        return found
+
+    def _is_joined(self, day: date, first_id: int | None) -> bool:
+        """Whether no id lies between `first_id` and the newest archived message before the day.
+
+        Only where ids are the chat's own.
+        """
+        if first_id is None or first_id == 1:
+            return first_id is not None
+        for days in range(1, DAYS_LOOKED_BACK + 1):
+            try:
+                header = self._store.header(self._slug, day - timedelta(days=days))
+            except DayFileError:
+                return False
+            if header is None:
+                return False
+            if header.last_message_id is not None:
+                return first_id <= header.last_message_id + 1
+        return False
+
+
+def count_conditions(slug: str, committed: CommittedDay) -> None:
+    """Count and log what keeps a day from being whole."""
+    for condition in committed.conditions:
+        if condition.kind == "held_back":
+            metrics.DAYS_HELD_BACK.labels(slug).inc()
+            lacking = count(condition.count or 0, "message")
+            log.warning("%s: %s is held back: this read lacks %s of its file.", slug, committed.day, lacking)
+        elif condition.kind == "not_visible":
+            metrics.DAYS_NOT_VISIBLE.labels(slug).inc()
+
+
+def _lower(one: int | None, other: int | None) -> int | None:
+    return min((number for number in (one, other) if number is not None), default=None)
