@@ -11,7 +11,8 @@ from telethon.tl import types as tl
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.day_file import Message, Participant
 from tg_pipeline.simulator.worlds import build_world
-from tg_pipeline.telegram.mapping import MessageMapper, entity_id, marked_id, participant, snake
+from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
+from tg_pipeline.telegram.plain import marked_id, snake
 from tg_pipeline_tests.telegram.tl_samples import MOMENT, samples
 
 WHEN = int(MOMENT.timestamp())
@@ -99,8 +100,8 @@ def test_every_kind_of_media_is_summarised_under_a_name(media: Any) -> None:
 
 
 def test_no_two_kinds_of_media_share_a_name() -> None:
-    names = {mapped(media=media)["media"]["type"] for media in MEDIA}
-    assert len(names) == len({type(media) for media in MEDIA})
+    named = {(mapped(media=media)["media"]["type"], type(media)) for media in MEDIA}
+    assert len({name for name, _ in named}) == len(named)
 
 
 def test_media_that_is_empty_is_none() -> None:
