@@ -21,12 +21,14 @@ from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import is_directory, is_local, make_directory, reading, replace, sweep, writing
+from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import (
     SECTIONS,
     ContentHash,
     DayReader,
     first_problem,
     head_bytes,
+    message_id,
     open_day,
     write_day,
 )
@@ -215,7 +217,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
                 raise reader.damaged(str(error)) from error
         head = reader.head if reader else b""
         sealed = draft.sealed or (reader is not None and reader.header.sealed)
-    index = spool.index.joined(merge.kept)
+    index = _index_of_lines(path, draft) if merge.index_is_stale else spool.index.joined(merge.kept)
     people |= spool.participants()
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
@@ -260,6 +262,16 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         changed=changed,
         size_bytes=size,
     )
+
+
+def _index_of_lines(path: UPath, draft: _Draft) -> DayIndex:
+    """The index of what the day file will hold, in a pass of its own."""
+    index = DayIndex()
+    with archived(path) as reader:
+        old = reader.section("messages") if reader else iter(())
+        for line in Merge(draft.deleted_at).lines(old, draft.spool.lines()):
+            index.add(message_id(line), orjson.loads(line))
+    return index
 
 
 def _refuse_foreign(reader: DayReader, draft: _Draft) -> None:
