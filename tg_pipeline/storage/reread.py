@@ -1,8 +1,8 @@
 """One message read twice: what the archive keeps of both reads, and whether somebody edited it in between.
 
 What a person wrote or sent is content, and a change of it is an edit. What Telegram changes by itself (counters,
-previews, stock, positions, visibility) is taken over and is none. What was known and is absent from the new read is kept:
-the wire leaves out what the reading account may no longer see. `docs/day-file.md` lists which field is what.
+previews, stock, positions, visibility) is taken over and is none. What was known and is absent from the new read is
+kept: the wire leaves out what the reading account may no longer see. `docs/day-file.md` lists which field is what.
 """
 
 from typing import Any, NamedTuple
@@ -144,9 +144,9 @@ def _media_or_none(old: Fields | None, new: Fields | None, *, since: bool) -> _M
         other_page = None not in {old.get("url"), new.get("url")} and old["url"] != new["url"]
         return _Media(new if other_page else _newest(old, new), changed=False, replaced=other_page)
     if new is not None:
-        return _Media(new, changed=new["type"] != _PREVIEW, replaced=True)
-    if old is None or since:
-        return _Media(None, changed=old is not None and old["type"] != _PREVIEW, replaced=True)
+        return _Media(new, changed=new["type"] != _PREVIEW, replaced=False)
+    if old is not None and since:
+        return _Media(None, changed=old["type"] != _PREVIEW, replaced=True)
     return _Media(old, changed=False, replaced=False)
 
 
@@ -156,8 +156,7 @@ def _file(old: Fields, new: Fields, pending: bool, *, since: bool) -> _Media:  #
         return _Media(old | new | {"type": old["type"]}, changed=False, replaced=False)
     if old.get("id") in {None, new["id"]}:
         return _Media(_newest(old, new), changed=False, replaced=False)
-    length = [media.get("duration") for media in (old, new)]
-    same_length = None not in length and round(length[0]) == round(length[1])
+    same_length = round(old.get("duration") or 0) == round(new.get("duration") or 0) != 0
     if not since and {old["type"], new["type"]} <= _MOVING and (pending or same_length):
         return _Media(_newest(old, new), changed=False, replaced=True)
     return _Media(new, changed=True, replaced=True)

@@ -147,7 +147,8 @@ def _entity_kind(kind: type) -> tuple[str, tuple[str, ...]]:
 
 
 def _entity(entity: Any) -> dict[str, Any]:
-    name, more = _entity_kind(type(entity))
+    kind: type = type(entity)
+    name, more = _entity_kind(kind)
     found = {"type": name, "offset": entity.offset, "length": entity.length}
     for field in more:
         if value := getattr(entity, field):
@@ -155,7 +156,9 @@ def _entity(entity: Any) -> dict[str, Any]:
     return found
 
 
-def _add_optional(body: dict[str, Any], message: Any, unsaid_values: tuple[Any, ...]) -> None:  # noqa: C901 - one branch an optional field
+def _add_optional(  # noqa: C901, PLR0912 - one branch an optional field
+    body: dict[str, Any], message: Any, unsaid_values: tuple[Any, ...]
+) -> None:
     wire: dict[str, Any] = {}
     if message.replies is not None:
         body["replies_count"] = message.replies.replies

@@ -88,7 +88,7 @@ FALSE_SAYS_SOMETHING = frozenset({
     "RequestPeerTypeUser.bot",
     "RequestPeerTypeUser.premium",
 })  # fmt: skip
-"""Optional fields for which false is a value of its own. In every other optional field it means that a flag is not set."""
+"""Optional fields of which false is a value of its own. In any other optional field it means that a flag is not set."""
 
 SAYS: dict[type, tuple[str, ...]] = {}
 """What a summary says of each type: fields it says wholly, and `field.` for one it says in part. See `rest`."""
@@ -138,7 +138,8 @@ def plain(value: Any) -> Any:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The fields of a TL object as JSON."""
-    return _fields(value, _kept(type(value)))
+    kind: type = type(value)
+    return _fields(value, _kept(kind))
 
 
 def _fields(value: Any, fields: Iterable[tuple[str, bool]]) -> dict[str, Any]:
@@ -153,8 +154,10 @@ def rest(value: Any) -> Any:
     """
     if isinstance(value, list):
         items = [rest(item) for item in value]
-        return [{} if item is None else item for item in items] if any(items) else None
-    claimed = _claimed(type(value))
+        named = zip(value, items, strict=True)
+        return [{"_": snake(type(v).__name__)} | (item or {}) for v, item in named] if any(items) else None
+    kind: type = type(value)
+    claimed = _claimed(kind)
     if claimed is None:
         return plain(value)
     found = {}

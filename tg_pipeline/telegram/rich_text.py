@@ -1,8 +1,8 @@
-"""The text of a rich message: its blocks and their formatting as one string with entities, as other messages have it.
+"""The text of a rich message: its blocks and their formatting as one string with entities, as in other messages.
 
-Telegram sends what is written in its editor of rich messages as a tree (`rich_message`) and leaves `message` empty. Each
-block becomes a line or more, the cells of a table row are parted by tabs. What the string cannot show (levels of headings,
-pictures, buttons) stays in the tree, which the mapper keeps beside the text.
+Telegram sends what is written in its editor of rich messages as a tree (`rich_message`) and leaves `message` empty.
+Each block becomes a line or more; tabs separate the cells of a table row. What the string cannot show (levels of
+headings, pictures, buttons) stays in the tree, which the mapper keeps beside the text.
 """
 
 from datetime import datetime
@@ -130,7 +130,7 @@ class _Flat:
 
 
 def _is_inline(value: Any) -> bool:
-    return getattr(value, "SUBCLASS_OF_ID", None) == _RICH_TEXT
+    return bool(getattr(value, "SUBCLASS_OF_ID", None) == _RICH_TEXT)
 
 
 def _in_reading_order(value: TLObject) -> list[Any]:

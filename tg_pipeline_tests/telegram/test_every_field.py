@@ -72,7 +72,8 @@ def field(name: str, annotation: Any, *, optional: bool) -> Field:
 
 @cache
 def found(name: str) -> type:
-    return next(getattr(space, name) for space in SPACES if hasattr(space, name))
+    kind: type = next(getattr(space, name) for space in SPACES if hasattr(space, name))
+    return kind
 
 
 def scalar(kind: type) -> Any:
@@ -111,7 +112,7 @@ def record(path: tuple[Step, ...], leaf: Any) -> str:
 
 
 def edges() -> Iterator[tuple[tuple[Step, ...], type]]:
-    """Every constructor in every field that can hold it, with the shortest way there. What is left out is not entered."""
+    """Every constructor in every field that can hold it, with the shortest way there, except in what is left out."""
     waiting: deque[tuple[tuple[Step, ...], type]] = deque(((), kind) for kind in MESSAGES)
     seen: set[tuple[type, str]] = set()
     while waiting:
