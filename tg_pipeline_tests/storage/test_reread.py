@@ -69,8 +69,8 @@ NO_EDIT: dict[str, tuple[Fields, Fields]] = {
     ),
     "a message of version 1.0.0 gets what the wire carries": ({}, {"wire": {"noforwards": True, "ttl_period": 60}}),
     "a fact check appears": ({}, {"wire": {"factcheck": {"_": "fact_check", "country": "US"}}}),
-    "it cannot be read": ({"text": "hello"}, {"type": "unreadable", "text": ""}),
-    "it can be read at last": ({"type": "unreadable", "text": ""}, {"text": "hello"}),
+    "unreadable this time": ({"text": "hello"}, {"type": "unreadable", "text": ""}),
+    "readable at last": ({"type": "unreadable", "text": ""}, {"text": "hello"}),
     "the history was cleared": (
         {"text": "hello"},
         {"type": "service", "text": "", "action": {"type": "history_clear"}},
