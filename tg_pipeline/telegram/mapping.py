@@ -36,12 +36,7 @@ SAYS |= {
     tl.MessageReplyHeader: ("reply_to_msg_id", "reply_to_top_id", "forum_topic", "reply_to_peer_id"),
     tl.MessageReplyStoryHeader: ("peer",),
     tl.MessageReplies: ("replies",),
-    tl.MessageReactions: ("results.",),
-    tl.ReactionCount: ("count", "reaction."),
-    tl.ReactionEmoji: ("emoticon",),
-    tl.ReactionCustomEmoji: ("document_id",),
-    tl.ReactionPaid: (),
-    tl.ReactionEmpty: (),
+    tl.MessageReactions: ("results",),
 }
 _UNSAID = unsaid(tl.Message)
 _OPTIONAL = (
@@ -244,7 +239,9 @@ def _reaction(reaction: Any) -> str:
         case tl.ReactionPaid():
             return "paid"
         case _:
-            return snake(type(reaction).__name__.removeprefix("Reaction"))
+            return ":".join(
+                (snake(type(reaction).__name__.removeprefix("Reaction")), *map(str, fields_of(reaction).values()))
+            )
 
 
 def _action(action: Any) -> dict[str, Any]:
