@@ -60,14 +60,15 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
         "from_id": _author(old["from_id"], new["from_id"]),
     }
     for key, value in old.items():
-        if key not in _OWN_RULE and value is not None:
+        if value is not None and value != message.get(key) and key not in _OWN_RULE:
             message[key] = _newest(value, new.get(key))
     if _same_thread(old, new):
         message |= {key: old[key] for key in _THREAD if old.get(key) is not None and new.get(key) is None}
     if media.joined is not None:
         message["media"] = media.joined
-    if wire := _wire(old.get("wire") or {}, new.get("wire") or {}, message, since=since, replaced=media.replaced):
-        message["wire"] = wire
+    if "wire" in old or "wire" in new:
+        wire = _wire(old.get("wire") or {}, new.get("wire") or {}, message, since=since, replaced=media.replaced)
+        message |= {"wire": wire} if wire else {}
     return message, changed
 
 
@@ -122,6 +123,8 @@ class _Media(NamedTuple):
 
 def _media(old: Fields | None, new: Fields | None, pending: bool, *, since: bool) -> _Media:  # noqa: FBT001 - of the pair
     """What was attached, and whether a person attached something else."""
+    if old == new:
+        return _Media(new, changed=False, replaced=False)
     if old is None or new is None or new["type"] == old["type"] == _PREVIEW:
         return _media_or_none(old, new, since=since)
     if new["type"] in _GONE:
