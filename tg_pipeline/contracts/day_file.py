@@ -36,7 +36,12 @@ class _Record(BaseModel):
 
 
 class Entity(_Record):
-    """A formatted stretch of `text`. `offset` and `length` count UTF-16 code units, as Telegram does."""
+    """A formatted stretch of `text`. `offset` and `length` count UTF-16 code units, as Telegram does.
+
+    What few kinds have besides (`collapsed`, `date`, `old_text` and the like) stands under the wire's own name.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str = Field(description="What it is: bold, url, mention, text_link and so on, as the Bot API names it.")
     offset: int = Field(ge=0, description="Where it begins in the text, in UTF-16 code units.")
@@ -75,7 +80,7 @@ class Message(_Record):
     date: UtcText = Field(description="When it was sent, UTC.")
     from_id: int | None = Field(description="Marked id of its author; null where nobody is named.")
     chat: Slug = Field(description="The chat's slug.")
-    text: str = Field(description="The text, or a medium's caption.")
+    text: str = Field(description="The text, a medium's caption, or the words of a rich message.")
     reply_to: int | None = Field(description="The message of this chat, or of `reply_to_chat`, that it answers.")
     views: int | None = Field(description="How often it was seen.")
     forwards: int | None = Field(description="How often it was forwarded.")
@@ -93,7 +98,7 @@ class Message(_Record):
     )
     action: dict[str, Any] | None = Field(default=None, description="Of a service message: its type and what it says.")
     media: dict[str, Any] | None = Field(
-        default=None, description="What is attached: its type and what is known of it; no content."
+        default=None, description="What is attached: its type, the words in it and what tells it from others; no bytes."
     )
     grouped_id: int | None = Field(default=None, description="The same for messages of one album.")
     thread_id: int | None = Field(
@@ -110,7 +115,9 @@ class Message(_Record):
     post_author: str | None = Field(default=None, description="The signature of a channel post.")
     pinned: bool | None = Field(default=None, description="Whether it is pinned.")
     wire: dict[str, Any] | None = Field(
-        default=None, description="Every other field that Telegram sent, under its own name in Telegram's schema."
+        default=None,
+        description="Every other field that Telegram sent, under its own name in Telegram's schema; under `media`, "
+        "`reply_to`, `fwd_from`, `reactions` and `replies` what the fields made of these do not say.",
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,8 @@ from tg_pipeline.storage.layout import encode
 
 _ID_BITS = 32
 """Message ids are 32-bit on the wire."""
+INDEXED = ("from_id", "reply_to", "reply_to_chat", "thread_id", "topic")
+"""The fields of a message that an index is made of."""
 _ID_MASK = (1 << _ID_BITS) - 1
 
 

@@ -23,6 +23,7 @@ from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError,
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import is_directory, is_local, make_directory, reading, replace, sweep, writing
+from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import (
     SECTIONS,
     ContentHash,
@@ -275,7 +276,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         found = reader.header if reader else None
     if found is not None and not draft.accept_deletions and _is_implausible(merge, found, draft):
         return _hold_back(path, draft, found, missing=merge.deleted + merge.hidden, head=head)
-    index = spool.index.joined(merge.kept)
+    index = _index_of_lines(path, draft) if merge.index_is_stale else spool.index.joined(merge.kept)
     people |= spool.participants()
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
@@ -360,6 +361,16 @@ def _hold_back(path: UPath, draft: _Draft, found: DayHeader, *, missing: int, he
                 raise StorageError(f"{path} was removed while it was read.")
             write_day(stream, header, map(reader.section, SECTIONS))
     return receipt_of(path, header, size_bytes=path.stat().st_size, changed=changed)
+
+
+def _index_of_lines(path: UPath, draft: _Draft) -> DayIndex:
+    """The index of what the day file will hold, in a pass of its own."""
+    index = DayIndex()
+    with archived(path) as reader:
+        old = reader.section("messages") if reader else iter(())
+        for line in draft.merge().lines(old, draft.spool.lines()):
+            index.add(message_id(line), orjson.loads(line))
+    return index
 
 
 def _refuse_foreign(reader: DayReader, draft: _Draft) -> None:

@@ -1,20 +1,13 @@
 """Two reads of one day become one: what a later read says about messages that were archived before."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import orjson
 
 from tg_pipeline.contracts.day_file import Condition
-from tg_pipeline.storage.day_index import DayIndex
+from tg_pipeline.storage.day_index import INDEXED, DayIndex
 from tg_pipeline.storage.layout import encode, message_id
-
-SNAPSHOTS = frozenset({"views", "forwards", "replies_count", "reactions", "pinned", "edit_date"})
-"""What changes without an edit. The first reaction sets `edit_date`, so that it proves none (telegram-facts)."""
-LIFE = frozenset({"edited", "deleted", "deleted_at"})
-"""What is known from comparing reads."""
-
-_NOT_CONTENT = SNAPSHOTS | LIFE
+from tg_pipeline.storage.reread import reread
 
 
 class Merge:
@@ -24,7 +17,8 @@ class Merge:
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read.
     After `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not
-    in the new read, `hidden` counts those of them that it could not see.
+    in the new read, `hidden` counts those of them that it could not see; where `index_is_stale`, an author or a thread
+    was known better before, and the new read's index misses it.
     """
 
     def __init__(self, deleted_at: str | None, *, hidden: Condition | None = None) -> None:
@@ -35,6 +29,7 @@ class Merge:
         self.edited = 0
         self.deleted = 0
         self.matched = 0
+        self.index_is_stale = False
         self.kept = DayIndex()
         self.kept_ids: list[int] = []
 
@@ -65,15 +60,12 @@ class Merge:
             yield from fresh
 
     def _updated(self, archived: bytes, line: bytes) -> bytes:
-        old = orjson.loads(archived)
         new = orjson.loads(line)
-        edited = old["edited"] or new["edited"]
-        edit_date = new["edit_date"] or old["edit_date"]
-        changed = content_differs(old, new)
+        message, changed = reread(orjson.loads(archived), new)
         self.edited += changed
-        new["edited"] = changed or edited
-        new["edit_date"] = edit_date
-        return encode(new)
+        if not self.index_is_stale:
+            self.index_is_stale = any(message.get(key) != new.get(key) for key in INDEXED)
+        return encode(message)
 
     def _kept(self, number: int, archived: bytes) -> bytes:
         message = orjson.loads(archived)
@@ -86,12 +78,3 @@ class Merge:
             return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
-
-
-def content_differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether what somebody wrote or did has changed, which is an edit. A field that is absent counts as null.
-
-    Changes `old`: laying the rest of `new` over it lets one comparison in C settle nearly every message.
-    """
-    old.update((key, new[key]) for key in _NOT_CONTENT if key in new)
-    return old != new and any(new.get(key) != old.get(key) for key in (old.keys() | new.keys()) - _NOT_CONTENT)

@@ -1,10 +1,13 @@
 """Telegram's message objects as plain dicts of the shape `contracts.day_file.Message`.
 
-Hot path: runs once a message. Nothing is dropped for being odd: what this version does not know keeps its type name.
+Hot path: runs once a message. Nothing is dropped for being odd: what no field of the day file says is under `wire`, by
+the wire's own names, except what `plain.LEFT_OUT` lists.
 """
 
+import inspect
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from telethon.tl import types as tl
@@ -12,33 +15,40 @@ from telethon.tl import types as tl
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.telegram.media import media_summary, plain
+from tg_pipeline.telegram.media import media_rest, media_summary
+from tg_pipeline.telegram.plain import CHANNEL_MARK, SAYS, fields_of, marked_id, plain, rest, snake, unsaid
 from tg_pipeline.telegram.resolver import username_of
+from tg_pipeline.telegram.rich_text import flattened
 
-_CHANNEL_MARK = 1_000_000_000_000
 _ENTITY_NAMES = {
     tl.MessageEntityTextUrl: "text_link",
     tl.MessageEntityMentionName: "text_mention",
     tl.MessageEntityStrike: "strikethrough",
 }
 
-
-def marked_id(peer: Any) -> int | None:
-    """A TL peer as a marked id: users positive, basic groups -id, channels -100id."""
-    if peer is None:
-        return None
-    kind = type(peer)
-    if kind is tl.PeerUser:
-        return int(peer.user_id)
-    if kind is tl.PeerChannel:
-        return -(_CHANNEL_MARK + int(peer.channel_id))
-    return -int(peer.chat_id)
-
-
-@cache
-def snake(name: str) -> str:
-    """`ChatAddUser` as `chat_add_user`."""
-    return "".join(f"_{c.lower()}" if c.isupper() and n else c.lower() for n, c in enumerate(name))
+SAYS |= {
+    tl.Message: (
+        *("id", "date", "from_id", "message", "entities", "views", "forwards", "edit_date", "edit_hide", "action"),
+        *("grouped_id", "via_bot_id", "post_author", "pinned"),
+        *("reply_to.", "media.", "fwd_from.", "reactions.", "replies."),
+    ),
+    tl.MessageFwdHeader: ("from_id", "from_name", "date", "channel_post", "post_author"),
+    tl.MessageReplyHeader: ("reply_to_msg_id", "reply_to_top_id", "forum_topic", "reply_to_peer_id"),
+    tl.MessageReplyStoryHeader: ("peer",),
+    tl.MessageReplies: ("replies",),
+    tl.MessageReactions: ("results",),
+}
+_UNSAID = unsaid(tl.Message)
+_OPTIONAL = (
+    *_UNSAID,
+    *("replies", "edit_date", "action", "reply_to", "media", "fwd_from", "reactions"),
+    *("grouped_id", "via_bot_id", "post_author", "pinned"),
+)
+_optional = itemgetter(*_OPTIONAL)
+_FLAGS = {name for name, p in inspect.signature(tl.Message).parameters.items() if p.annotation == bool | None}
+_NONE_OF_THEM = tuple(False if name in _FLAGS else None for name in _OPTIONAL)
+"""What `_optional` gives of a message from the wire that has nothing optional, as most: one comparison settles them."""
+_NONE_UNSAID = _NONE_OF_THEM[: len(_UNSAID)]
 
 
 class MessageMapper:
@@ -49,7 +59,7 @@ class MessageMapper:
         self._own_id = own_id
         self._anonymous_author = peer.marked_id if peer.kind == "channel" else None
 
-    def record(self, message: Any, timestamp: int) -> Record:  # noqa: C901 - one branch an optional field
+    def record(self, message: Any, timestamp: int) -> Record:
         """One message. Cost: a few microseconds."""
         edited = message.edit_date is not None and not message.edit_hide
         from_id = marked_id(message.from_id)
@@ -62,37 +72,17 @@ class MessageMapper:
             "reply_to": None,
             "views": message.views,
             "forwards": message.forwards,
-            "replies_count": message.replies.replies if message.replies else None,
+            "replies_count": None,
             "entities": [_entity(e) for e in message.entities] if message.entities else [],
             "edited": edited,
             "edit_date": _time(message.edit_date) if edited else None,
             "deleted": False,
             "deleted_at": None,
-            "type": "message",
+            "type": "message" if type(message) is tl.Message else _type(message),
         }
-        if type(message) is not tl.Message:
-            body["type"] = "service" if isinstance(message, tl.MessageService) else snake(type(message).__name__)
-            if message.action is not None:
-                body["action"] = _action(message.action)
-        if message.reply_to is not None:
-            _reply(body, message.reply_to)
-        if message.media is not None:
-            body["media"] = media_summary(message.media)
-        if message.grouped_id is not None:
-            body["grouped_id"] = message.grouped_id
-        if message.fwd_from is not None:
-            body["forward"] = _forward(message.fwd_from)
-        if message.reactions is not None and message.reactions.results:
-            body["reactions"] = sorted(
-                ({"reaction": _reaction(r.reaction), "count": r.count} for r in message.reactions.results),
-                key=lambda r: (-r["count"], r["reaction"]),
-            )
-        if message.via_bot_id is not None:
-            body["via_bot_id"] = message.via_bot_id
-        if message.post_author is not None:
-            body["post_author"] = message.post_author
-        if message.pinned:
-            body["pinned"] = True
+        optional = _optional(vars(message))
+        if optional != _NONE_OF_THEM:
+            _add_optional(body, message, optional[: len(_UNSAID)])
         return Record(message.id, timestamp, body)
 
     def _sender(self, message: Any) -> int | None:
@@ -111,7 +101,7 @@ def entity_id(entity: Any) -> int | None:
         case tl.User():
             return int(entity.id)
         case tl.Channel() | tl.ChannelForbidden():
-            return -(_CHANNEL_MARK + int(entity.id))
+            return -(CHANNEL_MARK + int(entity.id))
         case tl.Chat() | tl.ChatForbidden():
             return -int(entity.id)
         case _:
@@ -136,29 +126,88 @@ def participant(entity: Any) -> dict[str, Any]:
     return found
 
 
+def _type(message: Any) -> str:
+    return "service" if isinstance(message, tl.MessageService) else snake(type(message).__name__)
+
+
 def _time(moment: datetime | None) -> str | None:
     return utc_text(int(moment.timestamp())) if moment else None
 
 
-def _entity(entity: Any) -> dict[str, Any]:
-    kind = type(entity)
+@cache
+def _entity_kind(kind: type) -> tuple[str, tuple[str, ...]]:
+    """The name of a kind of entity, and the fields that say more than where it is."""
     name = _ENTITY_NAMES.get(kind) or snake(kind.__name__.removeprefix("MessageEntity"))
+    return name, tuple(field for field in inspect.signature(kind).parameters if field not in {"offset", "length"})
+
+
+def _entity(entity: Any) -> dict[str, Any]:
+    kind: type = type(entity)
+    name, more = _entity_kind(kind)
     found = {"type": name, "offset": entity.offset, "length": entity.length}
-    if kind is tl.MessageEntityTextUrl:
-        found["url"] = entity.url
-    elif kind is tl.MessageEntityMentionName:
-        found["user_id"] = entity.user_id
-    elif kind is tl.MessageEntityPre:
-        found["language"] = entity.language
-    elif kind is tl.MessageEntityCustomEmoji:
-        found["document_id"] = entity.document_id
+    for field in more:
+        if value := getattr(entity, field):
+            found[field if name != "input_message_entity_mention_name" else "user"] = plain(value)
     return found
 
 
-def _reply(body: dict[str, Any], header: Any) -> None:
+def _add_optional(  # noqa: C901, PLR0912 - one branch an optional field
+    body: dict[str, Any], message: Any, unsaid_values: tuple[Any, ...]
+) -> None:
+    wire: dict[str, Any] = {}
+    if message.replies is not None:
+        body["replies_count"] = message.replies.replies
+        _keep_rest(wire, "replies", message.replies)
+    if message.edit_date is not None and not body["edited"]:
+        wire["edit_date"] = _time(message.edit_date)
+    if message.action is not None:
+        body["action"] = _action(message.action)
+    if message.reply_to is not None:
+        _reply(body, wire, message.reply_to)
+    if message.media is not None:
+        body["media"] = media_summary(message.media)
+        if (left := media_rest(message.media)) is not None:
+            wire["media"] = left
+    if message.fwd_from is not None:
+        body["forward"] = _forward(message.fwd_from)
+        _keep_rest(wire, "fwd_from", message.fwd_from)
+    if message.reactions is not None:
+        _reactions(body, wire, message.reactions)
+    for name in ("grouped_id", "via_bot_id", "post_author"):
+        if (value := getattr(message, name)) is not None:
+            body[name] = value
+    if message.pinned:
+        body["pinned"] = True
+    if message.rich_message is not None and not body["text"]:
+        body["text"], body["entities"] = flattened(message.rich_message)
+    if unsaid_values != _NONE_UNSAID:
+        wire |= {name: plain(value) for name, value in zip(_UNSAID, unsaid_values, strict=True) if value}
+    if wire:
+        body["wire"] = wire
+
+
+def _keep_rest(wire: dict[str, Any], name: str, value: Any) -> None:
+    if (left := rest(value)) is not None:
+        wire[name] = left
+
+
+def _reactions(body: dict[str, Any], wire: dict[str, Any], reactions: Any) -> None:
+    if reactions.results:
+        body["reactions"] = sorted(
+            ({"reaction": _reaction(r.reaction), "count": r.count} for r in reactions.results),
+            key=lambda r: (-r["count"], r["reaction"]),
+        )
+    _keep_rest(wire, "reactions", reactions)
+
+
+def _reply(body: dict[str, Any], wire: dict[str, Any], header: Any) -> None:
+    left = rest(header)
     if not isinstance(header, tl.MessageReplyHeader):
         body["reply_to_chat"] = marked_id(header.peer)
+        wire["reply_to"] = {"_": snake(type(header).__name__)} | (left or {})
         return
+    if left is not None:
+        wire["reply_to"] = left
     body["reply_to"] = header.reply_to_msg_id
     if header.reply_to_top_id is not None:
         body["thread_id"] = header.reply_to_top_id
@@ -190,9 +239,11 @@ def _reaction(reaction: Any) -> str:
         case tl.ReactionPaid():
             return "paid"
         case _:
-            return snake(type(reaction).__name__.removeprefix("Reaction"))
+            return ":".join(
+                (snake(type(reaction).__name__.removeprefix("Reaction")), *map(str, fields_of(reaction).values()))
+            )
 
 
 def _action(action: Any) -> dict[str, Any]:
     name = snake(type(action).__name__.removeprefix("MessageAction"))
-    return {"type": name} | {key: plain(value) for key, value in vars(action).items() if value is not None}
+    return {"type": name} | fields_of(action)

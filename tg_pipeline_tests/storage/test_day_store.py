@@ -167,6 +167,16 @@ def test_a_field_that_is_absent_counts_as_null(store: DayStore, scratch: Path) -
     assert commit(store, scratch, [record(1, media={"type": "photo"})]).edited == 1
 
 
+def test_authors_and_threads_that_only_the_file_knows_stay_in_its_lists(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(1), record(2, from_id=8, reply_to=1)], people={77: person(77), 8: person(8)})
+    channel = person(-1001) | {"kind": "channel"}
+    commit(store, scratch, [record(1), record(2, from_id=-1001)], people={77: person(77), -1001: channel})
+    day = store.load(SLUG, DAY)
+    assert [person.id for person in day.participants] == [8, 77]
+    assert [(thread.id, thread.first_message_id) for thread in day.threads] == [(1, 2)]
+    assert list(verify_day(store, SLUG, DAY)) == []
+
+
 def test_a_sealed_day_stays_sealed_and_an_open_one_is_sealed_later(store: DayStore, scratch: Path) -> None:
     assert not commit(store, scratch, [record(1)], sealed=False).sealed
     done = commit(store, scratch, [record(1), record(2)], sealed=True)

@@ -36,9 +36,11 @@ def reread(archive: dict[int, dict[str, Any]], read: dict[int, dict[str, Any]], 
                 old.update(deleted=True, deleted_at=utc_text(now))
             continue
         new = record(number, **read[number]).body
-        changed = any(old[key] != new[key] for key in ("text", "from_id", "reply_to"))
-        new["edited"] = new["edited"] or old["edited"] or changed
-        new["edit_date"] = new["edit_date"] or old["edit_date"]
+        new["edited"] = new["edited"] or old["edited"] or old["text"] != new["text"]
+        for key in ("edit_date", "views", "reply_to", "from_id"):
+            new[key] = old[key] if new[key] is None else new[key]
+        if (old["from_id"] or 0) > 0:
+            new["from_id"] = old["from_id"]
         archive[number] = new
     for number, fields in read.items():
         archive.setdefault(number, record(number, **fields).body)
