@@ -18,6 +18,7 @@ TgPipelineError
 ├── OperatorError             stop and call a person
 │   ├── SessionMissing        no login on this machine
 │   ├── SessionRevoked        the login is dead; a person must log in again
+│   ├── WrongAccount          the chat belongs to another account than the sessions'
 │   └── ApiRejected           api id or hash is wrong, the account is banned, or a request was malformed
 ├── InputError                a person or a program asked for something that cannot be
 │   └── SettingsError         a setting or a file of settings is wrong
@@ -127,6 +128,10 @@ class SessionRevoked(OperatorError):
     """The login is dead for good."""
 
 
+class WrongAccount(OperatorError):
+    """The chat's message ids are those of another account than the session's, or of any session here."""
+
+
 class ApiRejected(OperatorError):
     """Telegram rejects the API id, the account, or the form of a request."""
 
@@ -152,6 +157,14 @@ class StorageError(TgPipelineError):
 
 class DayFileError(StorageError):
     """A file where a day file should be is truncated, foreign or of an unknown version."""
+
+
+def other_account_hint(account: int) -> str:
+    """What to do about a chat that belongs to `account`."""
+    return (
+        f"Log in with account {account} again (`tg-pipeline login`), or register the other account's chat under a slug "
+        "of its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
+    )
 
 
 TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable)

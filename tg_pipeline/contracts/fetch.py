@@ -4,13 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.meter import CallMeter
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedDay:
-    """One day file as it stands after a commit. Counts compare it with the file that was there before."""
+    """One day file as it stands after a commit. Counts compare it with the file that was there before.
+
+    `conditions` are those of the file's header.
+    """
 
     day: date
     path: str
@@ -24,6 +28,7 @@ class CommittedDay:
     edited: int = 0
     deleted: int = 0
     changed: bool = True
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from datetime import date
 
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.day_store import DayStore, receipt_of
 
 
 def receipt(store: DayStore, slug: str, day: date) -> CommittedDay:
@@ -13,14 +13,4 @@ def receipt(store: DayStore, slug: str, day: date) -> CommittedDay:
     header = store.header(slug, day)
     if header is None:
         raise StorageError(f"{slug} has no day file for {day}: {path} does not exist.")
-    return CommittedDay(
-        day=day,
-        path=str(path),
-        message_count=header.message_count,
-        first_message_id=header.first_message_id,
-        last_message_id=header.last_message_id,
-        content_sha256=header.content_sha256,
-        sealed=header.sealed,
-        size_bytes=path.stat().st_size,
-        changed=False,
-    )
+    return receipt_of(path, header, size_bytes=path.stat().st_size, changed=False)

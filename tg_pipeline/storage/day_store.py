@@ -1,5 +1,6 @@
 """The archive of day files: one a chat and UTC day, at a path that follows from these two alone."""
 
+import dataclasses
 import re
 import tempfile
 from collections import deque
@@ -15,9 +16,9 @@ from pydantic import ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import SLUG_PATTERN, SLUG_RULE, is_slug
-from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, DayFile, DayHeader
+from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, Condition, DayFile, DayHeader
 from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
+from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import is_directory, is_local, make_directory, reading, replace, sweep, writing
@@ -27,6 +28,7 @@ from tg_pipeline.storage.layout import (
     DayReader,
     first_problem,
     head_bytes,
+    message_id,
     open_day,
     write_day,
 )
@@ -34,6 +36,10 @@ from tg_pipeline.storage.locks import locked_directory
 from tg_pipeline.storage.merge import Merge
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
+
+HELD_BACK_MESSAGES = 10
+HELD_BACK_SHARE = 0.5
+"""A read that lacks at least so many of a day's messages, and more than this share of them, is held back (ADR 0036)."""
 
 _FILE_NAME = re.compile(r"discussions_\d{4}-\d\d-\d\d\.json")
 _YEAR_NAME = re.compile(r"\d{4}")
@@ -53,16 +59,40 @@ class DayStore:
         """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
         return self._chat_directory(slug) / f"{day.year:04}" / f"discussions_{day}.json"
 
-    def commit(
-        self, slug: str, chat_id: int, day: date, spool: DaySpool | DayParts, *, sealed: bool, now: int
+    def commit(  # noqa: PLR0913 - the day, what was read of it, and what is known of the read
+        self,
+        slug: str,
+        chat_id: int,
+        day: date,
+        spool: DaySpool | DayParts,
+        *,
+        sealed: bool,
+        now: int,
+        account: int | None = None,
+        conditions: Sequence[Condition] = (),
+        accept_deletions: bool = False,
     ) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
-        Archived messages that the read lacks are kept and marked deleted at `now` (POSIX seconds). Once sealed, a day
-        stays sealed. Raises StorageError where the archive cannot be written; the file that was there stays.
+        `account` as in the header; `conditions` are those that this read found, in the place of the file's. Archived
+        messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
+        of a condition `not_visible`, and all of them where it names none. Where too many are missing to be deletions
+        (ADR 0036), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
+        are deletions. Once sealed, a day stays sealed.
+
+        Raises WrongAccount where the file is another account's view, StorageError where the archive cannot be written;
+        the file that was there stays.
         """
         with self._writing(slug, day) as path:
-            return _put(path, _Draft(slug, chat_id, day, sealed, spool, utc_text(now)))
+            return _put(
+                path,
+                _Draft(
+                    *(slug, chat_id, day, sealed, spool, utc_text(now)),
+                    account=account,
+                    conditions=conditions,
+                    accept_deletions=accept_deletions,
+                ),
+            )
 
     def amend(
         self,
@@ -71,15 +101,33 @@ class DayStore:
         day: date,
         records: Sequence[Record],
         participants: Mapping[int, dict[str, Any]],
+        *,
+        account: int | None = None,
     ) -> CommittedDay:
-        """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals."""
+        """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals.
+
+        Raises as `commit` does.
+        """
         with (
             tempfile.TemporaryDirectory() as directory,
             DaySpool(Path(directory), str(day)) as spool,
             self._writing(slug, day) as path,
         ):
             spool.append(records, participants)
-            return _put(path, _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None))
+            draft = _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account)
+            return _put(path, draft)
+
+    def holds_before(self, slug: str, day: date, first_id: int | None) -> bool:
+        """Whether the file holds a message below that id, or any where it is None, that is not marked deleted."""
+        with archived(self.path(slug, day)) as reader:
+            if reader is None or not reader.header.message_count:
+                return False
+            for line in reader.section(SECTIONS[0]):
+                if first_id is not None and message_id(line) >= first_id:
+                    return False
+                if not orjson.loads(line)["deleted"]:
+                    return True
+            return False
 
     def written_at(self, slug: str, day: date) -> float | None:
         """When the day file was last written (POSIX s); None where there is none, or the file system cannot tell."""
@@ -186,7 +234,7 @@ def _names(directory: UPath, pattern: re.Pattern[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Draft:
-    """What is to become of a day file. `deleted_at` as in Merge."""
+    """What is to become of a day file. `deleted_at` as in Merge; without `conditions` the file keeps its own."""
 
     slug: str
     chat_id: int
@@ -194,12 +242,20 @@ class _Draft:
     sealed: bool
     spool: DaySpool | DayParts
     deleted_at: str | None
+    account: int | None = None
+    conditions: Sequence[Condition] | None = None
+    accept_deletions: bool = False
+
+    def merge(self) -> Merge:
+        """A merge with the file, for one pass."""
+        hidden = next((c for c in self.conditions or () if c.kind == "not_visible"), None)
+        return Merge(self.deleted_at, hidden=hidden)
 
 
 def _put(path: UPath, draft: _Draft) -> CommittedDay:
     """Two passes over spool and file: one to know the header, which comes first, and one to write."""
     spool = draft.spool
-    merge = Merge(draft.deleted_at)
+    merge = draft.merge()
     content_hash = ContentHash()
     with archived(path) as reader:
         if reader is None:
@@ -214,7 +270,9 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
             except (ValueError, KeyError, TypeError) as error:
                 raise reader.damaged(str(error)) from error
         head = reader.head if reader else b""
-        sealed = draft.sealed or (reader is not None and reader.header.sealed)
+        found = reader.header if reader else None
+    if found is not None and not draft.accept_deletions and _is_implausible(merge, found, draft):
+        return _hold_back(path, draft, found, missing=merge.deleted + merge.hidden, head=head)
     index = spool.index.joined(merge.kept)
     people |= spool.participants()
     participants = [people[number] for number in sorted(people) if number in index.authors]
@@ -227,42 +285,86 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         source=SOURCE,
         chat=draft.slug,
         chat_id=draft.chat_id,
-        account=None,
+        account=draft.account,
         date=draft.day,
         timezone="UTC",
-        sealed=sealed,
+        sealed=draft.sealed or (found is not None and found.sealed),
         message_count=spool.message_count + len(merge.kept_ids),
         first_message_id=min(ids, default=None),
         last_message_id=max(ids, default=None),
-        conditions=[],
+        conditions=_conditions(draft, found, merge),
         content_sha256=content_hash.hex(),
     )
     changed = head != head_bytes(header)
     if changed:
         with archived(path) as reader, replace(path) as stream:
-            again = Merge(draft.deleted_at)
-            messages = again.lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
+            messages = draft.merge().lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
             write_day(stream, header, (messages, threads, participants))
             size = stream.tell()
     else:
         size = path.stat().st_size
+    done = receipt_of(path, header, size_bytes=size, changed=changed)
+    return dataclasses.replace(
+        done, added=spool.message_count - merge.matched, edited=merge.edited, deleted=merge.deleted
+    )
+
+
+def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool) -> CommittedDay:
+    """As of a commit that added, edited and deleted nothing."""
     return CommittedDay(
-        day=draft.day,
+        day=header.date,
         path=str(path),
         message_count=header.message_count,
         first_message_id=header.first_message_id,
         last_message_id=header.last_message_id,
         content_sha256=header.content_sha256,
-        sealed=sealed,
-        added=spool.message_count - merge.matched,
-        edited=merge.edited,
-        deleted=merge.deleted,
+        sealed=header.sealed,
+        size_bytes=size_bytes,
         changed=changed,
-        size_bytes=size,
+        conditions=tuple(header.conditions),
     )
+
+
+def _conditions(draft: _Draft, found: DayHeader | None, merge: Merge) -> list[Condition]:
+    """Those of the read; of messages that are hidden, how many the file has."""
+    if draft.conditions is None:
+        return found.conditions if found else []
+    return [
+        c.model_copy(update={"count": merge.hidden}) if c.kind == "not_visible" and merge.hidden else c
+        for c in draft.conditions
+    ]
+
+
+def _is_implausible(merge: Merge, found: DayHeader, draft: _Draft) -> bool:
+    """Whether the read lacks too much of the file to be believed (ADR 0036)."""
+    if merge.deleted >= HELD_BACK_MESSAGES and merge.deleted > HELD_BACK_SHARE * (merge.deleted + merge.matched):
+        return True
+    # A file of version 1.0.0 does not say whose it is: at least one message must show that it is this account's.
+    unknown = found.account is None and draft.account is not None
+    return unknown and not merge.matched and bool(merge.deleted + merge.hidden) and bool(draft.spool.message_count)
+
+
+def _hold_back(path: UPath, draft: _Draft, found: DayHeader, *, missing: int, head: bytes) -> CommittedDay:
+    """Leave the file as it is, apart from the condition that says so."""
+    before = next((c.since for c in found.conditions if c.kind == "held_back"), None)
+    held_back = Condition(kind="held_back", count=missing, since=before or draft.deleted_at)
+    others = [c for c in found.conditions if c.kind != "held_back"]
+    header = found.model_copy(update={"conditions": [*others, held_back]})
+    changed = head != head_bytes(header)
+    if changed:
+        with archived(path) as reader, replace(path) as stream:
+            if reader is None:
+                raise StorageError(f"{path} was removed while it was read.")
+            write_day(stream, header, map(reader.section, SECTIONS))
+    return receipt_of(path, header, size_bytes=path.stat().st_size, changed=changed)
 
 
 def _refuse_foreign(reader: DayReader, draft: _Draft) -> None:
     found = reader.header
     if (found.chat, found.chat_id, found.date) != (draft.slug, draft.chat_id, draft.day):
         raise reader.damaged(f"it holds {found.chat} ({found.chat_id}) on {found.date}")
+    if found.account is not None and found.account != draft.account:
+        raise WrongAccount(
+            f"{draft.slug} on {draft.day} is archived as account {found.account} sees it, and was read with account "
+            f"{draft.account}; the file was left as it was. {other_account_hint(found.account)}"
+        )

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import encode, message_id
 
@@ -20,13 +21,17 @@ class Merge:
     """A merge join of day-file lines, both sides ascending by id, in bounded memory.
 
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
-    then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only. After
-    `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not in the
-    new read.
+    then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
+    Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read.
+    After `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not
+    in the new read, `hidden` counts those of them that it could not see.
     """
 
-    def __init__(self, deleted_at: str | None) -> None:
+    def __init__(self, deleted_at: str | None, *, hidden: Condition | None = None) -> None:
         self._deleted_at = deleted_at
+        self._is_hidden = hidden is not None
+        self._first_visible = hidden.first_id if hidden else None
+        self.hidden = 0
         self.edited = 0
         self.deleted = 0
         self.matched = 0
@@ -75,6 +80,9 @@ class Merge:
         self.kept.add(number, message)
         self.kept_ids.append(number)
         if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
+            return archived
+        if self._is_hidden and (self._first_visible is None or number < self._first_visible):
+            self.hidden += 1
             return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})

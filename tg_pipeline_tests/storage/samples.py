@@ -56,13 +56,14 @@ def commit(
     sealed: bool = True,
     now: int = NOW,
     page: int = 100,
+    **view: Any,
 ) -> CommittedDay:
     """Read a day afresh, page by page, and commit it."""
     for path in scratch.glob("read.*"):
         path.unlink()
     with DaySpool(scratch, "read") as spool:
         fill(spool, list(records), people=people, page=page)
-        return store.commit(SLUG, CHAT_ID, day, spool, sealed=sealed, now=now)
+        return store.commit(SLUG, CHAT_ID, day, spool, sealed=sealed, now=now, **view)
 
 
 def fill(
