@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import orjson
+
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
+from tg_pipeline.contracts.days import FIRST_DAY, SECONDS_PER_DAY, day_end, day_of, day_start
 from tg_pipeline.contracts.errors import RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
@@ -22,8 +24,10 @@ from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.joins import edge_before, lacking
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
+from tg_pipeline.ingest.sorting import sort_out
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
@@ -85,7 +89,7 @@ class Fetch:
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
-                self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
+                self._report.range, self._pending.committed, self._pending.covered, self._pending.ids()
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
@@ -93,6 +97,7 @@ class Fetch:
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
+            await self._place_strays()
             status = "success"
         finally:
             self._report.duration_seconds = self._clock.steady() - began
@@ -152,7 +157,7 @@ class Fetch:
     def _how_far(self) -> str:
         report = self._report
         done = len(report.days) + len(report.resumed_days)
-        read = [(day, last) for day, parts in self._pending.last_ids().items() for last in parts.values() if last]
+        read = [(day, ids[1]) for day, parts in self._pending.ids().items() for ids in parts.values() if ids]
         read += [(day.day, day.last_message_id) for day in report.days if day.last_message_id]
         last = ", the last of them {1} of {0}".format(*max(read)) if read else ""
         return (
@@ -176,6 +181,7 @@ class Fetch:
         A page that is under way when a stop is asked for is the last; one that still waits to be asked for is none.
         """
         ended = stopping = False
+        await self._begin(segment)
         page_under_way = self._ask(segment)
         try:
             while not (ended or stopping):
@@ -183,13 +189,17 @@ class Fetch:
                     page = await page_under_way
                 except Stopped:
                     return
-                ended = segment.receive(page, self._until)
+                ends_at = self._ends_at(segment)
+                ended = segment.receive(page, self._until, ends_at=ends_at)
+                if ends_at is None and ended and page.ids:
+                    ended = await to_its_end(self._is_joined, page)
+                self._skip_taken(segment)
                 async with self._writing:
                     stopping = self._stop.asked
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
                         await _until_sent()
-                    await self._take(segment, page, ended=ended)
+                    await self._take(segment, page, ended=ended, ends_at=ends_at)
                     if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
                         await self._save_pointers()
                 more.set()
@@ -200,31 +210,83 @@ class Fetch:
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
 
-    async def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
+    async def _begin(self, segment: Segment) -> None:
+        """Go on from the last id that was read before the segment, where it is known."""
+        before = next((s for s in self._segments if s.end == segment.start), None)
+        if before is not None:
+            if segment.after_id is None and before.done and before.pages:
+                segment.go_on_after(before.taken_id)
+            return
+        edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
+        if segment.after_id is None and edge.joined:
+            segment.go_on_after(edge.last_id)
+            self._pages.begins_after(edge.last_id)
+        elif segment.after_id is None or edge.last_id < segment.after_id:
+            segment.covers_from = edge.last_id + 1
+
+    def _ends_at(self, segment: Segment) -> int | None:
+        """The id from which on the next segment reads, where it is known."""
+        return next((s.first_id for s in self._segments if s.start == segment.end), None)
+
+    def _is_joined(self, page: Page) -> bool:
+        """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
+        return not any(self._unknown([record]) for record in page.records()[-2:])
+
+    def _unknown(self, records: Sequence[Record]) -> list[Record]:
+        """Those that are dated on a day that was read to its end, and that its file lacks."""
+        by_day: defaultdict[date, list[Record]] = defaultdict(list)
+        for record in records:
+            by_day[day_of(record.timestamp)].append(record)
+        found: list[Record] = []
+        for day, of_day in by_day.items():
+            if day not in self._open_days:
+                missing = lacking(self._store, self._report.slug, day, [record.id for record in of_day])
+                found += [record for record in of_day if record.id in missing]
+        return found
+
+    def _skip_taken(self, segment: Segment) -> None:
+        """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
+        after = segment.after_id
+        if after is not None:
+            others = (s.taken_id for s in self._segments if s is not segment and s.has_taken(after))
+            segment.after_id = max(after, *others, 0)
+
+    async def _take(self, segment: Segment, page: Page, *, ended: bool, ends_at: int | None) -> None:
         """Spool the messages of the page that belong to the segment, and commit the days that are whole by it.
 
-        Day by day, so that a kill on a page of many days leaves one of them half done and not all.
+        First those that are out of order, then day by day: the last id of a spool is where an interrupted read goes on,
+        and a kill on a page of many days leaves one of them half done and not all.
         """
-        end = min(segment.end, self._until)
-        by_day: defaultdict[int, list[Record]] = defaultdict(list)
-        for record in page.records():
-            if segment.start <= record.timestamp < end:
-                by_day[record.timestamp // SECONDS_PER_DAY].append(record)
         people = page.participants()
-        for number, records in sorted(by_day.items()):
+        if segment.held:
+            people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
+        records = [record for record, _ in segment.held]
+        for record in page.records():
+            taken = any(s is not segment and s.has_taken(record.id) for s in self._segments)
+            if not taken and (ends_at is None or record.id < ends_at):
+                records.append(record)
+        found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
+        segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
+        outside = [*found.before, *found.after] if ended else found.before
+        if page.ids and not found.after:
+            segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
+        elif found.days or found.strays:
+            segment.taken_id = max(record.id for group in (found.strays, *found.days.values()) for record in group)
+        self._put_aside([*found.strays, *await to_its_end(self._unknown, outside)], people)
+        for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
             await self._commit_whole_days([segment])
-            taken = self._spool(segment, day_of(records[0].timestamp), records, people)
-            self._report.messages += taken
-            self._report.repeated += len(records) - taken
-            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(records) - taken)
+            taken_now = self._spool(segment, day_of(group[0].timestamp), group, people)
+            self._report.messages += taken_now
+            self._report.repeated += len(group) - taken_now
+            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(group) - taken_now)
         segment.taken(page, ended=ended)
         await self._commit_whole_days([segment])
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
         if day in self._pending.committed:
-            return self._amend(day, records, people)
+            return self._put_aside(records, people)
         part = max(segment.start, day_start(day))
         spool = self._pending.spool(day, part)
         news = [record for record in records if spool.last_id is None or record.id > spool.last_id]
@@ -235,6 +297,39 @@ class Fetch:
             self._pointers[day] = news[-1].id
         return len(news)
 
+    def _put_aside(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
+        """Keep messages that are out of order until every day is committed; how many were not kept yet.
+
+        Their days' files get them no sooner: the last id of a file must not point past what was read of the next day.
+        """
+        today = day_of(self._until)
+        strays = self._pending.strays()
+        news = [r for r in records if not any(r.id in spool for spool in strays)]
+        for record in news:
+            if not FIRST_DAY <= day_of(record.timestamp) <= today:
+                where = f"{self._report.slug}: message {record.id}"
+                log.warning("%s is dated %s, which cannot be; it is left out.", where, record.body["date"])
+        news = [r for r in news if FIRST_DAY <= day_of(r.timestamp) <= today]
+        if news:
+            self._pending.stray_spool().append(news, people)
+            self._report.messages += len(news)
+        return len(news)
+
+    async def _place_strays(self) -> None:
+        """Add the messages that are out of order to the files of their days."""
+        by_day: defaultdict[date, list[Record]] = defaultdict(list)
+        people: dict[int, Any] = {}
+        for spool in self._pending.strays():
+            people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
+            for body in map(orjson.loads, spool.lines()):
+                day = date.fromisoformat(body["date"][:10])
+                by_day[day].append(Record(body["id"], day_start(day), body))
+        for day, records in sorted(by_day.items()):
+            unique = list({record.id: record for record in records}.values())
+            await to_its_end(self._amend, day, sorted(unique, key=lambda record: record.id), people)
+        for spool in self._pending.strays():
+            spool.clear()
+
     async def _save_pointers(self) -> None:
         """Tell `progress.json` how far the days in flight have come."""
         pointers, self._pointers, self._pointers_saved = self._pointers, {}, self._clock.now()
@@ -242,13 +337,12 @@ class Fetch:
             if day not in self._pending.committed:
                 await to_its_end(self._progress.advance, self._report.slug, day, last_id)
 
-    def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
-        """Stragglers: dated on a day that was over by more than the slack when it was read."""
+    def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> None:
         late = count(len(records), "message")
-        log.warning("%s: %s of %s came after the day was committed.", self._report.slug, late, day)
+        log.warning("%s: %s of %s found out of order.", self._report.slug, late, day)
         amended = self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
+        self._progress.commit(self._report.slug, day, amended.last_message_id, sealed=amended.sealed)
         self._report.days = [amended if d.day == day else d for d in self._report.days]
-        return len(records)
 
     async def _commit_whole_days(self, touched: Sequence[Segment]) -> None:
         for day in self._days_reached(touched):
@@ -290,6 +384,7 @@ class Fetch:
             self._pending.parts(day),
             sealed=self._until >= day_end(day),
             now=self._until,
+            covers=self._covers,
         )
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
         if self._until >= day_end(day):
@@ -297,6 +392,12 @@ class Fetch:
         else:
             self._note_covered(day, self._segments)
         return committed
+
+    def _covers(self, message_id: int) -> bool:
+        """Whether a message of that id would be in the spool of its day, if there still were one."""
+        return any(s.covers(message_id) for s in self._segments) and not any(
+            message_id in spool for spool in self._pending.strays()
+        )
 
     def _tell(self, committed: CommittedDay | None = None) -> None:
         if self._on_progress is not None:

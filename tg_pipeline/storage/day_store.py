@@ -4,7 +4,7 @@ import dataclasses
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -71,12 +71,14 @@ class DayStore:
         account: int | None = None,
         conditions: Sequence[Condition] = (),
         accept_deletions: bool = False,
+        covers: Callable[[int], bool] | None = None,
     ) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
         `account` as in the header; `conditions` are those that this read found, in the place of the file's. Archived
         messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
-        of a condition `not_visible`, and all of them where it names none. Where too many are missing to be deletions
+        of a condition `not_visible`, and all of them where it names none, and those whose ids the read does not cover:
+        a message that is dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
         (ADR 0036), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
         are deletions. Once sealed, a day stays sealed.
 
@@ -91,6 +93,7 @@ class DayStore:
                     account=account,
                     conditions=conditions,
                     accept_deletions=accept_deletions,
+                    covers=covers,
                 ),
             )
 
@@ -245,11 +248,12 @@ class _Draft:
     account: int | None = None
     conditions: Sequence[Condition] | None = None
     accept_deletions: bool = False
+    covers: Callable[[int], bool] | None = None
 
     def merge(self) -> Merge:
         """A merge with the file, for one pass."""
         hidden = next((c for c in self.conditions or () if c.kind == "not_visible"), None)
-        return Merge(self.deleted_at, hidden=hidden)
+        return Merge(self.deleted_at, hidden=hidden, covers=self.covers)
 
 
 def _put(path: UPath, draft: _Draft) -> CommittedDay:

@@ -1,6 +1,6 @@
 """Two reads of one day become one: what a later read says about messages that were archived before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -23,12 +23,16 @@ class Merge:
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read.
+    So are those whose ids the new read does not cover.
     After `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not
     in the new read, `hidden` counts those of them that it could not see.
     """
 
-    def __init__(self, deleted_at: str | None, *, hidden: Condition | None = None) -> None:
+    def __init__(
+        self, deleted_at: str | None, *, hidden: Condition | None = None, covers: Callable[[int], bool] | None = None
+    ) -> None:
         self._deleted_at = deleted_at
+        self._covers = covers
         self._is_hidden = hidden is not None
         self._first_visible = hidden.first_id if hidden else None
         self.hidden = 0
@@ -83,6 +87,8 @@ class Merge:
             return archived
         if self._is_hidden and (self._first_visible is None or number < self._first_visible):
             self.hidden += 1
+            return archived
+        if self._covers is not None and not self._covers(number):
             return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})

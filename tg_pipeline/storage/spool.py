@@ -80,6 +80,18 @@ class DaySpool:
         for record in records:
             self._note(record.id, record.body)
 
+    def clear(self) -> None:
+        """Remove what is in it: it was put elsewhere."""
+        with writing(self._messages_path):
+            self._start_over()
+
+    def __contains__(self, number: int) -> bool:
+        if self.first_id is None or self.last_id is None or not self.first_id <= number <= self.last_id:
+            return False
+        if self._ids is None:
+            self._ids = {message_id(line) for line in self.lines()}
+        return number in self._ids
+
     def sync(self) -> None:
         """Put what was appended beyond the reach of a power cut."""
         with writing(self._messages_path):
@@ -156,12 +168,12 @@ class DaySpool:
                     self._note(body["id"], body)
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 logger.warning("%s is damaged (%s): the day is read again from its start.", self._messages_path, error)
+                self.started_over = True
                 self._start_over()
         if self._ascending:
             self._ids = None
 
     def _start_over(self) -> None:
-        self.started_over = True
         self._messages_file.cut(0)
         self._participants_file.cut(0)
         self.message_count = 0

@@ -96,6 +96,10 @@ class HistoryPage:
 
     def records(self) -> Sequence[Record]:
         """Every message mapped; `messageEmpty` (deleted, nothing but an id left) is no message and is left out."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> list[Record]:
         return [self._mapper.record(m, t) for m, t in zip(self._messages, self.timestamps, strict=True)]
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
