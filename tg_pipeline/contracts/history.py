@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 PAGE_SIZE = 100
@@ -14,6 +15,11 @@ class Cursor:
 
     since: int
     after_id: int | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """`since` as a date, UTC."""
+        return datetime.fromtimestamp(max(self.since, 1), UTC)
 
 
 class Record(NamedTuple):
@@ -47,6 +53,10 @@ class Page(Protocol):
 
 class History(Protocol):
     """The history of one chat."""
+
+    @property
+    def moved_to(self) -> int | None:
+        """Marked id of the chat that this one went on as, once a page has said so: a basic group became a supergroup."""
 
     async def now(self) -> float:
         """The server's clock, POSIX seconds: a machine whose clock runs ahead must not seal a day too early."""

@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from tg_pipeline.contracts.clock import Clock
+from tg_pipeline.contracts.day_file import UNREADABLE, Condition
 from tg_pipeline.contracts.days import FIRST_DAY, SECONDS_PER_DAY, day_end, day_of, day_start
-from tg_pipeline.contracts.errors import RetryableError, Stopped
+from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
@@ -65,6 +66,7 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._until = 0
+        self._last_seen = -1
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
@@ -93,11 +95,14 @@ class Fetch:
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
-            if self._open_days:
+            if any(not self._is_after_move(day) for day in self._open_days):
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
             await self._place_strays()
+            if self._open_days:
+                self._pending.finish()
+                raise ChatMoved(self._moved())
             status = "success"
         finally:
             self._report.duration_seconds = self._clock.steady() - began
@@ -191,6 +196,7 @@ class Fetch:
                     return
                 ends_at = self._ends_at(segment)
                 ended = segment.receive(page, self._until, ends_at=ends_at)
+                self._last_seen = max([self._last_seen, *page.timestamps[-1:]])
                 if ends_at is None and ended and page.ids:
                     ended = await to_its_end(self._is_joined, page)
                 self._skip_taken(segment)
@@ -293,6 +299,7 @@ class Fetch:
         if not news:
             return 0
         spool.append(news, people)
+        self._count_unreadable(news)
         if part == day_start(day):
             self._pointers[day] = news[-1].id
         return len(news)
@@ -312,8 +319,15 @@ class Fetch:
         news = [r for r in news if FIRST_DAY <= day_of(r.timestamp) <= today]
         if news:
             self._pending.stray_spool().append(news, people)
+            self._count_unreadable(news)
             self._report.messages += len(news)
         return len(news)
+
+    def _count_unreadable(self, records: Sequence[Record]) -> None:
+        unreadable = sum(record.body["type"] == UNREADABLE for record in records)
+        if unreadable:
+            self._report.unreadable += unreadable
+            metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)
 
     async def _place_strays(self) -> None:
         """Add the messages that are out of order to the files of their days."""
@@ -348,6 +362,8 @@ class Fetch:
         for day in self._days_reached(touched):
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
+                if self._is_after_move(day) and self._store.header(self._report.slug, day) is None:
+                    continue
                 committed = await to_its_end(self._commit, day)
                 messages = count(committed.message_count, "message")
                 log.debug("%s %s is committed: %s.", self._report.slug, day, messages)
@@ -384,6 +400,7 @@ class Fetch:
             self._pending.parts(day),
             sealed=self._until >= day_end(day),
             now=self._until,
+            conditions=self._conditions(day),
             covers=self._covers,
         )
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
@@ -392,6 +409,27 @@ class Fetch:
         else:
             self._note_covered(day, self._segments)
         return committed
+
+    def _is_after_move(self, day: date) -> bool:
+        """Whether the chat went on as another one before that day. What it says last is that it did."""
+        return self._has_moved() and day_start(day) > self._last_seen
+
+    def _has_moved(self) -> bool:
+        return self._history.moved_to is not None and any(s.at_newest for s in self._segments)
+
+    def _conditions(self, day: date) -> list[Condition]:
+        """What keeps the day from being whole, as far as this read knows."""
+        if self._has_moved() and day_end(day) > self._last_seen:
+            return [Condition(kind="moved", chat_id=self._history.moved_to)]
+        return []
+
+    def _moved(self) -> str:
+        report, chat_id = self._report, self._history.moved_to
+        last = "Nothing of it is that new" if self._last_seen < 0 else f"Its last day is {day_of(self._last_seen)}"
+        return (
+            f"{report.slug}: the group became a supergroup, {chat_id}, and goes on there. {last}; no file is written for "
+            f"later days. Add the supergroup: tg-pipeline chats add {chat_id}"
+        )
 
     def _covers(self, message_id: int) -> bool:
         """Whether a message of that id would be in the spool of its day, if there still were one."""

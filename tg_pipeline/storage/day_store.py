@@ -277,8 +277,8 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
         found = reader.header if reader else None
     if found is not None and not draft.accept_deletions and _is_implausible(merge, found, draft):
         return _hold_back(path, draft, found, missing=merge.deleted + merge.hidden, head=head)
-    index = spool.index.joined(merge.kept)
-    people |= spool.participants()
+    index = spool.index.joined(merge.kept).joined(merge.known)
+    people = spool.participants() | people  # as first described: a new name does not change old days
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
     content_hash.add(threads)
@@ -330,13 +330,18 @@ def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool
 
 
 def _conditions(draft: _Draft, found: DayHeader | None, merge: Merge) -> list[Condition]:
-    """Those of the read; of messages that are hidden, how many the file has."""
+    """Those of the read; of messages that are hidden, how many the file has; and the placeholders in it."""
+    unreadable = sorted((draft.spool.unreadable - merge.known_ids) | merge.unreadable)
+    found_now = [
+        Condition(kind="unreadable", count=len(unreadable), first_id=unreadable[0], last_id=unreadable[-1])
+        for _ in unreadable[:1]
+    ]
     if draft.conditions is None:
-        return found.conditions if found else []
+        return [c for c in (found.conditions if found else ()) if c.kind != "unreadable"] + found_now
     return [
         c.model_copy(update={"count": merge.hidden}) if c.kind == "not_visible" and merge.hidden else c
         for c in draft.conditions
-    ]
+    ] + found_now
 
 
 def _is_implausible(merge: Merge, found: DayHeader, draft: _Draft) -> bool:

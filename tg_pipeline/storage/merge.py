@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.day_file import UNREADABLE, Condition
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import encode, message_id
 
@@ -41,6 +41,11 @@ class Merge:
         self.matched = 0
         self.kept = DayIndex()
         self.kept_ids: list[int] = []
+        self.known = DayIndex()
+        self.known_ids: set[int] = set()
+        """The archived messages that the new read could not decode, which stay."""
+        self.unreadable: set[int] = set()
+        """The ids of archived placeholders that were kept."""
 
     def lines(self, old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[bytes]:
         """The joined lines. A ValueError where the archived ones do not ascend."""
@@ -59,18 +64,24 @@ class Merge:
                 number = message_id(line) if line is not None else None
             if line is not None and number == archived_number:
                 self.matched += 1
-                yield line if line == archived else self._updated(archived, line)
+                yield line if line == archived else self._updated(archived_number, archived, line)
                 line = next(fresh, None)
                 number = message_id(line) if line is not None else None
-            else:
-                yield self._kept(archived_number, archived)
+            elif (kept := self._kept(archived_number, archived)) is not None:
+                yield kept
         if line is not None:
             yield line
             yield from fresh
 
-    def _updated(self, archived: bytes, line: bytes) -> bytes:
+    def _updated(self, number: int, archived: bytes, line: bytes) -> bytes:
         old = orjson.loads(archived)
         new = orjson.loads(line)
+        if new["type"] == UNREADABLE != old["type"]:
+            self.known.add(number, old)
+            self.known_ids.add(number)
+            return archived
+        if old["type"] == UNREADABLE:
+            return line
         edited = old["edited"] or new["edited"]
         edit_date = new["edit_date"] or old["edit_date"]
         changed = content_differs(old, new)
@@ -79,19 +90,27 @@ class Merge:
         new["edit_date"] = edit_date
         return encode(new)
 
-    def _kept(self, number: int, archived: bytes) -> bytes:
+    def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
+        if message["type"] == UNREADABLE and self._deleted_at is not None and self._sees(number):
+            return None  # It can be decoded now, and is of another day.
         self.kept.add(number, message)
         self.kept_ids.append(number)
+        if message["type"] == UNREADABLE:
+            self.unreadable.add(number)
+            return archived
         if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
             return archived
         if self._is_hidden and (self._first_visible is None or number < self._first_visible):
             self.hidden += 1
             return archived
-        if self._covers is not None and not self._covers(number):
+        if not self._sees(number):
             return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+
+    def _sees(self, number: int) -> bool:
+        return self._covers is None or self._covers(number)
 
 
 def content_differs(old: dict[str, Any], new: dict[str, Any]) -> bool:

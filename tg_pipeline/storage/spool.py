@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import orjson
 
+from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import make_directory, reading, writing
 from tg_pipeline.storage.day_index import DayIndex
@@ -33,6 +34,8 @@ class DaySpool:
         self.last_id: int | None = None
         """The highest id. A reader that goes on after it misses nothing."""
         self.index = DayIndex()
+        self.unreadable: set[int] = set()
+        """The ids of those that stand for messages which could not be decoded."""
         self.started_over = False
         """What an earlier process left was damaged before its end and thrown away."""
         self._ascending = True
@@ -151,6 +154,8 @@ class DaySpool:
         if self._ids is not None:
             self._ids.add(number)
         self.message_count += 1
+        if body["type"] == UNREADABLE:
+            self.unreadable.add(number)
         self.index.add(number, body)
 
     def _recover(self) -> None:
@@ -179,6 +184,7 @@ class DaySpool:
         self.message_count = 0
         self.first_id = self.last_id = None
         self.index = DayIndex()
+        self.unreadable = set()
         self._ascending = True
         self._ids = None
         self._participants = {}

@@ -10,8 +10,10 @@ from typing import Any
 from telethon.tl import types as tl
 
 from tg_pipeline.contracts.chat import Peer
+from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.history import Record
+from tg_pipeline.telegram.isolation import UnreadableMessage
 from tg_pipeline.telegram.media import media_summary, plain
 from tg_pipeline.telegram.resolver import username_of
 
@@ -93,6 +95,18 @@ class MessageMapper:
             body["post_author"] = message.post_author
         if message.pinned:
             body["pinned"] = True
+        return Record(message.id, timestamp, body)
+
+    def unreadable(self, message: UnreadableMessage, timestamp: int) -> Record:
+        """What stands for a message that cannot be decoded."""
+        body = {
+            **{"id": message.id, "date": utc_text(timestamp), "from_id": None, "chat": self._slug, "text": ""},
+            **dict.fromkeys(("reply_to", "views", "forwards", "replies_count")),
+            **{"entities": [], "edited": False, "edit_date": None, "deleted": False, "deleted_at": None},
+            "type": UNREADABLE,
+        }
+        if message.constructor is not None:
+            body["wire"] = {"constructor": f"{message.constructor:08x}"}
         return Record(message.id, timestamp, body)
 
     def _sender(self, message: Any) -> int | None:

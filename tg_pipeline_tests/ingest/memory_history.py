@@ -80,6 +80,7 @@ class MemoryHistory:
     spoil: Spoiler | None = None
     before_answer: Callable[[], None] = lambda: None
     turns: random.Random = field(default_factory=lambda: random.Random(0))
+    moved_to: int | None = None
     calls: int = 0
     cursors: list[Cursor] = field(default_factory=list)
 
