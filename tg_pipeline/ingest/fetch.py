@@ -295,7 +295,7 @@ class Fetch:
             return self._put_aside(records, people)
         part = max(segment.start, day_start(day))
         spool = self._pending.spool(day, part)
-        news = [record for record in records if spool.last_id is None or record.id > spool.last_id]
+        news = [record for record in records if not self._pending.holds(day, record.id)]
         if not news:
             return 0
         spool.append(news, people)
@@ -425,7 +425,7 @@ class Fetch:
 
     def _moved(self) -> str:
         report, chat_id = self._report, self._history.moved_to
-        last = "Nothing of it is that new" if self._last_seen < 0 else f"Its last day is {day_of(self._last_seen)}"
+        last = "It has nothing new" if self._last_seen < 0 else f"Its last message is of {day_of(self._last_seen)}"
         return (
             f"{report.slug}: the group became a supergroup, {chat_id}, and goes on there. {last}; no file is written for "
             f"later days. Add the supergroup: tg-pipeline chats add {chat_id}"

@@ -131,6 +131,10 @@ class PendingRequest:
         """All that was read of the day."""
         return DayParts([spool for (of, _), spool in self._spools.items() if of == day])
 
+    def holds(self, day: date, message_id: int) -> bool:
+        """Whether a part of the day has that message."""
+        return any(of == day and message_id in spool for (of, _), spool in self._spools.items())
+
     def ids(self) -> dict[date, dict[int, tuple[int, int] | None]]:
         """Per day in work and start of each of its parts, the lowest and the highest id that was read."""
         found: dict[date, dict[int, tuple[int, int] | None]] = {}

@@ -55,6 +55,8 @@ class Isolation:
         self._sizes: dict[int, int] = {}
         """How many messages to ask for after an id: few where those before it could not be decoded."""
         self._dates: dict[int, datetime] = {}
+        self._is_of_messages = False
+        """Whether an answer without messages was decoded: what could not be decoded is in a message."""
 
     async def page(self, cursor: Cursor) -> Any:
         """The messages after the cursor: up to a page, or those up to one that cannot be decoded, and what is known of it."""
@@ -70,6 +72,9 @@ class Isolation:
 
     async def _around(self, cursor: Cursor, left: int, error: Undecodable) -> PartialAnswer:
         """Somewhere in the next `left` messages is one that cannot be decoded."""
+        if not self._is_of_messages:
+            await self._ask(Offset(id=1))
+            self._is_of_messages = True
         found = PartialAnswer()
         if cursor.after_id is None:
             after, date = await self._before(Offset(date=cursor.since))
