@@ -7,6 +7,7 @@ ends; the pending request forgets a day's spools only after the day file is in p
 
 import asyncio
 import logging
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -202,6 +203,12 @@ class Fetch:
                 self._skip_taken(segment)
                 async with self._writing:
                     stopping = self._stop.asked
+                    if self._left_a_gap(segment, ended=ended):
+                        ended, page_under_way = False, self._ask(segment)
+                        continue
+                    if ended and ends_at is None and page.ids:
+                        ends_at = self._ends_at(segment)
+                        ended = ends_at is None or page.ids[-1] >= ends_at - 1
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
                         await _until_sent()
@@ -233,6 +240,16 @@ class Fetch:
     def _ends_at(self, segment: Segment) -> int | None:
         """The id from which on the next segment reads, where it is known."""
         return next((s.first_id for s in self._segments if s.start == segment.end), None)
+
+    def _left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
+        """Whether a date led past messages that the segment before left to this one, which then goes on from there."""
+        before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
+        begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
+        if before is None or segment.taken_id or begins_at <= (before.left_from or 0):
+            return False
+        segment.go_on_after(before.taken_id)
+        before.left_from = None
+        return True
 
     def _is_joined(self, page: Page) -> bool:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
@@ -273,11 +290,16 @@ class Fetch:
                 records.append(record)
         found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
         segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
+        if ended and found.after:
+            segment.left_from = found.after[0].id
         outside = [*found.before, *found.after] if ended else found.before
-        if page.ids and not found.after:
+        if segment.first_id is not None and found.after:
+            segment.taken_id = found.after[0].id - 1
+        elif segment.first_id is not None and page.ids:
             segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
-        elif found.days or found.strays:
-            segment.taken_id = max(record.id for group in (found.strays, *found.days.values()) for record in group)
+        if ended and found.after:
+            segment.left_from = found.after[0].id
+        outside = [*found.before, *found.after] if ended else found.before
         self._put_aside([*found.strays, *await to_its_end(self._unknown, outside)], people)
         for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
@@ -324,7 +346,7 @@ class Fetch:
         return len(news)
 
     def _count_unreadable(self, records: Sequence[Record]) -> None:
-        unreadable = sum(record.body["type"] == UNREADABLE for record in records)
+        unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
         if unreadable:
             self._report.unreadable += unreadable
             metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)

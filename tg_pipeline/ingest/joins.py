@@ -27,14 +27,15 @@ NO_EDGE = Edge(0, joined=False)
 def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     """What is known of the ids before `day`.
 
-    A file may hold a message out of place, which a read of later days has found: only ids below those of the later
-    files count. Reads the heads of a few files, and one whole file where there is such a message.
+    A file may hold a message out of place, which a read of later days has found. So only ids below those of the later
+    files count; and nothing is joined where a later day was read to its end, because what that read has found may lie
+    behind what nobody has read. Reads the heads of a few files, and one whole file where there is such a message.
     """
     days = sorted(store.days(slug))
     at = bisect_left(days, day)
     try:
-        below = _lowest_id(store, slug, days[at:])
-        joined, expected = True, day - timedelta(days=1)
+        below, is_last = _later(store, slug, day, days[at:])
+        joined, expected = is_last, day - timedelta(days=1)
         for earlier in reversed(days[:at]):
             header = store.header(slug, earlier)
             if header is None:
@@ -52,16 +53,16 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     return NO_EDGE
 
 
-def _lowest_id(store: DayStore, slug: str, days: Sequence[date]) -> int | None:
-    """The lowest id of these files, up to the first one that was read to its end and holds messages."""
+def _later(store: DayStore, slug: str, day: date, later: Sequence[date]) -> tuple[int | None, bool]:
+    """The lowest id of `day` and what follows it, and whether no later day was read to its end."""
     lowest: int | None = None
-    for day in days:
-        header = store.header(slug, day)
+    for one in later:
+        header = store.header(slug, one)
         if header is not None and header.first_message_id is not None:
             lowest = min(header.first_message_id, lowest or header.first_message_id)
-            if header.sealed:
-                break
-    return lowest
+        if header is not None and header.sealed and one > day:
+            return lowest, False
+    return lowest, True
 
 
 def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[int]:

@@ -47,6 +47,8 @@ class Segment:
     """The day, counted since 1970, that the read has come to."""
     at_newest: bool = False
     """Whether it was read up to the newest message there is."""
+    left_from: int | None = None
+    """The lowest id of those that it was given and left to the segment behind it."""
     held: list[tuple[Record, dict[str, Any] | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -278,7 +278,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     if found is not None and not draft.accept_deletions and _is_implausible(merge, found, draft):
         return _hold_back(path, draft, found, missing=merge.deleted + merge.hidden, head=head)
     index = spool.index.joined(merge.kept).joined(merge.known)
-    people = spool.participants() | people  # as first described: a new name does not change old days
+    people = _described(people, spool.participants())
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
     content_hash.add(threads)
@@ -311,6 +311,12 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     return dataclasses.replace(
         done, added=spool.message_count - merge.matched, edited=merge.edited, deleted=merge.deleted
     )
+
+
+def _described(known: dict[int, bytes], read: dict[int, bytes]) -> dict[int, bytes]:
+    """Everybody as first described by a name: a new one does not change old days."""
+    named = {number: line for number, line in known.items() if orjson.loads(line)["name"] is not None}
+    return known | read | named
 
 
 def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool) -> CommittedDay:

@@ -76,11 +76,11 @@ class Merge:
     def _updated(self, number: int, archived: bytes, line: bytes) -> bytes:
         old = orjson.loads(archived)
         new = orjson.loads(line)
-        if new["type"] == UNREADABLE != old["type"]:
+        if new.get("type") == UNREADABLE != old.get("type"):
             self.known.add(number, old)
             self.known_ids.add(number)
             return archived
-        if old["type"] == UNREADABLE:
+        if old.get("type") == UNREADABLE:
             return line
         edited = old["edited"] or new["edited"]
         edit_date = new["edit_date"] or old["edit_date"]
@@ -92,11 +92,11 @@ class Merge:
 
     def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
-        if message["type"] == UNREADABLE and self._deleted_at is not None and self._sees(number):
+        if message.get("type") == UNREADABLE and self._deleted_at is not None and self._sees(number):
             return None  # It can be decoded now, and is of another day.
         self.kept.add(number, message)
         self.kept_ids.append(number)
-        if message["type"] == UNREADABLE:
+        if message.get("type") == UNREADABLE:
             self.unreadable.add(number)
             return archived
         if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:

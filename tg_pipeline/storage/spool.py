@@ -154,7 +154,7 @@ class DaySpool:
         if self._ids is not None:
             self._ids.add(number)
         self.message_count += 1
-        if body["type"] == UNREADABLE:
+        if body.get("type") == UNREADABLE:
             self.unreadable.add(number)
         self.index.add(number, body)
 

@@ -18,14 +18,19 @@ from tg_pipeline.contracts.history import PAGE_SIZE, Cursor
 from tg_pipeline.telegram.offsets import Offset
 
 REMEMBERED = 64
-STEPS_BACK = 100
+STEPS = (*range(16), *(2**n for n in range(4, 21)))
+"""How many messages away one that can be decoded is looked for: the nearest, and further on only some."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableMessage:
-    """What stands for a message that cannot be decoded. `date` is that of the nearest earlier one that can be."""
+    """What stands for a message that cannot be decoded.
+
+    `date` is that of the nearest earlier one that can be,
+    or of a later one where there is none.
+    """
 
     id: int
     date: datetime
@@ -77,7 +82,7 @@ class Isolation:
             self._is_of_messages = True
         found = PartialAnswer()
         if cursor.after_id is None:
-            after, date = await self._before(Offset(date=cursor.since))
+            after, date = await self._near(Offset(date=cursor.since))
             left = PAGE_SIZE
         else:
             after, date = cursor.after_id, self._dates.get(cursor.after_id)
@@ -96,18 +101,20 @@ class Isolation:
             left = max(1, left - size)
         number = await self._next_id(after)
         if date is None:
-            _, date = await self._before(Offset(id=after + 1))
+            _, date = await self._near(Offset(id=after + 1))
+        if date is None:
+            _, date = await self._near(Offset(id=number + 1), ahead=True)
         message = UnreadableMessage(number, date or cursor.moment, error.constructor)
         self._sizes[number] = PAGE_SIZE if found.messages else 1
         found.messages.insert(0, message)
         self._remember(found.messages)
         return found
 
-    async def _before(self, offset: Offset) -> tuple[int, datetime | None]:
-        """Id and date of the newest message older than the offset that can be decoded; 0 and None for none."""
-        for back in range(STEPS_BACK):
+    async def _near(self, offset: Offset, *, ahead: bool = False) -> tuple[int, datetime | None]:
+        """Id and date of the nearest message before the offset, or `ahead` of it, that can be decoded; 0 and None for none."""
+        for step in STEPS:
             try:
-                answer = await self._ask(offset.back(back))
+                answer = await self._ask(offset.back(-step - 1 if ahead else step))
             except Undecodable:
                 continue
             if not answer.messages:

@@ -16,15 +16,17 @@ DAYS = 5
 ALL = DayRange(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
 LATER = float(day_end(ALL.last) + 10 * SECONDS_PER_DAY)
 SHIFTS = (1, 30, 3_600, 40_000, SECONDS_PER_DAY, 3 * SECONDS_PER_DAY)
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
-def disordered(draw: st.DrawFn) -> list[Said]:
+def disordered(
+    draw: st.DrawFn, counts: Sequence[int] = (3, 30, 120, 250), shares: Sequence[float] = (0.01, 0.05, 0.3, 1.0)
+) -> list[Said]:
     """Five days of messages of which some are dated seconds, hours or days before or after their neighbours."""
     rng = random.Random(draw(st.integers(0, 2**32)))
-    count = draw(st.sampled_from([3, 30, 120, 250]))
-    share = draw(st.sampled_from([0.01, 0.05, 0.3, 1.0]))
+    count = draw(st.sampled_from(counts))
+    share = draw(st.sampled_from(shares))
     start, end = day_start(ALL.first), day_end(ALL.last) - 1
     messages, number = [], 1
     for at in sorted(rng.randint(start, end) for _ in range(count)):
@@ -62,27 +64,35 @@ ASCENDING = [DayRange(day, day) for day in ALL]
 
 @given(
     disordered(),
-    orders().map(lambda order: (order, False)) | st.booleans().map(lambda bisects: (ASCENDING, bisects)),
-    st.sampled_from([2, 7, 100]),
+    orders() | st.just(ASCENDING),
     st.integers(1, 4),
+    st.sampled_from([2, 7, 100]),
     st.integers(0, 99),
 )
 @EXAMPLES
 def test_any_mixture_of_ranges_and_days_gives_the_same_archive(
-    messages: list[Said], way: tuple[list[DayRange], bool], size: int, in_flight: int, seed: int
+    messages: list[Said], order: list[DayRange], in_flight: int, size: int, seed: int
 ) -> None:
-    order, bisects = way
     with temporary_archive() as files:
         files.fetch(MemoryHistory(messages, LATER, size), ALL)
         expected = whole(files, messages)
     with temporary_archive() as files:
         for days in order:
-            history = MemoryHistory(messages, LATER, size, bisects=bisects, turns=random.Random(seed))
+            history = MemoryHistory(messages, LATER, size, turns=random.Random(seed))
             files.fetch(history, days, pages_in_flight=in_flight)
         assert whole(files, messages) == expected
-        again = files.fetch(MemoryHistory(messages, LATER, size, bisects=bisects), order[0], pages_in_flight=in_flight)
+        again = files.fetch(MemoryHistory(messages, LATER, size), order[0], pages_in_flight=in_flight)
         assert not any(day.changed or day.deleted for day in again.days)
         assert files.bytes() == expected
+
+
+@given(disordered(counts=(120, 250), shares=(0.01, 0.05)), st.sampled_from([7, 100]))
+@settings(parent=EXAMPLES, max_examples=8)
+def test_day_after_day_nothing_is_lost_wherever_dates_lead_to(messages: list[Said], size: int) -> None:
+    with temporary_archive() as files:
+        for days in ASCENDING:
+            files.fetch(MemoryHistory(messages, LATER, size, bisects=True), days)
+        whole(files, messages)
 
 
 @given(disordered(), orders(), st.integers(1, 4), st.data())
