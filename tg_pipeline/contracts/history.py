@@ -56,7 +56,7 @@ class History(Protocol):
 
     @property
     def moved_to(self) -> int | None:
-        """Marked id of the chat that this one went on as, once a page has said so: a basic group became a supergroup."""
+        """Marked id of the supergroup that this basic group became, once a page has said so."""
 
     async def now(self) -> float:
         """The server's clock, POSIX seconds: a machine whose clock runs ahead must not seal a day too early."""

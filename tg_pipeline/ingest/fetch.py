@@ -9,16 +9,13 @@ import asyncio
 import logging
 import math
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import orjson
-
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.day_file import UNREADABLE, Condition
-from tg_pipeline.contracts.days import FIRST_DAY, SECONDS_PER_DAY, day_end, day_of, day_start
+from tg_pipeline.contracts.day_file import UNREADABLE
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
 from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
@@ -26,10 +23,12 @@ from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
-from tg_pipeline.ingest.joins import edge_before, lacking
+from tg_pipeline.ingest.joins import edge_before
+from tg_pipeline.ingest.moving import Move
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.ingest.sorting import sort_out
+from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
@@ -67,7 +66,8 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._until = 0
-        self._last_seen = -1
+        self._strays = Strays(history, store, progress, pending)
+        self._move = Move(history)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
@@ -96,14 +96,14 @@ class Fetch:
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
-            if any(not self._is_after_move(day) for day in self._open_days):
+            if any(not self._move.is_before(day) for day in self._open_days):
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
-            await self._place_strays()
+            await to_its_end(self._strays.place, self._report)
             if self._open_days:
                 self._pending.finish()
-                raise ChatMoved(self._moved())
+                raise ChatMoved(self._move.sentence(self._report.slug))
             status = "success"
         finally:
             self._report.duration_seconds = self._clock.steady() - began
@@ -197,7 +197,7 @@ class Fetch:
                     return
                 ends_at = self._ends_at(segment)
                 ended = segment.receive(page, self._until, ends_at=ends_at)
-                self._last_seen = max([self._last_seen, *page.timestamps[-1:]])
+                self._move.saw(page)
                 if ends_at is None and ended and page.ids:
                     ended = await to_its_end(self._is_joined, page)
                 self._skip_taken(segment)
@@ -253,19 +253,7 @@ class Fetch:
 
     def _is_joined(self, page: Page) -> bool:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
-        return not any(self._unknown([record]) for record in page.records()[-2:])
-
-    def _unknown(self, records: Sequence[Record]) -> list[Record]:
-        """Those that are dated on a day that was read to its end, and that its file lacks."""
-        by_day: defaultdict[date, list[Record]] = defaultdict(list)
-        for record in records:
-            by_day[day_of(record.timestamp)].append(record)
-        found: list[Record] = []
-        for day, of_day in by_day.items():
-            if day not in self._open_days:
-                missing = lacking(self._store, self._report.slug, day, [record.id for record in of_day])
-                found += [record for record in of_day if record.id in missing]
-        return found
+        return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
 
     def _skip_taken(self, segment: Segment) -> None:
         """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
@@ -300,7 +288,8 @@ class Fetch:
         if ended and found.after:
             segment.left_from = found.after[0].id
         outside = [*found.before, *found.after] if ended else found.before
-        self._put_aside([*found.strays, *await to_its_end(self._unknown, outside)], people)
+        unknown = await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
+        self._report.messages += self._keep_strays([*found.strays, *unknown], people)
         for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
             await self._commit_whole_days([segment])
@@ -314,7 +303,7 @@ class Fetch:
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
         if day in self._pending.committed:
-            return self._put_aside(records, people)
+            return self._keep_strays(records, people)
         part = max(segment.start, day_start(day))
         spool = self._pending.spool(day, part)
         news = [record for record in records if not self._pending.holds(day, record.id)]
@@ -326,45 +315,17 @@ class Fetch:
             self._pointers[day] = news[-1].id
         return len(news)
 
-    def _put_aside(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
-        """Keep messages that are out of order until every day is committed; how many were not kept yet.
-
-        Their days' files get them no sooner: the last id of a file must not point past what was read of the next day.
-        """
-        today = day_of(self._until)
-        strays = self._pending.strays()
-        news = [r for r in records if not any(r.id in spool for spool in strays)]
-        for record in news:
-            if not FIRST_DAY <= day_of(record.timestamp) <= today:
-                where = f"{self._report.slug}: message {record.id}"
-                log.warning("%s is dated %s, which cannot be; it is left out.", where, record.body["date"])
-        news = [r for r in news if FIRST_DAY <= day_of(r.timestamp) <= today]
-        if news:
-            self._pending.stray_spool().append(news, people)
-            self._count_unreadable(news)
-            self._report.messages += len(news)
-        return len(news)
+    def _keep_strays(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
+        """Put messages aside that are out of order; how many were not there yet."""
+        kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
+        self._count_unreadable(kept)
+        return len(kept)
 
     def _count_unreadable(self, records: Sequence[Record]) -> None:
         unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
         if unreadable:
             self._report.unreadable += unreadable
             metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)
-
-    async def _place_strays(self) -> None:
-        """Add the messages that are out of order to the files of their days."""
-        by_day: defaultdict[date, list[Record]] = defaultdict(list)
-        people: dict[int, Any] = {}
-        for spool in self._pending.strays():
-            people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
-            for body in map(orjson.loads, spool.lines()):
-                day = date.fromisoformat(body["date"][:10])
-                by_day[day].append(Record(body["id"], day_start(day), body))
-        for day, records in sorted(by_day.items()):
-            unique = list({record.id: record for record in records}.values())
-            await to_its_end(self._amend, day, sorted(unique, key=lambda record: record.id), people)
-        for spool in self._pending.strays():
-            spool.clear()
 
     async def _save_pointers(self) -> None:
         """Tell `progress.json` how far the days in flight have come."""
@@ -373,18 +334,11 @@ class Fetch:
             if day not in self._pending.committed:
                 await to_its_end(self._progress.advance, self._report.slug, day, last_id)
 
-    def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> None:
-        late = count(len(records), "message")
-        log.warning("%s: %s of %s found out of order.", self._report.slug, late, day)
-        amended = self._store.amend(self._report.slug, self._report.chat_id, day, records, people)
-        self._progress.commit(self._report.slug, day, amended.last_message_id, sealed=amended.sealed)
-        self._report.days = [amended if d.day == day else d for d in self._report.days]
-
     async def _commit_whole_days(self, touched: Sequence[Segment]) -> None:
         for day in self._days_reached(touched):
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
-                if self._is_after_move(day) and self._store.header(self._report.slug, day) is None:
+                if self._move.is_before(day) and self._store.header(self._report.slug, day) is None:
                     continue
                 committed = await to_its_end(self._commit, day)
                 messages = count(committed.message_count, "message")
@@ -422,7 +376,7 @@ class Fetch:
             self._pending.parts(day),
             sealed=self._until >= day_end(day),
             now=self._until,
-            conditions=self._conditions(day),
+            conditions=self._move.conditions(day),
             covers=self._covers,
         )
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
@@ -432,32 +386,9 @@ class Fetch:
             self._note_covered(day, self._segments)
         return committed
 
-    def _is_after_move(self, day: date) -> bool:
-        """Whether the chat went on as another one before that day. What it says last is that it did."""
-        return self._has_moved() and day_start(day) > self._last_seen
-
-    def _has_moved(self) -> bool:
-        return self._history.moved_to is not None and any(s.at_newest for s in self._segments)
-
-    def _conditions(self, day: date) -> list[Condition]:
-        """What keeps the day from being whole, as far as this read knows."""
-        if self._has_moved() and day_end(day) > self._last_seen:
-            return [Condition(kind="moved", chat_id=self._history.moved_to)]
-        return []
-
-    def _moved(self) -> str:
-        report, chat_id = self._report, self._history.moved_to
-        last = "It has nothing new" if self._last_seen < 0 else f"Its last message is of {day_of(self._last_seen)}"
-        return (
-            f"{report.slug}: the group became a supergroup, {chat_id}, and goes on there. {last}; no file is written for "
-            f"later days. Add the supergroup: tg-pipeline chats add {chat_id}"
-        )
-
     def _covers(self, message_id: int) -> bool:
         """Whether a message of that id would be in the spool of its day, if there still were one."""
-        return any(s.covers(message_id) for s in self._segments) and not any(
-            message_id in spool for spool in self._pending.strays()
-        )
+        return any(s.covers(message_id) for s in self._segments) and message_id not in self._strays
 
     def _tell(self, committed: CommittedDay | None = None) -> None:
         if self._on_progress is not None:

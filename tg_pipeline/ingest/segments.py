@@ -115,8 +115,8 @@ class Segment:
     def covers(self, message_id: int) -> bool:
         """Whether a message of that id would have been seen, if there still were one."""
         first = self.first_id if self.covers_from is None else self.covers_from
-        return self.at_newest if first is None else first <= message_id and (
-            self.at_newest or message_id <= self.taken_id
+        return (
+            self.at_newest if first is None else first <= message_id and (self.at_newest or message_id <= self.taken_id)
         )
 
     def pages_left(self, until: int) -> float:

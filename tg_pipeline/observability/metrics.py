@@ -130,7 +130,10 @@ DEDUPLICATED_MESSAGES = _counter(
     "deduplicated_messages_total", "Messages that came again and were not kept twice.", "source", unit="messages"
 )
 UNREADABLE_MESSAGES = _counter(
-    "unreadable_messages_total", "Messages that could not be decoded; placeholders stand for them.", "chat", unit="messages"
+    "unreadable_messages_total",
+    "Messages that could not be decoded; placeholders stand for them.",
+    "chat",
+    unit="messages",
 )
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"

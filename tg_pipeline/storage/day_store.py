@@ -78,7 +78,7 @@ class DayStore:
         `account` as in the header; `conditions` are those that this read found, in the place of the file's. Archived
         messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
         of a condition `not_visible`, and all of them where it names none, and those whose ids the read does not cover:
-        a message that is dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
+        a message dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
         (ADR 0036), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
         are deletions. Once sealed, a day stays sealed.
 

@@ -144,7 +144,7 @@ class PendingRequest:
         return found
 
     def strays(self) -> list[DaySpool]:
-        """Messages of any day that are out of the order of their ids, as this request and interrupted ones found them."""
+        """Messages of any day that are out of the order of their ids, of this request and of interrupted ones."""
         return [self._strays[name] for name in sorted(self._strays)]
 
     def stray_spool(self) -> DaySpool:

@@ -114,7 +114,7 @@ def _banned(error: BaseException, _method: str) -> TgPipelineError:
     return ApiRejected(f"Telegram has closed this account to programs ({_name(error)}). Look into a Telegram app.")
 
 
-class NotDecoded(Exception):  # noqa: N818 - the cause is the error
+class NotDecoded(Exception):
     """Telethon failed to decode an answer; its own error is the cause."""
 
 

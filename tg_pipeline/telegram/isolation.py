@@ -64,7 +64,7 @@ class Isolation:
         """Whether an answer without messages was decoded: what could not be decoded is in a message."""
 
     async def page(self, cursor: Cursor) -> Any:
-        """The messages after the cursor: up to a page, or those up to one that cannot be decoded, and what is known of it."""
+        """The messages after the cursor: up to a page, or those up to one that cannot be decoded, and a stand-in."""
         size = self._sizes.pop(cursor.after_id, PAGE_SIZE) if cursor.after_id is not None else PAGE_SIZE
         try:
             answer = await self._ask(Offset.after(cursor, size))
@@ -111,7 +111,7 @@ class Isolation:
         return found
 
     async def _near(self, offset: Offset, *, ahead: bool = False) -> tuple[int, datetime | None]:
-        """Id and date of the nearest message before the offset, or `ahead` of it, that can be decoded; 0 and None for none."""
+        """Id and date of the nearest message before the offset, or `ahead`, that can be decoded; else 0 and None."""
         for step in STEPS:
             try:
                 answer = await self._ask(offset.back(-step - 1 if ahead else step))

@@ -99,10 +99,21 @@ class MessageMapper:
 
     def unreadable(self, message: UnreadableMessage, timestamp: int) -> Record:
         """What stands for a message that cannot be decoded."""
-        body = {
-            **{"id": message.id, "date": utc_text(timestamp), "from_id": None, "chat": self._slug, "text": ""},
-            **dict.fromkeys(("reply_to", "views", "forwards", "replies_count")),
-            **{"entities": [], "edited": False, "edit_date": None, "deleted": False, "deleted_at": None},
+        body: dict[str, Any] = {
+            "id": message.id,
+            "date": utc_text(timestamp),
+            "from_id": None,
+            "chat": self._slug,
+            "text": "",
+            "reply_to": None,
+            "views": None,
+            "forwards": None,
+            "replies_count": None,
+            "entities": [],
+            "edited": False,
+            "edit_date": None,
+            "deleted": False,
+            "deleted_at": None,
             "type": UNREADABLE,
         }
         if message.constructor is not None:

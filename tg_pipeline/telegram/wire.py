@@ -194,7 +194,7 @@ class Wire:
         return translate(error, method)
 
 
-class _Request(InvokeWithoutUpdatesRequest):  # type: ignore[misc] # Telethon has no types
+class _Request(InvokeWithoutUpdatesRequest):
     """A request whose answer, where it cannot be decoded, is told from a connection that failed."""
 
     def read_result(self, reader: Any) -> Any:
