@@ -127,7 +127,7 @@ def test_over_the_simulator_a_group_that_moved_says_so(tmp_path: Path) -> None:
                 DayRange(day, day + timedelta(days=3)),
             )
         store = DayStore(instance.settings.data_root)
-        header = store.header(*store.slugs(), day)
+        header = store.header(next(store.slugs()), day)
         assert header is not None
         assert header.last_message_id == last
         assert [(c.kind, c.chat_id) for c in header.conditions] == [("moved", -1_000_000_000_077)]
