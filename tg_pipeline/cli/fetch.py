@@ -115,6 +115,8 @@ def _summarise(report: "FetchReport") -> None:
         f"{count(changed, 'file')} written, {len(report.days) - changed} unchanged",
         f"{report.duration_seconds:.1f} s",
     ]
+    if report.unreadable:
+        parts.append(f"{count(report.unreadable, 'message')} could not be decoded")
     if report.resumed_days:
         parts.insert(1, f"{count(len(report.resumed_days), 'day')} kept from the interrupted run")
     if report.meter.total_retries:

@@ -15,6 +15,8 @@ from tg_pipeline.contracts.text import count
 
 SCHEMA_VERSION = "1.1.0"
 SOURCE: Final = "telegram"
+UNREADABLE: Final = "unreadable"
+"""The type of what stands for a message that could not be decoded."""
 
 
 def _on_the_clock(text: str) -> str:
@@ -94,7 +96,9 @@ class Message(_Record):
     )
     type: str = Field(
         default="message",
-        description="`message`, `service`, or the wire's own name of a kind this version does not know.",
+        description="`message`, `service`, the wire's own name of a kind this version does not know, or `unreadable` "
+        "for what stands for a message that could not be decoded: only its id is known, its date is that of the "
+        "message before it.",
     )
     action: dict[str, Any] | None = Field(default=None, description="Of a service message: its type and what it says.")
     media: dict[str, Any] | None = Field(

@@ -14,11 +14,12 @@ TgPipelineError
 ├── ChatError                 skip this chat; others are unaffected
 │   ├── ChatNotFound          nobody of that name, or the account cannot see it
 │   ├── ChatPrivate           the account is not (or no longer) a member
-│   └── ChatMoved             the name now belongs to another chat than the one registered
+│   └── ChatMoved             the name, or the chat's history, now belongs to another chat than the one registered
 ├── OperatorError             stop and call a person
 │   ├── SessionMissing        no login on this machine
 │   ├── SessionRevoked        the login is dead; a person must log in again
 │   ├── WrongAccount          the chat belongs to another account than the sessions'
+│   ├── Undecodable           an answer holds something that this version cannot decode
 │   └── ApiRejected           api id or hash is wrong, the account is banned, or a request was malformed
 ├── InputError                a person or a program asked for something that cannot be
 │   └── SettingsError         a setting or a file of settings is wrong
@@ -113,7 +114,7 @@ class ChatPrivate(ChatError):
 
 
 class ChatMoved(ChatError):
-    """The name now belongs to another chat than the one registered."""
+    """The name now belongs to another chat than the one registered, or the chat goes on as another one."""
 
 
 class OperatorError(TgPipelineError):
@@ -130,6 +131,17 @@ class SessionRevoked(OperatorError):
 
 class WrongAccount(OperatorError):
     """The chat's message ids are those of another account than the session's, or of any session here."""
+
+
+class Undecodable(OperatorError):
+    """An answer holds something that this version cannot decode; one without it may be decoded.
+
+    `constructor` is the number of the type that is not known, None where it is something else.
+    """
+
+    def __init__(self, message: str, *, constructor: int | None = None) -> None:
+        super().__init__(message)
+        self.constructor = constructor
 
 
 class ApiRejected(OperatorError):

@@ -38,7 +38,8 @@ class FetchReport:
 
     `days` are those committed by this call, in the order they were finished; `resumed_days` were committed by an
     earlier, interrupted call of the same request and were not read again. `messages` counts what was read now,
-    `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that.
+    `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that,
+    `unreadable` the messages that could not be decoded.
     """
 
     slug: str
@@ -51,6 +52,7 @@ class FetchReport:
     repeated: int = 0
     rereads: int = 0
     splits: int = 0
+    unreadable: int = 0
     duration_seconds: float = 0.0
     meter: CallMeter = field(default_factory=CallMeter)
 

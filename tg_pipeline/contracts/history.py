@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 PAGE_SIZE = 100
@@ -14,6 +15,11 @@ class Cursor:
 
     since: int
     after_id: int | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """`since` as a date, UTC."""
+        return datetime.fromtimestamp(max(self.since, 1), UTC)
 
 
 class Record(NamedTuple):
@@ -62,6 +68,10 @@ class History(Protocol):
     @property
     def account(self) -> int | None:
         """User id of the account that reads, where message ids are its own (private dialogs, basic groups)."""
+
+    @property
+    def moved_to(self) -> int | None:
+        """Marked id of the supergroup that this basic group became, once a page has said so."""
 
     async def now(self) -> float:
         """The server's clock, POSIX seconds: a machine whose clock runs ahead must not seal a day too early."""

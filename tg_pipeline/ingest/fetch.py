@@ -7,25 +7,29 @@ ends; the pending request forgets a day's spools only after the day file is in p
 
 import asyncio
 import logging
+import math
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.day_file import UNREADABLE, Condition
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
-from tg_pipeline.contracts.errors import RetryableError, Stopped
+from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page, Record
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.joins import edge_before
+from tg_pipeline.ingest.moving import Move
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
 from tg_pipeline.ingest.segments import Segment, plan, split
+from tg_pipeline.ingest.sorting import sort_out
+from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
@@ -66,6 +70,8 @@ class Fetch:
         self._accept_deletions = accept_deletions
         self._past = Past(history, store, report.slug, report.range)
         self._until = 0
+        self._strays = Strays(history, store, progress, pending)
+        self._move = Move(history)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
@@ -90,14 +96,18 @@ class Fetch:
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
-                self._report.range, self._pending.committed, self._pending.covered, self._pending.last_ids()
+                self._report.range, self._pending.committed, self._pending.covered, self._pending.ids()
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
-            if self._open_days:
+            if any(not self._move.is_before(day) for day in self._open_days):
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
+            await to_its_end(self._strays.place, self._report)
+            if self._open_days:
+                self._pending.finish()
+                raise ChatMoved(self._move.sentence(self._report.slug))
             status = "success"
         finally:
             self._report.duration_seconds = self._clock.steady() - began
@@ -157,7 +167,7 @@ class Fetch:
     def _how_far(self) -> str:
         report = self._report
         done = len(report.days) + len(report.resumed_days)
-        read = [(day, last) for day, parts in self._pending.last_ids().items() for last in parts.values() if last]
+        read = [(day, ids[1]) for day, parts in self._pending.ids().items() for ids in parts.values() if ids]
         read += [(day.day, day.last_message_id) for day in report.days if day.last_message_id]
         last = ", the last of them {1} of {0}".format(*max(read)) if read else ""
         return (
@@ -181,6 +191,7 @@ class Fetch:
         A page that is under way when a stop is asked for is the last; one that still waits to be asked for is none.
         """
         ended = stopping = False
+        await self._begin(segment)
         page_under_way = self._ask(segment)
         try:
             while not (ended or stopping):
@@ -188,14 +199,25 @@ class Fetch:
                     page = await page_under_way
                 except Stopped:
                     return
-                ended = segment.receive(page, self._until)
+                ends_at = self._ends_at(segment)
+                ended = segment.receive(page, self._until, ends_at=ends_at)
                 self._past.saw(page)
+                self._move.saw(page)
+                if ends_at is None and ended and page.ids:
+                    ended = await to_its_end(self._is_joined, page)
+                self._skip_taken(segment)
                 async with self._writing:
                     stopping = self._stop.asked
+                    if self._left_a_gap(segment, ended=ended):
+                        ended, page_under_way = False, self._ask(segment)
+                        continue
+                    if ended and ends_at is None and page.ids:
+                        ends_at = self._ends_at(segment)
+                        ended = ends_at is None or page.ids[-1] >= ends_at - 1
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
                         await _until_sent()
-                    await self._take(segment, page, ended=ended)
+                    await self._take(segment, page, ended=ended, ends_at=ends_at)
                     if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
                         await self._save_pointers()
                 more.set()
@@ -206,40 +228,106 @@ class Fetch:
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
 
-    async def _take(self, segment: Segment, page: Page, *, ended: bool) -> None:
+    async def _begin(self, segment: Segment) -> None:
+        """Go on from the last id that was read before the segment, where it is known."""
+        before = next((s for s in self._segments if s.end == segment.start), None)
+        if before is not None:
+            if segment.after_id is None and before.done and before.pages:
+                segment.go_on_after(before.taken_id)
+            return
+        edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
+        if segment.after_id is None and edge.joined:
+            segment.go_on_after(edge.last_id)
+            self._pages.begins_after(edge.last_id)
+        elif segment.after_id is None or edge.last_id < segment.after_id:
+            segment.covers_from = edge.last_id + 1
+
+    def _ends_at(self, segment: Segment) -> int | None:
+        """The id from which on the next segment reads, where it is known."""
+        return next((s.first_id for s in self._segments if s.start == segment.end), None)
+
+    def _left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
+        """Whether a date led past messages that the segment before left to this one, which then goes on from there."""
+        before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
+        begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
+        if before is None or segment.taken_id or begins_at <= (before.left_from or 0):
+            return False
+        segment.go_on_after(before.taken_id)
+        before.left_from = None
+        return True
+
+    def _is_joined(self, page: Page) -> bool:
+        """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
+        return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
+
+    def _skip_taken(self, segment: Segment) -> None:
+        """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
+        after = segment.after_id
+        if after is not None:
+            others = (s.taken_id for s in self._segments if s is not segment and s.has_taken(after))
+            segment.after_id = max(after, *others, 0)
+
+    async def _take(self, segment: Segment, page: Page, *, ended: bool, ends_at: int | None) -> None:
         """Spool the messages of the page that belong to the segment, and commit the days that are whole by it.
 
-        Day by day, so that a kill on a page of many days leaves one of them half done and not all.
+        First those that are out of order, then day by day: the last id of a spool is where an interrupted read goes on,
+        and a kill on a page of many days leaves one of them half done and not all.
         """
-        end = min(segment.end, self._until)
-        by_day: defaultdict[int, list[Record]] = defaultdict(list)
-        for record in page.records():
-            if segment.start <= record.timestamp < end:
-                by_day[record.timestamp // SECONDS_PER_DAY].append(record)
         people = page.participants()
-        for number, records in sorted(by_day.items()):
+        if segment.held:
+            people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
+        records = [record for record, _ in segment.held]
+        for record in page.records():
+            taken = any(s is not segment and s.has_taken(record.id) for s in self._segments)
+            if not taken and (ends_at is None or record.id < ends_at):
+                records.append(record)
+        found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
+        segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
+        if segment.first_id is not None and found.after:
+            segment.taken_id = found.after[0].id - 1
+        elif segment.first_id is not None and page.ids:
+            segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
+        if ended and found.after:
+            segment.left_from = found.after[0].id
+        outside = [*found.before, *found.after] if ended else found.before
+        unknown = await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
+        self._report.messages += self._keep_strays([*found.strays, *unknown], people)
+        for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
             await self._commit_whole_days([segment])
-            taken = self._spool(segment, day_of(records[0].timestamp), records, people)
-            self._report.messages += taken
-            self._report.repeated += len(records) - taken
-            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(records) - taken)
+            taken_now = self._spool(segment, day_of(group[0].timestamp), group, people)
+            self._report.messages += taken_now
+            self._report.repeated += len(group) - taken_now
+            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(group) - taken_now)
         segment.taken(page, ended=ended)
         await self._commit_whole_days([segment])
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
         if day in self._pending.committed:
-            return self._amend(day, records, people)
+            return self._keep_strays(records, people)
         part = max(segment.start, day_start(day))
         spool = self._pending.spool(day, part)
-        news = [record for record in records if spool.last_id is None or record.id > spool.last_id]
+        news = [record for record in records if not self._pending.holds(day, record.id)]
         if not news:
             return 0
         spool.append(news, people)
+        self._count_unreadable(news)
         if part == day_start(day):
             self._pointers[day] = news[-1].id
         return len(news)
+
+    def _keep_strays(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
+        """Put messages aside that are out of order; how many were not there yet."""
+        kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
+        self._count_unreadable(kept)
+        return len(kept)
+
+    def _count_unreadable(self, records: Sequence[Record]) -> None:
+        unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
+        if unreadable:
+            self._report.unreadable += unreadable
+            metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)
 
     async def _save_pointers(self) -> None:
         """Tell `progress.json` how far the days in flight have come."""
@@ -248,20 +336,12 @@ class Fetch:
             if day not in self._pending.committed:
                 await to_its_end(self._progress.advance, self._report.slug, day, last_id)
 
-    def _amend(self, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
-        """Stragglers: dated on a day that was over by more than the slack when it was read."""
-        late = count(len(records), "message")
-        log.warning("%s: %s of %s came after the day was committed.", self._report.slug, late, day)
-        amended = self._store.amend(
-            *(self._report.slug, self._report.chat_id, day, records, people), account=self._history.account
-        )
-        self._report.days = [amended if d.day == day else d for d in self._report.days]
-        return len(records)
-
     async def _commit_whole_days(self, touched: Sequence[Segment]) -> None:
         for day in self._days_reached(touched):
             parts = [s for s in self._segments if s.start < day_end(day) and s.end > day_start(day)]
             if all(s.passed >= min(s.end, day_end(day)) for s in parts):
+                if self._move.is_before(day) and self._store.header(self._report.slug, day) is None:
+                    continue
                 hidden = await self._past.hidden(day, self._pending.parts(day).first_id)
                 committed = await to_its_end(self._commit, day, hidden)
                 messages = count(committed.message_count, "message")
@@ -300,9 +380,10 @@ class Fetch:
             sealed=self._until >= day_end(day),
             now=self._until,
             account=self._history.account,
-            conditions=[hidden] if hidden else [],
+            conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             missing=self._past.missing,
+            covers=self._covers,
         )
         count_conditions(report.slug, committed)
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
@@ -311,6 +392,10 @@ class Fetch:
         else:
             self._note_covered(day, self._segments)
         return committed
+
+    def _covers(self, message_id: int) -> bool:
+        """Whether a message of that id would be in the spool of its day, if there still were one."""
+        return any(s.covers(message_id) for s in self._segments) and message_id not in self._strays
 
     def _tell(self, committed: CommittedDay | None = None) -> None:
         if self._on_progress is not None:

@@ -30,8 +30,13 @@ class PageReader:
         """Where the page that begins with an id was first seen."""
         self._ends: set[int] = set()
         """The last ids of the pages that were believed."""
+        self._begins: set[int] = set()
         self._newest_id = 0
         self._newest_time = 0
+
+    def begins_after(self, message_id: int) -> None:
+        """A read begins after that id, which no page of this process ends with."""
+        self._begins.add(message_id)
 
     async def page(self, cursor: Cursor) -> Page:
         """The page at `cursor`, its ids strictly ascending and all beyond the cursor.
@@ -123,7 +128,7 @@ class PageReader:
             return page.ids[0] > cursor.after_id + 1
         if len(page.ids) < PAGE_SIZE:
             return False
-        if cursor.after_id is not None:
+        if cursor.after_id is not None and cursor.after_id not in self._begins:
             return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
         times = page.timestamps
         least = 0 if self._resumed else SECONDS_PER_DAY

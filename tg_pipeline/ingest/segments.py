@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
-from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
-from tg_pipeline.contracts.history import Cursor, Page
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_end, day_of, day_start
+from tg_pipeline.contracts.history import Cursor, Page, Record
 
 DATE_SLACK_SECONDS = 2
 """Ids ascend strictly, dates only nearly: a message may carry a date a second before its predecessor's."""
@@ -27,19 +28,33 @@ PAGES_PER_SPLIT = 40
 class Segment:
     """The times start..end (POSIX s, end excluded), read up to `passed`: every earlier message of it has been taken.
 
-    `reached` is later than every message that came so far: only from there on may the segment be cut.
+    `reached` is later than every message that came so far: only from there on may the segment be cut. By ids, all from
+    `first_id` to `taken_id` was taken; `covers_from` is lower where nothing is known to lie between it and `first_id`.
+    `held` are messages dated after the end: they are taken where a message of the segment follows them.
     """
 
     start: int
     end: int
     after_id: int | None = None
+    first_id: int | None = None
+    taken_id: int = 0
+    covers_from: int | None = None
     passed: int = field(init=False)
     reached: int = field(init=False)
     began_at: int = field(init=False)
     pages: int = 0
+    current: int = field(init=False)
+    """The day, counted since 1970, that the read has come to."""
+    at_newest: bool = False
+    """Whether it was read up to the newest message there is."""
+    left_from: int | None = None
+    """The lowest id of those that it was given and left to the segment behind it."""
+    held: list[tuple[Record, dict[str, Any] | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.passed = self.reached = self.began_at = self.start
+        self.current = self.start // SECONDS_PER_DAY
+        self.taken_id = self.after_id or 0
 
     @property
     def done(self) -> bool:
@@ -55,11 +70,17 @@ class Segment:
         """
         return Cursor(since=self.start - DATE_SLACK_SECONDS, after_id=self.after_id)
 
-    def receive(self, page: Page, until: int) -> bool:
+    def go_on_after(self, message_id: int) -> None:
+        """Begin after a message that was read before, where its id is known, and not by date."""
+        self.after_id = self.taken_id = message_id
+        self.first_id = self.covers_from = message_id + 1
+
+    def receive(self, page: Page, until: int, *, ends_at: int | None = None) -> bool:
         """Note a page that has come; whether it is the last one, history ending at `until`.
 
-        The last is an empty page, or one that reaches beyond the segment, never a short one: messages may be filtered
-        out of it.
+        The last is an empty page, or one that reaches the id `ends_at`, from where on another segment reads, or else
+        one whose last two messages are dated beyond the segment: one alone may be dated ahead of its neighbours. Never
+        a short one: messages may be filtered out of it.
         """
         times = page.timestamps
         if times:
@@ -67,22 +88,36 @@ class Segment:
                 self.began_at = max(self.start, times[0])
             self.reached = max(self.reached, max(times) + 1)
         self.pages += 1
+        if self.first_id is None:
+            self.first_id = next((record.id for record in page.records() if record.timestamp >= self.start), None)
         if page.ids:
             self.after_id = page.ids[-1]
-        ended = not page.ids or bool(times and times[-1] >= min(self.end, until) + DATE_SLACK_SECONDS)
-        if ended:
-            self.reached = self.end
-        return ended
+            if ends_at is not None:
+                return page.ids[-1] >= ends_at - 1
+            return bool(times) and min(times[-2:]) >= min(self.end, until) + DATE_SLACK_SECONDS
+        self.at_newest = True
+        return True
 
     def taken(self, page: Page, *, ended: bool, before: int | None = None) -> None:
         """Note that the page's messages dated earlier than `before` (POSIX s), or all of them, are safe."""
         if ended:
-            passed = self.end
+            passed = self.reached = self.end
         elif page.timestamps:
-            passed = min(page.timestamps[-1] - DATE_SLACK_SECONDS, self.end)
+            passed = min(*page.timestamps[-2:], self.end + DATE_SLACK_SECONDS) - DATE_SLACK_SECONDS
         else:
             return
         self.passed = max(self.passed, passed if before is None else min(passed, before))
+
+    def has_taken(self, message_id: int) -> bool:
+        """Whether everything around that id was taken by this segment."""
+        return self.first_id is not None and self.first_id <= message_id <= self.taken_id
+
+    def covers(self, message_id: int) -> bool:
+        """Whether a message of that id would have been seen, if there still were one."""
+        first = self.first_id if self.covers_from is None else self.covers_from
+        return (
+            self.at_newest if first is None else first <= message_id and (self.at_newest or message_id <= self.taken_id)
+        )
 
     def pages_left(self, until: int) -> float:
         """Expected from the pace so far, history ending at `until`; 0 while nothing is known."""
@@ -94,12 +129,12 @@ def plan(
     days: DayRange,
     committed: Collection[date],
     covered: Collection[tuple[int, int]],
-    parts: Mapping[date, Mapping[int, int | None]],
+    parts: Mapping[date, Mapping[int, tuple[int, int] | None]],
 ) -> list[Segment]:
     """The segments of a request, given what an interrupted call of it left behind.
 
     `committed` days are not read again. `parts` holds, per day, the spools found by the time they begin at and the
-    last id in each; `covered` the intervals that were read to their end. Covered segments come back as done.
+    first and last id in each; `covered` the intervals that were read to their end. Covered segments come back as done.
     """
     segments: list[Segment] = []
     for day in (d for d in days if d not in committed):
@@ -107,7 +142,8 @@ def plan(
         cuts = {day_start(day), *found, *(end for _, end in covered if day_of(end) == day)}
         bounds = [*sorted(cuts), day_end(day)]
         for start, end in pairwise(bounds):
-            piece = Segment(start, end, after_id=found.get(start))
+            first_id, last_id = found.get(start) or (None, None)
+            piece = Segment(start, end, after_id=last_id, first_id=first_id)
             if any(a <= start and end <= b for a, b in covered):
                 piece.passed = end
             last = segments[-1] if segments else None

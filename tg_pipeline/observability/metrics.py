@@ -141,6 +141,12 @@ DAYS_NOT_VISIBLE = _counter(
     "chat",
     unit="days",
 )
+UNREADABLE_MESSAGES = _counter(
+    "unreadable_messages_total",
+    "Messages that could not be decoded; placeholders stand for them.",
+    "chat",
+    unit="messages",
+)
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
 )

@@ -14,6 +14,7 @@ from tg_pipeline.simulator.faults import (
     LostAnswer,
     PageFault,
     TransportError,
+    Undecodable,
 )
 from tg_pipeline.simulator.main import simulate
 from tg_pipeline.simulator.methods.history import HistoryRules
@@ -34,6 +35,7 @@ __all__ = [
     "Simulator",
     "SimulatorError",
     "TransportError",
+    "Undecodable",
     "World",
     "simulate",
 ]

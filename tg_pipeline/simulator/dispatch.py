@@ -17,6 +17,7 @@ from tg_pipeline.simulator.faults import (
     LostAnswer,
     PageFault,
     TransportError,
+    Undecodable,
     Verdict,
 )
 from tg_pipeline.simulator.journal import Entry, method_name, params_of
@@ -101,6 +102,8 @@ def _reply(call: Call, rule: AnyRule | None) -> bytes | RpcError:
         return RpcError(rule.full_code(), rule.error)
     if isinstance(rule, PageFault):
         call = replace(call, page_fault=rule.how)
+    if isinstance(rule, Undecodable):
+        call = replace(call, undecodable=rule.ids)
     try:
         return _answer(call)
     except RpcError as error:

@@ -36,6 +36,12 @@ class People:
             self._bytes[key] = bytes(entity)
         return key
 
+    def refresh(self, entity: TypeChat) -> PersonKey:
+        """As `remember`, for an entity that may have changed since."""
+        key = self.remember(entity)
+        self._bytes[key] = bytes(entity)
+        return key
+
     def user(self, user_id: int) -> tl.User | None:
         """A user whom some answer has mentioned."""
         return self._entities.get((tl.User.CONSTRUCTOR_ID, user_id))

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -74,12 +74,14 @@ class DayStore:
         conditions: Sequence[Condition] = (),
         accept_deletions: bool = False,
         missing: int = 0,
+        covers: Callable[[int], bool] | None = None,
     ) -> CommittedDay:
         """Make the spool, a complete read of the day, the day file; merge with the one that is there.
 
         `account` as in the header; `conditions` are those that this read found, in the place of the file's. Archived
         messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
-        of a condition `not_visible`, and all of them where it names none. Where too many are missing to be deletions
+        of a condition `not_visible`, and all of them where it names none, and those whose ids the read does not cover:
+        a message dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
         (ADR 0036), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
         are deletions. `missing`: how many the whole read lacks, where that is more than this day's. Once sealed, a day
         stays sealed.
@@ -96,6 +98,7 @@ class DayStore:
                     conditions=conditions,
                     accept_deletions=accept_deletions,
                     missing=missing,
+                    covers=covers,
                 ),
             )
 
@@ -248,11 +251,12 @@ class _Draft:
     conditions: Sequence[Condition] | None = None
     accept_deletions: bool = False
     missing: int = 0
+    covers: Callable[[int], bool] | None = None
 
     def merge(self) -> Merge:
         """A merge with the file, for one pass."""
         hidden = next((c for c in self.conditions or () if c.kind == "not_visible"), None)
-        return Merge(self.deleted_at, hidden=hidden)
+        return Merge(self.deleted_at, hidden=hidden, covers=self.covers)
 
 
 def _put(path: UPath, draft: _Draft) -> CommittedDay:
@@ -277,7 +281,7 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     if found is not None and not draft.accept_deletions and _is_implausible(merge, found, draft):
         return _hold_back(path, draft, found, missing=merge.deleted + merge.hidden, head=head)
     index = _index_of_lines(path, draft) if merge.index_is_stale else spool.index.joined(merge.kept)
-    people |= spool.participants()
+    people = _described(people, spool.participants())
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
     content_hash.add(threads)
@@ -312,6 +316,12 @@ def _put(path: UPath, draft: _Draft) -> CommittedDay:
     )
 
 
+def _described(known: dict[int, bytes], read: dict[int, bytes]) -> dict[int, bytes]:
+    """Everybody as first described by a name: a new one does not change old days."""
+    named = {number: line for number, line in known.items() if orjson.loads(line)["name"] is not None}
+    return known | read | named
+
+
 def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool) -> CommittedDay:
     """As of a commit that added, edited and deleted nothing."""
     return CommittedDay(
@@ -329,13 +339,18 @@ def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool
 
 
 def _conditions(draft: _Draft, found: DayHeader | None, merge: Merge) -> list[Condition]:
-    """Those of the read; of messages that are hidden, how many the file has."""
+    """Those of the read; of messages that are hidden, how many the file has; and the placeholders in it."""
+    unreadable = sorted((draft.spool.unreadable - merge.known_ids) | merge.unreadable)
+    found_now = [
+        Condition(kind="unreadable", count=len(unreadable), first_id=unreadable[0], last_id=unreadable[-1])
+        for _ in unreadable[:1]
+    ]
     if draft.conditions is None:
-        return found.conditions if found else []
+        return [c for c in (found.conditions if found else ()) if c.kind != "unreadable"] + found_now
     return [
         c.model_copy(update={"count": merge.hidden}) if c.kind == "not_visible" and merge.hidden else c
         for c in draft.conditions
-    ]
+    ] + found_now
 
 
 def _is_implausible(merge: Merge, found: DayHeader, draft: _Draft) -> bool:

@@ -1,10 +1,10 @@
 """Two reads of one day become one: what a later read says about messages that were archived before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
-from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.day_file import UNREADABLE, Condition
 from tg_pipeline.storage.day_index import INDEXED, DayIndex
 from tg_pipeline.storage.layout import encode, message_id
 from tg_pipeline.storage.reread import reread
@@ -15,14 +15,17 @@ class Merge:
 
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
-    Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read.
-    After `lines()` has been exhausted the rest tells what happened; `kept` indexes the archived messages that are not
-    in the new read, `hidden` counts those of them that it could not see; where `index_is_stale`, an author or a thread
-    was known better before, and the new read's index misses it.
+    Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read. So
+    are those whose ids the new read does not cover. After `lines()` has been exhausted the rest tells what happened;
+    `kept` indexes the archived messages that are not in the new read, `hidden` counts those of them that it could not
+    see; where `index_is_stale`, an author or a thread was known better before, and the new read's index misses it.
     """
 
-    def __init__(self, deleted_at: str | None, *, hidden: Condition | None = None) -> None:
+    def __init__(
+        self, deleted_at: str | None, *, hidden: Condition | None = None, covers: Callable[[int], bool] | None = None
+    ) -> None:
         self._deleted_at = deleted_at
+        self._covers = covers
         self._is_hidden = hidden is not None
         self._first_visible = hidden.first_id if hidden else None
         self.hidden = 0
@@ -32,6 +35,10 @@ class Merge:
         self.index_is_stale = False
         self.kept = DayIndex()
         self.kept_ids: list[int] = []
+        self.known_ids: set[int] = set()
+        """The archived messages that the new read could not decode, which stay."""
+        self.unreadable: set[int] = set()
+        """The ids of archived placeholders that were kept."""
 
     def lines(self, old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[bytes]:
         """The joined lines. A ValueError where the archived ones do not ascend."""
@@ -50,31 +57,44 @@ class Merge:
                 number = message_id(line) if line is not None else None
             if line is not None and number == archived_number:
                 self.matched += 1
-                yield line if line == archived else self._updated(archived, line)
+                yield line if line == archived else self._updated(archived_number, archived, line)
                 line = next(fresh, None)
                 number = message_id(line) if line is not None else None
-            else:
-                yield self._kept(archived_number, archived)
+            elif (kept := self._kept(archived_number, archived)) is not None:
+                yield kept
         if line is not None:
             yield line
             yield from fresh
 
-    def _updated(self, archived: bytes, line: bytes) -> bytes:
+    def _updated(self, number: int, archived: bytes, line: bytes) -> bytes:
+        old = orjson.loads(archived)
         new = orjson.loads(line)
-        message, changed = reread(orjson.loads(archived), new)
+        if new.get("type") == UNREADABLE != old.get("type"):
+            self.known_ids.add(number)
+        message, changed = reread(old, new)
         self.edited += changed
         if not self.index_is_stale:
             self.index_is_stale = any(message.get(key) != new.get(key) for key in INDEXED)
         return encode(message)
 
-    def _kept(self, number: int, archived: bytes) -> bytes:
+    def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
+        if message.get("type") == UNREADABLE and self._deleted_at is not None and self._sees(number):
+            return None  # It can be decoded now, and is of another day.
         self.kept.add(number, message)
         self.kept_ids.append(number)
+        if message.get("type") == UNREADABLE:
+            self.unreadable.add(number)
+            return archived
         if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
             return archived
         if self._is_hidden and (self._first_visible is None or number < self._first_visible):
             self.hidden += 1
             return archived
+        if not self._sees(number):
+            return archived
         self.deleted += 1
         return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+
+    def _sees(self, number: int) -> bool:
+        return self._covers is None or self._covers(number)

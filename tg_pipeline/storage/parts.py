@@ -18,6 +18,7 @@ class DayParts:
         self.message_count = sum(spool.message_count for spool in self._spools)
         self.first_id = min((s.first_id for s in self._spools if s.first_id is not None), default=None)
         self.last_id = max((s.last_id for s in self._spools if s.last_id is not None), default=None)
+        self.unreadable = set[int]().union(*(spool.unreadable for spool in self._spools))
         self._in_order = all((a.last_id or 0) < (b.first_id or 0) for a, b in pairwise(self._spools))
         self.index = reduce(DayIndex.joined, (spool.index for spool in self._spools), DayIndex())
 

@@ -61,6 +61,7 @@ class PendingRequest:
                 self.reopen(day)
         self._own = own or _Journal.started(path, history, now)
         self._journals = [self._own, *(journal for journal in self._journals if journal is not own)]
+        self._strays: dict[str, DaySpool] = {}
         self._open_spools(days)
         self.resumed = own is not None or bool(self.committed or self._spools)
         """An earlier process has read a part of the range."""
@@ -93,6 +94,9 @@ class PendingRequest:
             self._drop_spools(day)
         try:
             for path in _files(self._directory, _SPOOL):
+                if any(path.stem == journal.path.stem for journal in self._journals):
+                    self._strays[path.stem] = DaySpool(self._directory, path.stem)
+                    continue
                 day, start = _part(path.stem)
                 if day in days:
                     self.spooled_at[day] = max(path.stat().st_mtime, self.spooled_at.get(day, 0.0))
@@ -116,9 +120,10 @@ class PendingRequest:
             self._lock = None
 
     def _close_spools(self) -> None:
-        for spool in self._spools.values():
+        for spool in (*self._spools.values(), *self._strays.values()):
             spool.close()
         self._spools.clear()
+        self._strays.clear()
 
     def spool(self, day: date, start: int) -> DaySpool:
         """The messages that were read so far of the day's part that begins at `start` (POSIX s)."""
@@ -131,18 +136,35 @@ class PendingRequest:
         """All that was read of the day."""
         return DayParts([spool for (of, _), spool in self._spools.items() if of == day])
 
-    def last_ids(self) -> dict[date, dict[int, int | None]]:
-        """Per day in work and start of each of its parts, the highest id that was read."""
-        found: dict[date, dict[int, int | None]] = {}
+    def holds(self, day: date, message_id: int) -> bool:
+        """Whether a part of the day has that message."""
+        return any(of == day and message_id in spool for (of, _), spool in self._spools.items())
+
+    def ids(self) -> dict[date, dict[int, tuple[int, int] | None]]:
+        """Per day in work and start of each of its parts, the lowest and the highest id that was read."""
+        found: dict[date, dict[int, tuple[int, int] | None]] = {}
         for (day, start), spool in self._spools.items():
-            found.setdefault(day, {})[start] = spool.last_id
+            known = spool.first_id is not None and spool.last_id is not None
+            found.setdefault(day, {})[start] = (spool.first_id, spool.last_id) if known else None  # type: ignore[assignment] # both are known
         return found
+
+    def strays(self) -> list[DaySpool]:
+        """Messages of any day that are out of the order of their ids, of this request and of interrupted ones."""
+        return [self._strays[name] for name in sorted(self._strays)]
+
+    def stray_spool(self) -> DaySpool:
+        """Where this request keeps such messages."""
+        name = self._own.path.stem
+        if name not in self._strays:
+            self._strays[name] = DaySpool(self._directory, name)
+        return self._strays[name]
 
     def mark_covered(self, start: int, end: int) -> None:
         """Remember that every message dated start..end (end excluded) is in the spools, which then are on disk."""
         if (start, end) not in self.covered:
             if spool := self._spools.get((day_of(start), start)):
-                spool.sync()
+                for written in (*self._strays.values(), spool):
+                    written.sync()
                 with writing(self._directory):
                     sync_directory(self._directory)
             self._note(day_of(start), f"covered {start} {end}")
@@ -348,7 +370,9 @@ def _remove_all_but(directory: Path, journals: Collection[_Journal]) -> None:
 
 
 def _is_of(path: Path, journals: Collection[_Journal]) -> bool:
-    """Whether the path is that of a spool of a day that one of the requests asked for."""
+    """Whether the path is that of a spool of a day that one of the requests asked for, or of its strays."""
+    if path.suffix in {_SPOOL, _PARTICIPANTS} and any(path.stem == journal.path.stem for journal in journals):
+        return True
     try:
         day, _ = _part(path.stem)
     except ValueError:

@@ -50,6 +50,8 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
     """The message that two reads make, `new` the later one, and whether its content changed. Changes neither."""
     if _says_nothing(new):
         return old, False
+    if old.get("type") in _NOT_READ:
+        return new, False
     known = not _says_nothing(old)
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)

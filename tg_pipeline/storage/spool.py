@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import orjson
 
+from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.atomic import make_directory, reading, writing
 from tg_pipeline.storage.day_index import DayIndex
@@ -33,6 +34,8 @@ class DaySpool:
         self.last_id: int | None = None
         """The highest id. A reader that goes on after it misses nothing."""
         self.index = DayIndex()
+        self.unreadable: set[int] = set()
+        """The ids of those that stand for messages which could not be decoded."""
         self.started_over = False
         """What an earlier process left was damaged before its end and thrown away."""
         self._ascending = True
@@ -79,6 +82,18 @@ class DaySpool:
         self._participants |= news
         for record in records:
             self._note(record.id, record.body)
+
+    def clear(self) -> None:
+        """Remove what is in it: it was put elsewhere."""
+        with writing(self._messages_path):
+            self._start_over()
+
+    def __contains__(self, number: int) -> bool:
+        if self.first_id is None or self.last_id is None or not self.first_id <= number <= self.last_id:
+            return False
+        if self._ids is None:
+            self._ids = {message_id(line) for line in self.lines()}
+        return number in self._ids
 
     def sync(self) -> None:
         """Put what was appended beyond the reach of a power cut."""
@@ -139,6 +154,8 @@ class DaySpool:
         if self._ids is not None:
             self._ids.add(number)
         self.message_count += 1
+        if body.get("type") == UNREADABLE:
+            self.unreadable.add(number)
         self.index.add(number, body)
 
     def _recover(self) -> None:
@@ -156,17 +173,18 @@ class DaySpool:
                     self._note(body["id"], body)
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 logger.warning("%s is damaged (%s): the day is read again from its start.", self._messages_path, error)
+                self.started_over = True
                 self._start_over()
         if self._ascending:
             self._ids = None
 
     def _start_over(self) -> None:
-        self.started_over = True
         self._messages_file.cut(0)
         self._participants_file.cut(0)
         self.message_count = 0
         self.first_id = self.last_id = None
         self.index = DayIndex()
+        self.unreadable = set()
         self._ascending = True
         self._ids = None
         self._participants = {}

@@ -251,7 +251,7 @@ def _seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Findi
     elif day == today and sealed:
         yield Finding(slug, day, FindingKind.HEADER, "it says that it is sealed, and the day is not over")
     elif day < today and not sealed:
-        yield Finding(slug, day, FindingKind.UNSEALED, "the day was not over when it was read: fetch it again")
+        yield Finding(slug, day, FindingKind.UNSEALED, "the day was not read to its end: fetch it again")
 
 
 def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], expected: int | None) -> Iterator[Finding]:

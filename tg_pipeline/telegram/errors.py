@@ -22,8 +22,10 @@ from tg_pipeline.contracts.errors import (
     ServerError,
     SessionRevoked,
     TgPipelineError,
+    Undecodable,
 )
 
+UPGRADE_HINT = "Upgrade with `pip install --upgrade tg-pipeline`: a newer one may know it."
 LOGIN_HINT = "Log in again with `tg-pipeline login`."
 
 
@@ -112,8 +114,18 @@ def _banned(error: BaseException, _method: str) -> TgPipelineError:
     return ApiRejected(f"Telegram has closed this account to programs ({_name(error)}). Look into a Telegram app.")
 
 
-def _not_understood(_error: BaseException, method: str) -> TgPipelineError:
-    return ApiRejected(f"Telegram's answer to {method} holds something this version cannot read. Update tg-pipeline.")
+class NotDecoded(Exception):
+    """Telethon failed to decode an answer; its own error is the cause."""
+
+
+def _not_decoded(error: BaseException, method: str) -> TgPipelineError:
+    cause = error.__cause__ if isinstance(error, NotDecoded) else error
+    number = getattr(cause, "invalid_constructor_id", None)
+    what = type(cause).__name__ if number is None else f"the type {number:08x}"
+    return Undecodable(
+        f"Telegram's answer to {method} holds something that this version cannot decode ({what}). {UPGRADE_HINT}",
+        constructor=number,
+    )
 
 
 def _rejected(error: BaseException, method: str) -> TgPipelineError:
@@ -144,7 +156,7 @@ TABLE: tuple[Row, ...] = (
     ((vendor.ServerError, vendor.TimedOutError), _server),
     ((vendor.InvalidDCError,), _moved),
     ((vendor.RPCError,), _rejected),
-    ((vendor.TypeNotFoundError,), _not_understood),
+    ((NotDecoded, vendor.TypeNotFoundError), _not_decoded),
     ((TimeoutError,), _deadline),
     (
         (

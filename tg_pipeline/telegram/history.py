@@ -2,19 +2,23 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+import telethon
 from telethon.tl import types as tl
+from telethon.tl.alltlobjects import LAYER
 from telethon.tl.functions.messages import GetHistoryRequest
 
 from tg_pipeline.contracts.chat import Peer
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Record, Visible
+from tg_pipeline.contracts.history import Cursor, Record, Visible
 from tg_pipeline.telegram.connection import Connection
 from tg_pipeline.telegram.details import visible
-from tg_pipeline.telegram.errors import StalePeer
+from tg_pipeline.telegram.errors import UPGRADE_HINT, StalePeer
+from tg_pipeline.telegram.isolation import Isolation, UnreadableMessage
 from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
+from tg_pipeline.telegram.offsets import Offset
+from tg_pipeline.telegram.plain import marked_id
 from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +34,10 @@ class ChatHistory:
         self._slug = slug
         self._username_checked = False
         self._visible: Visible | None = None
+        self._warned: set[int] = set()
+        self.moved_to: int | None = None
+        """Marked id of the supergroup that this basic group has become, once an answer has said so."""
+        self._isolation = Isolation(self._ask)
         self.peer = peer
 
     @property
@@ -44,18 +52,24 @@ class ChatHistory:
     async def page(self, cursor: Cursor) -> "HistoryPage":
         """The up to 100 messages that follow the cursor, ascending.
 
-        Ascending pagination after telegram-facts "Reading history": newer than X is `offset_id=X, add_offset=-limit`;
-        X itself is excluded by asking from X+1. `min_id` keeps older ones out: whether Telegram fills up a page at the
-        newest end with them was never measured. A remembered access hash that Telegram refuses is resolved anew, once.
+        A message that cannot be decoded ends the page, and something that says so stands for it. A remembered access
+        hash that Telegram refuses is resolved again, once.
         """
+        answer = await self._isolation.page(cursor)
+        self._notice_rename(answer)
+        self._notice_move(answer)
+        for message in answer.messages[:1]:
+            if isinstance(message, UnreadableMessage):
+                self._warn(message)
+        return HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
+
+    async def _ask(self, offset: Offset) -> Any:
         try:
-            answer = await self._connection.call(self._request(cursor))
+            return await self._connection.call(GetHistoryRequest(peer=input_peer(self.peer), **offset.fields()))
         except StalePeer:
             self._resolver.forget(self.peer)
             self.peer = await self._resolver.resolve(self._name, expected_id=self.peer.marked_id)
-            answer = await self._connection.call(self._request(cursor))
-        self._notice_rename(answer)
-        return HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
+            return await self._connection.call(GetHistoryRequest(peer=input_peer(self.peer), **offset.fields()))
 
     async def visible(self, max_age: float) -> Visible:
         """What the account may see of the chat's past; asked at most once, and remembered for later fetches."""
@@ -67,18 +81,26 @@ class ChatHistory:
             self._resolver.note_seen(self.peer, self._visible, now)
         return self._visible
 
-    def _request(self, cursor: Cursor) -> GetHistoryRequest:
-        """By id, or by date, where 0 would mean that there is none."""
-        after = cursor.after_id
-        return GetHistoryRequest(
-            peer=input_peer(self.peer),
-            offset_id=0 if after is None else after + 1,
-            offset_date=datetime.fromtimestamp(max(cursor.since, 1), UTC) if after is None else None,
-            add_offset=-PAGE_SIZE,
-            limit=PAGE_SIZE,
-            max_id=0,
-            min_id=after or 0,
-            hash=0,
+    def _notice_move(self, answer: Any) -> None:
+        """Both the group and its last message say where it went."""
+        if self.peer.kind != "chat":
+            return
+        here = [chat.migrated_to for chat in answer.chats if isinstance(chat, tl.Chat) and chat.id == self.peer.id]
+        said = [m.action for m in answer.messages if isinstance(m, tl.MessageService)]
+        for found in (*here, *said):
+            if isinstance(found, tl.InputChannel | tl.MessageActionChatMigrateTo):
+                self.moved_to = marked_id(tl.PeerChannel(found.channel_id))
+
+    def _warn(self, message: UnreadableMessage) -> None:
+        if message.id in self._warned:
+            return
+        self._warned.add(message.id)
+        what = "" if message.constructor is None else f"; its type {message.constructor:08x} is not known"
+        log.warning(
+            "%s: message %d of about %s cannot be decoded by Telethon %s (layer %d)%s. A placeholder stands for it. %s "
+            "Then fetch the day again.",
+            *(self._slug, message.id, f"{message.date:%Y-%m-%d %H:%M:%S}", telethon.__version__, LAYER, what),
+            UPGRADE_HINT,
         )
 
     def _notice_rename(self, answer: Any) -> None:
@@ -113,7 +135,15 @@ class HistoryPage:
 
     def records(self) -> Sequence[Record]:
         """Every message mapped; `messageEmpty` (deleted, nothing but an id left) is no message and is left out."""
-        return [self._mapper.record(m, t) for m, t in zip(self._messages, self.timestamps, strict=True)]
+        return self._records
+
+    @cached_property
+    def _records(self) -> list[Record]:
+        mapper = self._mapper
+        return [
+            mapper.unreadable(m, t) if type(m) is UnreadableMessage else mapper.record(m, t)
+            for m, t in zip(self._messages, self.timestamps, strict=True)
+        ]
 
     def participants(self) -> Mapping[int, dict[str, Any]]:
         """Users and chats the answer described, by marked id."""

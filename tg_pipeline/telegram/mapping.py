@@ -13,8 +13,10 @@ from typing import Any
 from telethon.tl import types as tl
 
 from tg_pipeline.contracts.chat import Peer
+from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.history import Record
+from tg_pipeline.telegram.isolation import UnreadableMessage
 from tg_pipeline.telegram.media import media_rest, media_summary
 from tg_pipeline.telegram.plain import CHANNEL_MARK, SAYS, fields_of, marked_id, plain, rest, snake, unsaid
 from tg_pipeline.telegram.resolver import username_of
@@ -83,6 +85,29 @@ class MessageMapper:
         optional = _optional(vars(message))
         if optional != _NONE_OF_THEM:
             _add_optional(body, message, optional[: len(_UNSAID)])
+        return Record(message.id, timestamp, body)
+
+    def unreadable(self, message: UnreadableMessage, timestamp: int) -> Record:
+        """What stands for a message that cannot be decoded."""
+        body: dict[str, Any] = {
+            "id": message.id,
+            "date": utc_text(timestamp),
+            "from_id": None,
+            "chat": self._slug,
+            "text": "",
+            "reply_to": None,
+            "views": None,
+            "forwards": None,
+            "replies_count": None,
+            "entities": [],
+            "edited": False,
+            "edit_date": None,
+            "deleted": False,
+            "deleted_at": None,
+            "type": UNREADABLE,
+        }
+        if message.constructor is not None:
+            body["wire"] = {"constructor": f"{message.constructor:08x}"}
         return Record(message.id, timestamp, body)
 
     def _sender(self, message: Any) -> int | None:

@@ -22,7 +22,7 @@ from telethon.tl.tlobject import TLRequest
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import NetworkError, SessionMissing, SettingsError, TgPipelineError
 from tg_pipeline.observability import metrics
-from tg_pipeline.telegram.errors import LOGIN_HINT, is_connection_fault, reason, translate
+from tg_pipeline.telegram.errors import LOGIN_HINT, NotDecoded, is_connection_fault, reason, translate
 from tg_pipeline.telegram.proxy import Proxy
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -125,7 +125,7 @@ class Wire:
         line = await self.connect(method)
         metrics.CALLS.labels(method).inc()
         try:
-            return await line.answer(InvokeWithoutUpdatesRequest(request))
+            return await line.answer(_Request(request))
         except BaseException as error:
             ours = self._ours(error, method)
             if ours is None:
@@ -192,6 +192,16 @@ class Wire:
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             return None
         return translate(error, method)
+
+
+class _Request(InvokeWithoutUpdatesRequest):
+    """A request whose answer, where it cannot be decoded, is told from a connection that failed."""
+
+    def read_result(self, reader: Any) -> Any:
+        try:
+            return super().read_result(reader)
+        except Exception as error:
+            raise NotDecoded from error
 
 
 class Line:

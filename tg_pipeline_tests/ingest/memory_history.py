@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,15 +67,20 @@ Spoiler = Callable[[int, list[Said]], list[Said]]
 
 @dataclass
 class MemoryHistory:
-    """`messages` ascend by id. `turns` seeds how many turns of the event loop each answer takes."""
+    """`messages` ascend by id. `turns` seeds how many turns of the event loop each answer takes.
+
+    A date is sought from the oldest message on, or by bisection (`bisects`), which dates out of order lead astray.
+    """
 
     messages: Sequence[Said]
     clock: float
     page_size: int = 100
     date_inclusive: bool = False
+    bisects: bool = False
     spoil: Spoiler | None = None
     before_answer: Callable[[], None] = lambda: None
     turns: random.Random = field(default_factory=lambda: random.Random(0))
+    moved_to: int | None = None
     calls: int = 0
     cursors: list[Cursor] = field(default_factory=list)
 
@@ -107,4 +112,6 @@ class MemoryHistory:
         if cursor.after_id is not None:
             return bisect_right([m.id for m in visible], cursor.after_id)
         first = cursor.since + self.date_inclusive
+        if self.bisects:
+            return bisect_left(visible, first, key=lambda m: m.at)
         return next((n for n, m in enumerate(visible) if m.at >= first), len(visible))

@@ -33,20 +33,20 @@ def test_committed_days_are_left_out_and_part_the_rest() -> None:
 
 
 def test_a_day_in_flight_goes_on_after_its_last_id_through_the_days_behind_it() -> None:
-    segments = plan(ALL, {DAYS[0]}, set(), {DAYS[1]: {day_start(DAYS[1]): 77}})
+    segments = plan(ALL, {DAYS[0]}, set(), {DAYS[1]: {day_start(DAYS[1]): (70, 77)}})
     assert bounds(segments) == [(day_start(DAYS[1]), END, 77)]
 
 
 def test_a_covered_part_is_not_read_again_and_what_follows_it_begins_by_date() -> None:
     cut = START + 1_000
-    segments = plan(DayRange(DAY, DAY), set(), {(START, cut)}, {DAY: {START: 9}})
+    segments = plan(DayRange(DAY, DAY), set(), {(START, cut)}, {DAY: {START: (5, 9)}})
     assert bounds(segments) == [(START, cut, 9), (cut, day_end(DAY), None)]
     assert [s.done for s in segments] == [True, False]
 
 
 def test_a_cut_within_a_day_is_kept_where_something_was_read_behind_it() -> None:
     cut = START + 1_000
-    segments = plan(DayRange(DAY, DAY), set(), set(), {DAY: {START: 9, cut: 20}})
+    segments = plan(DayRange(DAY, DAY), set(), set(), {DAY: {START: (5, 9), cut: (12, 20)}})
     assert bounds(segments) == [(START, cut, 9), (cut, day_end(DAY), 20)]
 
 
@@ -123,7 +123,7 @@ def test_an_empty_page_is_the_last_and_one_of_empty_messages_is_not() -> None:
 
 def test_the_pace_of_a_resumed_segment_is_that_of_what_is_read_now() -> None:
     segment = Segment(START, START + 10_000, after_id=50)
-    page = MemoryPage([Said(51, START + 8_000), Said(52, START + 9_002)])
+    page = MemoryPage([Said(51, START + 8_000), Said(52, START + 9_002), Said(53, START + 9_002)])
     segment.receive(page, LATER)
     segment.taken(page, ended=False)
     assert segment.pages_left(LATER) == pytest.approx(1.0)

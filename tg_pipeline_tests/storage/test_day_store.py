@@ -197,12 +197,19 @@ def test_stragglers_are_added_and_nothing_else_happens(store: DayStore, scratch:
     assert store.amend(SLUG, CHAT_ID, DAY, [record(3, "later", from_id=9, reply_to=1)], people).edited == 1
 
 
-def test_a_later_description_of_a_person_wins(store: DayStore, scratch: Path) -> None:
+def test_a_person_stays_as_first_described_so_that_a_new_name_changes_no_old_day(
+    store: DayStore, scratch: Path
+) -> None:
     commit(store, scratch, [record(1)], people={77: person(77, "Old")})
-    commit(store, scratch, [record(1)], people={77: person(77, "New")})
-    assert store.load(SLUG, DAY).participants[0].name == "New"
-    commit(store, scratch, [record(1)], people={})
-    assert store.load(SLUG, DAY).participants[0].name == "New"
+    for people in ({77: person(77, "New")}, {}):
+        assert not commit(store, scratch, [record(1)], people=people).changed
+    assert store.load(SLUG, DAY).participants[0].name == "Old"
+
+
+def test_a_person_without_a_name_is_described_by_the_next_read(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(1)], people={77: person(77) | {"name": None}})
+    commit(store, scratch, [record(1)], people={77: person(77, "Ann")})
+    assert store.load(SLUG, DAY).participants[0].name == "Ann"
 
 
 def test_threads_come_from_roots_in_this_chat(store: DayStore, scratch: Path) -> None:

@@ -47,7 +47,7 @@ def test_an_interrupted_request_is_resumed(tmp_path: Path) -> None:
     with open_request(tmp_path, now=NOW + 60) as request:
         assert request.resumed
         assert (request.committed, request.covered) == ({RANGE.first}, {(START, START + 300)})
-        assert request.last_ids() == {DAY: {START: 2, START + 600: 9}}
+        assert request.ids() == {DAY: {START: (1, 2), START + 600: (9, 9)}}
         assert [orjson.loads(line)["id"] for line in request.parts(DAY).lines()] == [1, 2, 9]
 
 
@@ -56,7 +56,7 @@ def test_what_was_read_of_another_chat_of_that_name_is_not_resumed(tmp_path: Pat
         request.spool(DAY, START).append([record(1)], PEOPLE)
         request.mark_committed(RANGE.first)
     with open_request(tmp_path, chat_id=CHAT_ID - 1) as request:
-        assert (request.resumed, request.committed, request.last_ids()) == (False, set(), {})
+        assert (request.resumed, request.committed, request.ids()) == (False, set(), {})
 
 
 def test_a_day_whose_file_is_gone_is_read_from_its_beginning(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_day_whose_file_is_gone_is_read_from_its_beginning(tmp_path: Path) -> 
         request.mark_committed(DAY)
     with open_request(tmp_path) as request:
         request.reopen(DAY)
-        assert (request.committed, request.covered, request.last_ids()) == (set(), set(), {})
+        assert (request.committed, request.covered, request.ids()) == (set(), set(), {})
 
 
 def test_when_a_day_was_last_spooled_is_known(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_spools_without_a_journal_are_not_resumed(tmp_path: Path) -> None:
         request.spool(DAY, START).append([record(1)], PEOPLE)
     (tmp_path / SLUG / JOURNAL).unlink()  # where a kill stops `finish`
     with open_request(tmp_path) as request:
-        assert (request.resumed, request.last_ids()) == (False, {})
+        assert (request.resumed, request.ids()) == (False, {})
 
 
 def test_what_is_left_of_a_range_is_resumed(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_is_left_of_a_range_is_resumed(tmp_path: Path) -> None:
     with open_request(tmp_path, days=TAIL) as request:
         assert request.resumed
         assert (request.committed, request.covered) == ({RANGE.last}, {(START, START + 300)})
-        assert request.last_ids() == {DAY: {START: 2}}
+        assert request.ids() == {DAY: {START: (1, 2)}}
         for day in set(TAIL) - request.committed:
             request.mark_committed(day)
         request.finish()
@@ -116,12 +116,12 @@ def test_a_request_for_some_days_leaves_the_others_of_an_interrupted_one(tmp_pat
         request.mark_committed(RANGE.first)
         request.spool(DAY, START).append([record(1)], PEOPLE)
     with open_request(tmp_path, days=DayRange(RANGE.last, RANGE.last)) as request:
-        assert (request.resumed, request.last_ids()) == (False, {})
+        assert (request.resumed, request.ids()) == (False, {})
         request.mark_committed(RANGE.last)
         request.finish()
     assert interrupted_ranges(tmp_path, SLUG) == [RANGE]
     with open_request(tmp_path) as request:
-        assert (request.committed, request.last_ids()) == ({RANGE.first, RANGE.last}, {DAY: {START: 1}})
+        assert (request.committed, request.ids()) == ({RANGE.first, RANGE.last}, {DAY: {START: (1, 1)}})
 
 
 def test_days_that_are_complete_are_read_again_by_a_request_for_just_them(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_day_that_is_read_again_is_not_covered_by_what_was_read_before(tmp_pat
         request.reopen(DAY)
         request.spool(DAY, START).append([record(1)], PEOPLE)
     with open_request(tmp_path) as request:
-        assert (request.covered, request.last_ids()) == (set(), {DAY: {START: 1}})
+        assert (request.covered, request.ids()) == (set(), {DAY: {START: (1, 1)}})
 
 
 @pytest.mark.parametrize(("committed", "ranges"), [(0, [RANGE]), (3, [RANGE]), (4, [])])
@@ -163,7 +163,7 @@ def test_a_request_is_resumed_for_a_day_after_its_last_sign_of_life(tmp_path: Pa
         request.spool(DAY, START).append([record(1)], PEOPLE)
     worked_on(tmp_path, at=NOW)
     with open_request(tmp_path, now=NOW + age) as request:
-        assert (request.resumed, bool(request.last_ids())) == (resumed, resumed)
+        assert (request.resumed, bool(request.ids())) == (resumed, resumed)
 
 
 def test_a_run_longer_than_a_day_is_resumed_too(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_journal_that_makes_no_sense_begins_the_request_afresh(
         request.spool(DAY, START).append([record(1)], PEOPLE)
     (tmp_path / SLUG / JOURNAL).write_bytes(text)
     with open_request(tmp_path) as request:
-        assert (request.resumed, request.last_ids()) == (False, {})
+        assert (request.resumed, request.ids()) == (False, {})
     assert "is damaged" in caplog.text
 
 
@@ -249,7 +249,7 @@ def test_what_is_no_spool_of_a_day_is_removed(tmp_path: Path, name: str) -> None
     (tmp_path / SLUG / f"{name}.messages").touch()
     (tmp_path / SLUG / "stray").mkdir()
     with open_request(tmp_path) as request:
-        assert (request.resumed, request.last_ids()) == (True, {DAY: {START: 1}})
+        assert (request.resumed, request.ids()) == (True, {DAY: {START: (1, 1)}})
     assert len(list((tmp_path / SLUG).iterdir())) == 3
 
 
@@ -261,7 +261,7 @@ def test_a_damaged_spool_takes_its_covered_interval_back(tmp_path: Path) -> None
     (tmp_path / SLUG / f"{DAY}.{START}.messages").write_bytes(b"\0\0\n{}\n")
     with open_request(tmp_path) as request:
         assert request.covered == {(START + 600, START + 900)}
-        assert request.last_ids() == {DAY: {START: None}}
+        assert request.ids() == {DAY: {START: None}}
 
 
 def test_the_spool_of_a_committed_day_that_a_crash_left_is_dropped(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_the_spool_of_a_committed_day_that_a_crash_left_is_dropped(tmp_path: Pat
         request.mark_committed(DAY)
         request.spool(DAY, START).append([record(1)], PEOPLE)
     with open_request(tmp_path) as request:
-        assert (request.committed, request.last_ids()) == ({DAY}, {})
+        assert (request.committed, request.ids()) == ({DAY}, {})
 
 
 def test_what_is_no_slug_never_becomes_a_path(tmp_path: Path) -> None:

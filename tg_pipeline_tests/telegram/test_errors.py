@@ -111,7 +111,7 @@ def test_a_flood_says_how_long_and_why(message: str, seconds: int, reason: str) 
         (vendor.SecurityError("odd"), ours.NetworkError),
         (TimeoutError(), ours.DeadlineExceeded),
         (vendor.AuthKeyNotFound(), ours.SessionRevoked),
-        (vendor.TypeNotFoundError(0x1234, b""), ours.ApiRejected),
+        (vendor.TypeNotFoundError(0x1234, b""), ours.Undecodable),
     ],
 )
 def test_troubles_of_the_connection(error: BaseException, expected: type) -> None:

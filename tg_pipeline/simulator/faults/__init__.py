@@ -12,6 +12,7 @@ from tg_pipeline.simulator.faults.rules import (
     LostAnswer,
     PageFault,
     TransportError,
+    Undecodable,
 )
 from tg_pipeline.simulator.faults.script import load_script, parse_script
 
@@ -27,6 +28,7 @@ __all__ = [
     "LostAnswer",
     "PageFault",
     "TransportError",
+    "Undecodable",
     "Verdict",
     "load_script",
     "parse_script",

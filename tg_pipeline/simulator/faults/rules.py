@@ -126,6 +126,14 @@ class PageFault(Rule):
     method: str = "messages.getHistory"
 
 
+class Undecodable(Rule):
+    """The messages of these ids are of a type that no client knows: an answer that holds one cannot be decoded."""
+
+    kind: Literal["undecodable"] = "undecodable"
+    ids: frozenset[PositiveInt]
+    method: str = "messages.getHistory"
+
+
 class TransportError(Rule):
     """A bare transport error in the place of the answer: 404 (key unknown) or 429 (too many connections)."""
 
@@ -134,7 +142,7 @@ class TransportError(Rule):
 
 
 AnyRule = Annotated[
-    Error | FloodBucket | Latency | Drop | LostAnswer | CorruptFrame | PageFault | TransportError,
+    Error | FloodBucket | Latency | Drop | LostAnswer | CorruptFrame | PageFault | Undecodable | TransportError,
     Field(discriminator="kind"),
 ]
 

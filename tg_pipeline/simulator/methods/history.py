@@ -16,6 +16,7 @@ from tg_pipeline.simulator.world import Chat
 
 PAGE_LIMIT = 100
 PTS = 1
+UNKNOWN_TYPE = struct.pack("<I", 0x0DDBA110)
 NO_TOPICS = vector([])
 
 
@@ -84,7 +85,7 @@ def messages_answer(
     else:
         head = struct.pack("<IIi", tl.messages.MessagesSlice.CONSTRUCTOR_ID, 0, count)
     people = call.server.people
-    mentioned = [people.remember(chat.entity) for chat in chats]
+    mentioned = [people.refresh(chat.entity) for chat in chats]
     for message in messages:
         mentioned.extend(message.people)
     return b"".join((head, vector([message.body for message in messages]), NO_TOPICS, people.vectors(mentioned)))
@@ -100,6 +101,8 @@ def get_history(call: Call) -> object:
     page.reverse()
     if call.page_fault:
         page = spoil(call, chat_id, page)
+    if call.undecodable:
+        page = [m._replace(body=UNKNOWN_TYPE + m.body[4:]) if m.message_id in call.undecodable else m for m in page]
     call.server.last_pages[chat_id] = page
     return messages_answer(call, [chat], page, history.size, in_channel=isinstance(chat.peer, tl.PeerChannel))
 

@@ -18,7 +18,8 @@ class Call:
     """One request on its way through a handler.
 
     `now` is the server's clock in POSIX seconds; `takeout_id` the takeout session that the request came in, if it
-    did; `page_fault` what a fault rule does to a page of history.
+    did; `page_fault` what a fault rule does to a page of history, and `undecodable` the ids of messages in it that it
+    makes those of an unknown type.
     """
 
     server: "Server"
@@ -27,6 +28,7 @@ class Call:
     now: float
     takeout_id: int | None = None
     page_fault: str | None = None
+    undecodable: frozenset[int] = frozenset()
 
     @property
     def authorization(self) -> "Authorization":

@@ -25,7 +25,9 @@ class Overlay:
         self.base = base
         self.clock = clock
         self._stopped_at: float | None = None
-        self._added: list[tl.Message] = []
+        self._added: list[TypeMessage] = []
+        self._latest: list[float] = []
+        """The highest date up to each of them."""
         self._edits: dict[int, dict[str, Any]] = {}
         self._removals = Removals()
         self._renamed: TypeChat | None = None
@@ -34,29 +36,56 @@ class Overlay:
     def add(self, text: str, *, date: float | None = None, reply_to: int | None = None) -> int:
         """Send a message, dated now unless `date` (POSIX seconds) says otherwise; returns its id, above all others.
 
+        `date` may be before that of older messages: on Telegram, dates are not always in the order of the ids.
+
         Raises:
-            ValueError: `date` is before that of the newest message, or there is no message `reply_to`.
+            ValueError: there is no message `reply_to`.
         """
         now = self.clock()
         header = None if reply_to is None else self._reply_header(self._find(reply_to))
         self._stopped_at = now if self._stopped_at is None else self._stopped_at
         newest = self._newest()
         newest_at = 0 if newest is None else int(newest.date.timestamp())
-        if date is not None and date < newest_at:
-            raise ValueError(f"the newest message is dated {newest_at}; one dated {date} cannot follow it")
         post = bool(getattr(self.entity, "broadcast", None))
         message = tl.Message(
             id=1 if newest is None else newest.id + 1,
             peer_id=self.peer,
-            date=datetime.fromtimestamp(max(newest_at, int(now if date is None else date)), UTC),
+            date=datetime.fromtimestamp(max(newest_at, int(now)) if date is None else int(date), UTC),
             message=text,
             reply_to=header,
             entities=[],
             post=post or None,
             views=1 if post else None,
         )
-        self._added.append(message)
+        self._append(message, newest_at)
         return int(message.id)
+
+    def migrate(self, supergroup: tl.Channel) -> int:
+        """Let a basic group become this supergroup: the last message says so, and returns its id; the group is closed.
+
+        Raises:
+            ValueError: the chat is no basic group.
+        """
+        if not isinstance(self.entity, tl.Chat):
+            raise ValueError("only a basic group becomes a supergroup")
+        self._stopped_at = self.clock() if self._stopped_at is None else self._stopped_at
+        newest = self._newest()
+        newest_at = 0 if newest is None else int(newest.date.timestamp())
+        message = tl.MessageService(
+            id=1 if newest is None else newest.id + 1,
+            peer_id=self.peer,
+            date=datetime.fromtimestamp(max(newest_at, int(self.clock())), UTC),
+            action=tl.MessageActionChatMigrateTo(supergroup.id),
+        )
+        self._append(message, newest_at)
+        self._renamed = copy(self.entity)
+        self._renamed.deactivated = True
+        self._renamed.migrated_to = tl.InputChannel(supergroup.id, supergroup.access_hash)
+        return int(message.id)
+
+    def _append(self, message: TypeMessage, newest_at: int) -> None:
+        self._added.append(message)
+        self._latest.append(max(_dated(message), *self._latest[-1:], newest_at))
 
     def edit(self, message_id: int, text: str) -> None:
         """Replace a message's text and set its edit date.
@@ -98,7 +127,7 @@ class Overlay:
     @property
     def username(self) -> str | None:
         """Without the at sign; None where the chat has none."""
-        if self._renamed is None:
+        if self._renamed is None or isinstance(self._renamed, tl.Chat):
             return self.base.username
         name: str | None = self._renamed.username
         return name
@@ -125,7 +154,7 @@ class Overlay:
 
     def rank_of_date(self, timestamp: float, now: float) -> int:
         """How many messages precede the first one dated at `timestamp` or later."""
-        added = bisect_left(self._added, timestamp, key=_dated)
+        added = bisect_left(self._latest, timestamp)
         place = self.base.rank_of_date(timestamp, self._base_now(now)) + added
         return self._removals.left_before(min(place, self._places(now)))
 
@@ -178,7 +207,7 @@ class Overlay:
         return now if self._stopped_at is None else min(now, self._stopped_at)
 
     def _places(self, now: float) -> int:
-        return self.base.size(self._base_now(now)) + bisect_right(self._added, now, key=_dated)
+        return self.base.size(self._base_now(now)) + bisect_right(self._latest, now)
 
     def _newest(self) -> TypeMessage | None:
         """The message of the highest id, deleted or not, dated in the future or not."""

@@ -136,10 +136,27 @@ def test_the_base_stops_growing_when_a_message_is_added() -> None:
     assert chat.size(inf) == before + 1
 
 
-def test_a_message_cannot_be_added_before_the_newest() -> None:
-    chat = chat_of(3, Clock(MIDNIGHT + 86_399))
-    with pytest.raises(ValueError, match="cannot follow it"):
-        chat.add("late", date=MIDNIGHT - 1)
+def test_a_message_may_be_dated_before_older_ones_and_then_does_not_move_what_a_date_leads_to() -> None:
+    clock = Clock(MIDNIGHT + 86_399)
+    chat = chat_of(3, clock)
+    early, late = chat.add("early", date=MIDNIGHT - 1), chat.add("late")
+    assert [m.id for m in chat.messages(3, 5, clock.now)] == [early, late]
+    assert chat.rank_of_date(MIDNIGHT - 1, clock.now) == chat.rank_of_date(MIDNIGHT, clock.now) == 0
+    assert chat.rank_of_date(clock.now, clock.now) == 4
+
+
+def test_a_basic_group_that_becomes_a_supergroup_says_so_last() -> None:
+    world = build_world(0, MIDNIGHT)
+    groups = (chat for chat in world.chats.values() if isinstance(chat.entity, tl.Chat))
+    group = next(chat for chat in groups if not chat.entity.deactivated)
+    chat = Overlay(group, Clock(MIDNIGHT + 86_399))
+    chat.migrate(tl.Channel(id=7, title="Team", photo=tl.ChatPhotoEmpty(), date=None, access_hash=8))
+    now = inf
+    last = chat.messages(chat.size(now) - 1, chat.size(now), now)[0]
+    assert (last.action.channel_id, chat.entity.migrated_to.channel_id, chat.entity.deactivated) == (7, 7, True)
+    assert not group.entity.deactivated
+    with pytest.raises(ValueError, match="only a basic group"):
+        chat_of(3, Clock(MIDNIGHT)).migrate(chat.entity)
 
 
 def test_only_texts_that_exist_can_be_edited_or_replied_to() -> None:

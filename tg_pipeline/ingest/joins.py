@@ -1,0 +1,83 @@
+"""How a read is joined to what was read before: by ids, because dates are only nearly in the order of ids.
+
+The rules (ADR 0038): a read takes a message to the file of its date, whatever place it has among the ids. What it may
+call its own is one unbroken interval of ids. The next read goes on from there.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.layout import message_id
+
+
+class Edge(NamedTuple):
+    """The highest id known of the days before a day, 0 for none. `joined`: every message up to it was read."""
+
+    last_id: int
+    joined: bool
+
+
+NO_EDGE = Edge(0, joined=False)
+
+
+def edge_before(store: DayStore, slug: str, day: date) -> Edge:
+    """What is known of the ids before `day`.
+
+    A file may hold a message out of place, which a read of later days has found. So only ids below those of the later
+    files count; and nothing is joined where a later day was read to its end, because what that read has found may lie
+    behind what nobody has read. Reads the heads of a few files, and one whole file where there is such a message.
+    """
+    days = sorted(store.days(slug))
+    at = bisect_left(days, day)
+    try:
+        below, is_last = _later(store, slug, day, days[at:])
+        joined, expected = is_last, day - timedelta(days=1)
+        for earlier in reversed(days[:at]):
+            header = store.header(slug, earlier)
+            if header is None:
+                break
+            joined = joined and header.sealed and earlier == expected
+            expected = earlier - timedelta(days=1)
+            first, last = header.first_message_id, header.last_message_id
+            if first is None or last is None or (below is not None and first >= below):
+                continue
+            if below is not None and last >= below:
+                last = max(number for number in map(message_id, store.lines(slug, earlier)) if number < below)
+            return Edge(last, joined)
+    except DayFileError:
+        pass
+    return NO_EDGE
+
+
+def _later(store: DayStore, slug: str, day: date, later: Sequence[date]) -> tuple[int | None, bool]:
+    """The lowest id of `day` and what follows it, and whether no later day was read to its end."""
+    lowest: int | None = None
+    for one in later:
+        header = store.header(slug, one)
+        if header is not None and header.first_message_id is not None:
+            lowest = min(header.first_message_id, lowest or header.first_message_id)
+        if header is not None and header.sealed and one > day:
+            return lowest, False
+    return lowest, True
+
+
+def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[int]:
+    """Those of `ids` that the day's file lacks although the day was read to its end; none where it was not."""
+    try:
+        header = store.header(slug, day)
+        if header is None or not header.sealed or not ids:
+            return set()
+        missing, highest = set(ids), max(ids)
+        if header.first_message_id is None or header.first_message_id > highest:
+            return missing
+        for number in map(message_id, store.lines(slug, day)):
+            missing.discard(number)
+            if not missing or number >= highest:
+                break
+    except DayFileError:
+        return set()
+    return missing

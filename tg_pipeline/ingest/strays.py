@@ -1,0 +1,81 @@
+"""Messages dated out of the order of their ids: kept until every day is committed, then added to their days' files."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+
+from tg_pipeline.contracts.days import FIRST_DAY, day_of, day_start
+from tg_pipeline.contracts.fetch import FetchReport
+from tg_pipeline.contracts.history import History, Record
+from tg_pipeline.contracts.text import count
+from tg_pipeline.ingest.joins import lacking
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.progress import Progress
+from tg_pipeline.storage.request import PendingRequest
+
+log = logging.getLogger(__name__)
+
+
+class Strays:
+    """Those of one request.
+
+    Their days' files get them no sooner than at its end: the last id of a file must not point past what was read of the
+    next day, should the request never be resumed.
+    """
+
+    def __init__(self, history: History, store: DayStore, progress: Progress, pending: PendingRequest) -> None:
+        self._history = history
+        self._store = store
+        self._progress = progress
+        self._pending = pending
+
+    def __contains__(self, message_id: int) -> bool:
+        return any(message_id in spool for spool in self._pending.strays())
+
+    def unknown(self, slug: str, records: Sequence[Record], open_days: Collection[date]) -> list[Record]:
+        """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks."""
+        by_day: defaultdict[date, list[Record]] = defaultdict(list)
+        for record in records:
+            by_day[day_of(record.timestamp)].append(record)
+        found: list[Record] = []
+        for day, of_day in by_day.items():
+            if day not in open_days:
+                missing = lacking(self._store, slug, day, [record.id for record in of_day])
+                found += [record for record in of_day if record.id in missing]
+        return found
+
+    def keep(self, slug: str, records: Sequence[Record], people: Mapping[int, Any], today: date) -> list[Record]:
+        """Spool what is not there yet, and give that. What is dated before Telegram or after `today` is left out."""
+        news: list[Record] = []
+        for record in records:
+            if not FIRST_DAY <= day_of(record.timestamp) <= today:
+                log.warning("%s: message %d is dated %s; it is left out.", slug, record.id, record.body["date"])
+            elif record.id not in self:
+                news.append(record)
+        if news:
+            self._pending.stray_spool().append(news, people)
+        return news
+
+    def place(self, report: FetchReport) -> None:
+        """Add them to the files of their days. A day that was not read gets a file that is not sealed."""
+        by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
+        people: dict[int, Any] = {}
+        for spool in self._pending.strays():
+            people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
+            for body in map(orjson.loads, spool.lines()):
+                day = date.fromisoformat(body["date"][:10])
+                by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
+        for day, records in sorted(by_day.items()):
+            log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
+            in_order = [records[number] for number in sorted(records)]
+            amended = self._store.amend(
+                *(report.slug, report.chat_id, day, in_order, people), account=self._history.account
+            )
+            self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
+            report.days = [amended if committed.day == day else committed for committed in report.days]
+        for spool in self._pending.strays():
+            spool.clear()
