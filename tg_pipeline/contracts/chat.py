@@ -21,6 +21,11 @@ def is_slug(text: str) -> bool:
     return SLUG_PATTERN.fullmatch(text) is not None
 
 
+def identifier(slug: str) -> str:
+    """The slug in letters, digits and underscores: what Dagster takes for groups, jobs and ops, which must be unique."""
+    return slug.replace("-", "_")
+
+
 def _checked_slug(text: str) -> str:
     if not is_slug(text):
         raise ValueError(f"{text!r} cannot be a slug: allowed are {SLUG_RULE}")

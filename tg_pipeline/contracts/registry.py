@@ -1,10 +1,59 @@
-"""Finding a chat among the registered ones, by any of the ways people name it."""
+"""The registry, and finding a chat in it by any of the ways people name it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tg_pipeline.contracts.chat import RegisteredChat, is_slug
+from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, ChatName, parse_name, readings
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledChat:
+    """An entry of `chats.yaml` that cannot be used. `reason` is a sentence that names file and line.
+
+    `fields` are its values as texts, as far as they are some; they are what it is known by.
+    """
+
+    fields: Mapping[str, str]
+    line: int
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """What to call it: its slug, else how its chat is named, else where it is."""
+        return self.fields.get("slug") or self.fields.get("chat") or f"line {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The chats of `chats.yaml` that can be archived, and the entries that cannot."""
+
+    chats: list[RegisteredChat]
+    disabled: list[DisabledChat]
+
+
+def find_disabled(entries: Iterable[DisabledChat], name: str) -> DisabledChat | None:
+    """The entry of that slug, username, link, id or title. InputError for a name that names no chat."""
+    wanted = parse_name(name)
+    names = {name, wanted}
+    if isinstance(wanted, ByUsername):
+        names |= {wanted.username, ByUsername(wanted.username.lower())}
+    if isinstance(wanted, ById):
+        names |= {ById(marked_id) for marked_id in readings(wanted.marked_id)}
+    return next((entry for entry in entries if names & _names(entry)), None)
+
+
+def _names(entry: DisabledChat) -> set[str | ChatName]:
+    found: set[str | ChatName] = {entry.fields[key] for key in ("slug", "title") if key in entry.fields}
+    for key in ("chat", "username", "id"):
+        try:
+            name = parse_name(entry.fields.get(key, ""))
+        except InputError:
+            continue
+        found.add(ByUsername(name.username.lower()) if isinstance(name, ByUsername) else name)
+    return found
 
 
 def find_registered(chats: Sequence[RegisteredChat], name: str) -> RegisteredChat | None:
