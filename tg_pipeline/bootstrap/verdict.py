@@ -87,6 +87,8 @@ def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[s
     for session in getattr(parts["sessions"], "sessions", ()):
         if session.status == "dead":
             yield f"sessions: Telegram refused {session.name} the last time it was used. Run `tg-pipeline login`."
+    for name, reason in getattr(parts["chats"], "disabled", {}).items():
+        yield f"chats: {name} is disabled: {reason}"
     yield from _paced(parts, longest_flood_wait)
 
 

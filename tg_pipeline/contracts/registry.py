@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tg_pipeline.contracts.chat import RegisteredChat, is_slug
+from tg_pipeline.contracts.chat import Peer, RegisteredChat, identifier, is_slug
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, ChatName, parse_name, readings
 
@@ -86,6 +86,19 @@ def slug_of(text: str) -> str:
     """The text as a slug; empty where nothing of it can be one."""
     slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:64].strip("-_")
     return slug if is_slug(slug) else ""
+
+
+def free_slug(registry: Registry, peer: Peer) -> str:
+    """The slug of a new chat: of its username or title, with its id behind it where Dagster knows that name already."""
+    slug = slug_of(peer.username or peer.title or "") or f"id{peer.id}"
+    slugs = (*(chat.slug for chat in registry.chats if chat.id != peer.marked_id), *map(_slug, registry.disabled))
+    if identifier(slug) not in set(map(identifier, slugs)):
+        return slug
+    return f"{slug[:40].rstrip('-_')}-{peer.id}"
+
+
+def _slug(entry: DisabledChat) -> str:
+    return entry.fields.get("slug", "")
 
 
 def _is(chat: RegisteredChat, wanted: ChatName) -> bool:
