@@ -48,11 +48,8 @@ def find_disabled(entries: Iterable[DisabledChat], name: str) -> DisabledChat | 
 def _names(entry: DisabledChat) -> set[str | ChatName]:
     found: set[str | ChatName] = {entry.fields[key] for key in ("slug", "title") if key in entry.fields}
     for key in ("chat", "username", "id"):
-        try:
-            name = parse_name(entry.fields.get(key, ""))
-        except InputError:
-            continue
-        found.add(ByUsername(name.username.lower()) if isinstance(name, ByUsername) else name)
+        name = _parsed(entry.fields.get(key, ""))
+        found |= {ByUsername(name.username.lower()) if isinstance(name, ByUsername) else name} if name else set()
     return found
 
 
@@ -60,7 +57,7 @@ def find_registered(chats: Sequence[RegisteredChat], name: str) -> RegisteredCha
     """The chat of that slug, username, link, id or title. InputError for a name that names no chat."""
     wanted = parse_name(name)
     for chat in chats:
-        if name == chat.slug or parse_name(chat.chat) == wanted:
+        if name == chat.slug or _parsed(chat.chat) == wanted:
             return chat
     ways: list[ChatName] = [wanted]
     if isinstance(wanted, ByUsername) and wanted.may_be_title:
@@ -84,8 +81,16 @@ def unregistered(name: str) -> RegisteredChat | None:
 
 def slug_of(text: str) -> str:
     """The text as a slug; empty where nothing of it can be one."""
-    slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:64].strip("-_")
+    slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:63].strip("-_")
     return slug if is_slug(slug) else ""
+
+
+def _parsed(text: str) -> ChatName | None:
+    """None for what names no chat, which a person may have written: the other chats are found all the same."""
+    try:
+        return parse_name(text)
+    except InputError:
+        return None
 
 
 def free_slug(registry: Registry, peer: Peer) -> str:
@@ -112,5 +117,5 @@ def _is(chat: RegisteredChat, wanted: ChatName) -> bool:
 
 
 def _username(chat: RegisteredChat) -> str | None:
-    parsed = parse_name(chat.chat)
+    parsed = _parsed(chat.chat)
     return parsed.username.lower() if isinstance(parsed, ByUsername) else None

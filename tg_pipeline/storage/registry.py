@@ -248,10 +248,6 @@ def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.Node) -> RegisteredCh
             case _:
                 message = problem["msg"].removeprefix("Value error, ")
                 raise SettingsError(f"{where}: {field} is {str(fields[field])[:80]!r}: {message}.") from None
-    try:
-        parse_name(chat.chat)
-    except InputError as error:
-        raise SettingsError(f"{path}{_line(lines['chat'])}: {error}") from None
     if chat.start is not None and chat.start > datetime.now(UTC).date():
         raise SettingsError(f"{path}{_line(lines['start'])}: start is {chat.start}: this day has not begun (UTC).")
     return chat
