@@ -23,7 +23,7 @@ def is_slug(text: str) -> bool:
 
 
 def identifier(slug: str) -> str:
-    """The slug in letters, digits and underscores: what Dagster takes for groups, jobs and ops, which must be unique."""
+    """The slug in letters, digits and underscores: what Dagster takes for groups and jobs, where each is unique."""
     return slug.replace("-", "_")
 
 

@@ -102,9 +102,7 @@ def parse_name(text: str) -> ChatName:
         return _from_web("", text[1:], text)
     if re.match("tg:", text, re.IGNORECASE):
         return _from_app_link(text)
-    return _from_link(text) or (
-        ByUsername(text, may_be_title=True) if _USERNAME.fullmatch(text) else ByTitle(text)
-    )
+    return _from_link(text) or (ByUsername(text, may_be_title=True) if _USERNAME.fullmatch(text) else ByTitle(text))
 
 
 def readings(number: int) -> Sequence[int]:

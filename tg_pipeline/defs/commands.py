@@ -164,13 +164,7 @@ class Tick:
                 return
             flight = adopted
         if not is_launched(self.instance, command):
-            why = self._why_not(command)
-            if why and not flight.ended:
-                self._end(flight, Outcome("canceled", 0, 0, None, None, error_type=why[0], message=why[1]))
-            elif flight.ended:
-                self.queue.release(command)
-            elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
-                self._launch(command)
+            self._follow_unlaunched(flight)
             return
         if flight.ended is None and self._is_registered(command) and self._retry(command):
             return
@@ -182,6 +176,16 @@ class Tick:
         if found.status != "success" and not self._is_registered(command) and (why := self._why_not(command)):
             found = replace(found, status="canceled", error_type=why[0], message=why[1])
         self._end(flight, found)
+
+    def _follow_unlaunched(self, flight: InFlight) -> None:
+        """What was claimed, and Dagster does not have: it is about to, or whoever claimed it died."""
+        command = flight.command
+        if flight.ended:
+            self.queue.release(command)
+        elif why := self._why_not(command):
+            self._end(flight, Outcome("canceled", 0, 0, None, None, error_type=why[0], message=why[1]))
+        elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
+            self._launch(command)
 
     def _end(self, flight: InFlight, found: Outcome) -> None:
         command = flight.command

@@ -30,7 +30,6 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
 
     `start` is the first partition where the chat itself names none. A backfill runs up to `days_per_run` days a run.
     """
-
     first = chat.start or start
 
     @dg.asset(
@@ -80,7 +79,7 @@ def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataVal
     return facts
 
 
-def fetch_rest(  # noqa: PLR0913 - as `fetch_partitions`
+def fetch_rest(
     context: dg.AssetExecutionContext,
     telegram: TelegramResource,
     events: RunEvents,
@@ -93,16 +92,16 @@ def fetch_rest(  # noqa: PLR0913 - as `fetch_partitions`
     Dagster accepts no output of a run over days that are no partitions, so that its check of the asset is skipped.
     """
     asked = run_days(context)
-    left_out = sum(day < first for day in asked)
+    left_out = count(sum(day < first for day in asked), "day")
     context.log.warning(
-        f"{count(left_out, 'day')} of {asked} left out: {chat.slug} begins on {first} now, as chats.yaml says."
+        "%s of %s left out: %s begins on %s now, as chats.yaml says.", left_out, asked, chat.slug, first
     )
     if asked.last >= first:
         for day in fetch_partitions(context, telegram, events, store, chat, since=first):
             context.log_event(evaluate_day(store, chat.slug, context.asset_key, day))
 
 
-def fetch_partitions(  # noqa: PLR0913 - what a run brings, and what it is about
+def fetch_partitions(
     context: dg.AssetExecutionContext,
     telegram: TelegramResource,
     events: RunEvents,

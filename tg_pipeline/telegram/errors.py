@@ -77,7 +77,8 @@ def _half_logged_in(error: BaseException, _method: str) -> TgPipelineError:
 
 def _bot(error: BaseException, method: str) -> TgPipelineError:
     return ApiRejected(
-        f"This session is a bot's, and bots may not use {method} ({_name(error)}). Log in as a user: `tg-pipeline login`."
+        f"This session is a bot's, and bots may not use {method} ({_name(error)}). "
+        "Log in as a user: `tg-pipeline login`."
     )
 
 

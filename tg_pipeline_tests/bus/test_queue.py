@@ -538,7 +538,6 @@ def test_a_key_of_another_type_is_said(queue: CommandQueue, client: Any) -> None
     assert "WRONGTYPE" in str(refused.value.__cause__)
 
 
-
 def use_every_key(queue: CommandQueue) -> None:
     """Commands of every fate, and a look at every place."""
     queue.push("nonsense")

@@ -71,7 +71,9 @@ def test_one_bad_entry_takes_no_other_chat_along(tmp_path: Path, caplog: pytest.
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["a_b", "../x"]
 
 
-RESERVED = sorted({*keyword.kwlist, *keyword.softkwlist, *DISALLOWED_NAMES, "any", "null", "yes", "messages", "telegram"})
+RESERVED = sorted(
+    {*keyword.kwlist, *keyword.softkwlist, *DISALLOWED_NAMES, "any", "null", "yes", "messages", "telegram"}
+)
 ODD_SLUGS = [*(word.lower() for word in RESERVED if is_slug(word.lower())), "1", "007", "2024-01-01", "a__b", "x" * 63]
 ODD_SLUGS += ["yesterday", "old_history", "default", "commands", "__asset_job".strip("_"), "a-_-b", "con", "id-5"]
 
@@ -81,7 +83,9 @@ def test_dagster_takes_every_slug_that_may_be_registered(tmp_path: Path) -> None
     slugs = dict.fromkeys(ODD_SLUGS)
     for number, slug in enumerate(slugs):
         add_chat(tmp_path / "chats.yaml", RegisteredChat(slug=slug, chat=f"-{number + 1}", start=date(2024, 1, 1)))
-    settings = Settings(_env_file=None, chats_file=tmp_path / "chats.yaml", redis_url=SecretStr("redis://127.0.0.1:1/0"))
+    settings = Settings(
+        _env_file=None, chats_file=tmp_path / "chats.yaml", redis_url=SecretStr("redis://127.0.0.1:1/0")
+    )
     repository = build_definitions(settings).get_repository_def()
     repository.load_all_definitions()
     assert repository.asset_graph.materializable_asset_keys == {messages_key(slug) for slug in slugs}

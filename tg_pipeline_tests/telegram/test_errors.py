@@ -192,7 +192,16 @@ def test_the_sentence_names_the_error_as_telegram_does(name: str, code: int, sen
     assert str(translate(named(name, code), "messages.getHistory")).startswith(sentence)
 
 
-ADVICE = ("Log in again", "Log in as", "Join it", "to join it is not", "Update", "@SpamBot", "another account", "my.telegram.org")
+ADVICE = (
+    "Log in again",
+    "Log in as",
+    "Join it",
+    "to join it is not",
+    "Update",
+    "@SpamBot",
+    "another account",
+    "my.telegram.org",
+)
 HELPS = {
     "AUTH_KEY_UNREGISTERED": "Log in again",
     "AUTH_KEY_DUPLICATED": "Log in again",

@@ -11,7 +11,6 @@ from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.telegram.proxy import parse_proxy
 
 
-
 def base64(secret: bytes) -> str:
     return b64encode(secret).decode()
 

@@ -139,10 +139,16 @@ def _chat(file: Path, chat: Any, timezone: tzinfo | None) -> ParsedChat:
         raise ExportError(f"{file}: chats of the type {kind!r} are not known; known are {', '.join(TYPES)}.")
     if not is_id(bare_id):
         raise ExportError(f"{file}: chat {name!r} has the id {bare_id!r}; it must be a positive number.")
-    place = f"{file}: chat {name!r}"
+    ordered = _records(f"{file}: chat {name!r}", chat["messages"], timezone)
+    migrated = [_unshifted(record) for record in ordered if record.message_id < 0]
+    return ParsedChat(kind, bare_id, name if isinstance(name, str) else None, ordered[len(migrated) :], migrated)
+
+
+def _records(place: str, messages: Iterable[Any], timezone: tzinfo | None) -> list[Record]:
+    """The messages that can be served, ascending by id. A LocalDatesError where none can, for want of a time zone."""
     records: dict[int, Record] = {}
     refused: list[ExportError] = []
-    for position, message in enumerate(chat["messages"], start=1):
+    for position, message in enumerate(messages, start=1):
         try:
             record = _record(place, position, message, timezone)
             if record.message_id in records:
@@ -162,9 +168,7 @@ def _chat(file: Path, chat: Any, timezone: tzinfo | None) -> ParsedChat:
             "%s has %s of the unknown type %r; what is known of them is served.",
             *(place, count(unknown[kind_of_message], "message"), kind_of_message),
         )
-    ordered = [records[message_id] for message_id in sorted(records)]
-    migrated = [_unshifted(record) for record in ordered if record.message_id < 0]
-    return ParsedChat(kind, bare_id, name if isinstance(name, str) else None, ordered[len(migrated) :], migrated)
+    return [records[message_id] for message_id in sorted(records)]
 
 
 def _record(place: str, position: int, message: Any, timezone: tzinfo | None) -> Record:

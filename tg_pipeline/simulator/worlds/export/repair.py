@@ -1,6 +1,6 @@
-"""JSON as Telegram Desktop and text editors leave it, made into JSON.
+r"""JSON as Telegram Desktop and text editors leave it, made into JSON.
 
-Telegram Desktop has written control characters as `\\x01`, which JSON does not know (tdesktop #27571). An editor on
+Telegram Desktop has written control characters as `\x01`, which JSON does not know (tdesktop #27571). An editor on
 Windows adds a byte order mark, or saves as UTF-16.
 """
 
@@ -30,20 +30,20 @@ def in_utf8(data: bytes) -> bytes:
 
 @dataclass
 class Repaired:
-    """What was repaired: `text` is in UTF-8, and its strings hold no escape and no character that JSON refuses.
+    r"""What was repaired: `text` is in UTF-8, and its strings hold no escape and no character that JSON refuses.
 
-    A lone surrogate and bytes that are not UTF-8 become U+FFFD. `\\xNN` and raw control characters become the
+    A lone surrogate and bytes that are not UTF-8 become U+FFFD. `\xNN` and raw control characters become the
     character that they stand for. A backslash before anything else is kept as a backslash. `count` is how many.
     """
 
     text: bytes
     count: int = 0
-    _shifts: list[tuple[int, int]] = field(default_factory=list)
+    shifts: list[tuple[int, int]] = field(default_factory=list)
 
     def position(self, position: int) -> int:
         """Where in the original text a position of the repaired one was."""
         shift = 0
-        for start, more in self._shifts:
+        for start, more in self.shifts:
             if start + shift >= position:
                 break
             shift += more
@@ -60,7 +60,7 @@ def repair(data: bytes) -> Repaired:
             new = _piece(part)
             if new != part[0]:
                 repaired.count += 1
-                repaired._shifts.append((found.start() + part.start(), len(new) - len(part[0])))
+                repaired.shifts.append((found.start() + part.start(), len(new) - len(part[0])))
             return new
 
         return _PIECE.sub(piece, found[0])

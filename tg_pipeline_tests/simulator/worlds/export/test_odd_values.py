@@ -8,7 +8,21 @@ from tg_pipeline.simulator.worlds.export.actions import _ACTIONS
 from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
 
 Save = Callable[..., Path]
-ODD: list[Any] = [None, True, -1, 1 << 31, (1 << 64) - 1, 1e308, "\0", "9" * 30, "user" + "9" * 30, "x" * 999, [[]], [{}], {}]
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    1 << 31,
+    (1 << 64) - 1,
+    1e308,
+    "\0",
+    "9" * 30,
+    "user" + "9" * 30,
+    "x" * 999,
+    [[]],
+    [{}],
+    {},
+]
 
 
 def full() -> Iterator[dict[str, Any]]:

@@ -271,11 +271,16 @@ def test_a_fault_behind_a_repair_is_shown_where_it_is(save: Save) -> None:
     assert str(len(content) - 1) in refused(save(content[:-1], "cut"))
 
 
-def test_chats_of_unknown_types_are_passed_over_with_their_number(
-    save: Save, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_chats_of_unknown_types_are_passed_over_with_their_number(save: Save, caplog: pytest.LogCaptureFixture) -> None:
     odd = [chat(message(), kind="telepathy", bare_id=n) for n in (3, 4)]
-    broken: list[Any] = [{}, 5, chat(bare_id=-5), chat(message(), bare_id=1), {**chat(), "id": True}, {**chat(), "type": []}]
+    broken: list[Any] = [
+        {},
+        5,
+        chat(bare_id=-5),
+        chat(message(), bare_id=1),
+        {**chat(), "id": True},
+        {**chat(), "type": []},
+    ]
     good = [chat(message(), bare_id=1), chat(message(), kind="verification_codes", bare_id=2)]
     world = exported_world([save(account(*odd, *good, *broken, left_chats=None))])
     assert set(world.chats) == {-1_000_000_000_001, 2}
