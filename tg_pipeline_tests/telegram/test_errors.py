@@ -196,7 +196,7 @@ ADVICE = (
     "Log in again",
     "Log in as",
     "Join it",
-    "to join it is not",
+    "not enough",
     "Update",
     "@SpamBot",
     "another account",
@@ -221,10 +221,10 @@ HELPS = {
     "CHANNEL_PRIVATE": "Join it",
     "CHAT_FORBIDDEN": "Join it",
     "CHANNEL_PUBLIC_GROUP_NA": "Join it",
-    "CHAT_ADMIN_REQUIRED": "to join it is not",
-    "USER_BANNED_IN_CHANNEL": "to join it is not",
-    "CHANNEL_BANNED": "to join it is not",
-    "USER_PRIVACY_RESTRICTED": "to join it is not",
+    "CHAT_ADMIN_REQUIRED": "not enough",
+    "USER_BANNED_IN_CHANNEL": "not enough",
+    "CHANNEL_BANNED": "not enough",
+    "USER_PRIVACY_RESTRICTED": "not enough",
 }
 
 
