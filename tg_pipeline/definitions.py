@@ -1,5 +1,6 @@
 """What Dagster loads: the chats of `chats.yaml` as assets, jobs and a schedule. Every run pays for its imports."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs
-from tg_pipeline.defs.names import DAY_FILES, refuse_ambiguous
+from tg_pipeline.defs.names import DAY_FILES
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
@@ -27,14 +28,21 @@ from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
-from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry import read_registry
+
+log = logging.getLogger(__name__)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Definitions of every registered chat. SettingsError where `chats.yaml` is wrong."""
+    """Definitions of every registered chat but those that are disabled, which are logged.
+
+    SettingsError where `chats.yaml` as a whole cannot be understood.
+    """
     keep_traces(settings)
-    chats = load_registry(settings.chats_path)
-    refuse_ambiguous(chat.slug for chat in chats)
+    registry = read_registry(settings.chats_path)
+    chats = registry.chats
+    for entry in registry.disabled:
+        log.warning("The chat %s is disabled: %s", entry.name, entry.reason)
     store = day_store(settings)
     start = settings.start_date
     days_per_run = settings.backfill_days_per_run

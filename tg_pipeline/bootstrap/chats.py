@@ -8,26 +8,35 @@ from tg_pipeline.bootstrap.accounts import Wanted, with_reader
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.telegram import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
-from tg_pipeline.contracts.errors import InputError
-from tg_pipeline.contracts.registry import find_registered, slug_of, unregistered
+from tg_pipeline.contracts.errors import InputError, SettingsError
+from tg_pipeline.contracts.registry import Registry, find_disabled, find_registered, free_slug, slug_of, unregistered
 from tg_pipeline.storage.atomic import check_writable
-from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
 
 
 def registered(settings: Settings) -> list[RegisteredChat]:
-    """The chats of `chats.yaml`. SettingsError where the file is wrong."""
-    return load_registry(settings.chats_path)
+    """The chats of `chats.yaml`, without those that are disabled. SettingsError where the file is wrong."""
+    return registry(settings).chats
+
+
+def registry(settings: Settings) -> Registry:
+    """The chats of `chats.yaml` and its entries that are disabled. SettingsError where the file is wrong."""
+    return read_registry(settings.chats_path)
 
 
 def find_chat(settings: Settings, name: str) -> RegisteredChat:
     """The registered chat of that slug, username, link, id or title; else an unregistered one named so.
 
     A chat that is not registered is archived under its username, or `id<number>`. One named by title must be
-    registered first, because a title is no stable name. Raises InputError.
+    registered first, because a title is no stable name. Raises InputError, and SettingsError for one that is disabled.
     """
-    chat = find_registered(registered(settings), name) or unregistered(name)
+    known = registry(settings)
+    chat = find_registered(known.chats, name)
+    if chat is None and (disabled := find_disabled(known.disabled, name)):
+        raise SettingsError(f"The chat {disabled.name} is disabled: {disabled.reason}", field="chat")
+    chat = chat or unregistered(name)
     if chat is None:
         raise InputError(
             f"chat: {name!r} is not registered. Register it first: tg-pipeline chats add {name!r}.", field="chat"
@@ -72,7 +81,7 @@ async def register(
     details, reader = await with_reader(settings, Wanted(name, account=account), look_up)
     peer = details.peer
     chat = RegisteredChat(
-        slug=slug or slug_of(peer.username or peer.title or f"id{peer.id}") or f"id{peer.id}",
+        slug=slug or free_slug(registry(settings), peer),
         chat=f"@{peer.username}" if peer.username else str(peer.marked_id),
         id=peer.marked_id,
         username=peer.username,

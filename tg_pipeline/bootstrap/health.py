@@ -18,7 +18,7 @@ from upath import UPath
 
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.bus import PUBLISHING, REDIS, command_queue
-from tg_pipeline.bootstrap.chats import registered
+from tg_pipeline.bootstrap.chats import registry
 from tg_pipeline.bootstrap.freshness import lags
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
@@ -245,9 +245,11 @@ class HealthCheck:
         )
 
     def _chats(self) -> Chats:
-        slugs = [chat.slug for chat in registered(self._settings)]
+        known = registry(self._settings)
+        slugs = [chat.slug for chat in known.chats]
         found = lags(self._store, day_store(self._settings), slugs, self._clock.now())
-        return Chats(count=len(slugs), lag_sec=found)
+        disabled = {f"{entry.name} (line {entry.line})": entry.reason for entry in known.disabled}
+        return Chats(status="degraded" if disabled else "ok", count=len(slugs), lag_sec=found, disabled=disabled)
 
 
 def _place(root: UPath) -> Place:

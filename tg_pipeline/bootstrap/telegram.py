@@ -13,7 +13,7 @@ from tg_pipeline.contracts.errors import SessionRevoked, SettingsError, StateUna
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.state.lease import lease
 from tg_pipeline.telegram.connection import Connection, connected
-from tg_pipeline.telegram.proxy import parse_proxy
+from tg_pipeline.telegram.proxy import Proxy, parse_proxy
 from tg_pipeline.telegram.resolver import Resolver
 from tg_pipeline.telegram.sessions import Session, load_sessions
 from tg_pipeline.telegram.wire import Api, trust_server_key
@@ -43,8 +43,12 @@ def telegram_api(settings: Settings) -> Api:
             trust_server_key(settings.server_key_path.read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"TELEGRAM_SERVER_PUBLIC_KEY: {error}.", field="TELEGRAM_SERVER_PUBLIC_KEY") from error
-    proxy = parse_proxy(settings.telegram_proxy.get_secret_value()) if settings.telegram_proxy else None
-    return Api(settings.telegram_api_id, settings.telegram_api_hash.get_secret_value(), proxy)
+    return Api(settings.telegram_api_id, settings.telegram_api_hash.get_secret_value(), telegram_proxy(settings))
+
+
+def telegram_proxy(settings: Settings) -> Proxy | None:
+    """The proxy, where one is set. SettingsError where it cannot be used."""
+    return parse_proxy(settings.telegram_proxy.get_secret_value()) if settings.telegram_proxy else None
 
 
 def sessions_here(settings: Settings) -> dict[str, Session]:

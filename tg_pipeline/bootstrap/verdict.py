@@ -87,7 +87,13 @@ def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[s
     for session in getattr(parts["sessions"], "sessions", ()):
         if session.status == "dead":
             yield f"sessions: Telegram refused {session.name} the last time it was used. Run `tg-pipeline login`."
+    yield from _disabled(parts["chats"])
     yield from _paced(parts, longest_flood_wait)
+
+
+def _disabled(chats: Any) -> Iterator[str]:
+    for name, reason in getattr(chats, "disabled", {}).items():
+        yield f"chats: {name} is disabled: {reason}"
 
 
 def _paced(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[str]:

@@ -377,7 +377,7 @@ class CommandQueue:
         return self._run(lambda: script(args=arguments))
 
     def _run(self, work: Callable[[], T]) -> T:
-        return ask(self._redis, work)
+        return ask(self._redis, work, scripts.TYPES)
 
 
 def _entry(command: AcceptedCommand, owner: str, claimed: float) -> str:

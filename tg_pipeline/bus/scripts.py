@@ -18,6 +18,30 @@ UNTAKEN = f"{COMMANDS}:untaken"
 MARKS_TTL_SECONDS = 7 * 86_400
 """How long it is remembered of a run or command which of its events were published."""
 
+TYPES = {
+    COMMANDS: "list",
+    f"{COMMANDS}:dead": "list",
+    f"{COMMANDS}:followers:": "list",
+    f"{COMMANDS}:processing": "hash",
+    f"{COMMANDS}:in_flight": "hash",
+    f"{COMMANDS}:busy": "hash",
+    f"{COMMANDS}:record:": "hash",
+    ENDED: "hash",
+    f"{COMMANDS}:chats": "zset",
+    f"{COMMANDS}:waiting:": "zset",
+    f"{COMMANDS}:seq": "string",
+    f"{COMMANDS}:key:": "string",
+    f"{COMMANDS}:content:": "string",
+    f"{COMMANDS}:owner:": "string",
+    UNTAKEN: "string",
+    LOG: "stream",
+    PUBLISHED: "hash",
+    "tg_events:marks:": "hash",
+    "tg_events:days:": "hash",
+    "tg_events:pace:": "string",
+}
+"""What Redis calls the values of our keys. A name that ends in a colon is the beginning of many."""
+
 _COMMON = f"""
 local function publish(event)
     redis.call('XADD', '{LOG}', 'MAXLEN', '~', {LOG_LENGTH}, '*', 'event', event)
@@ -97,10 +121,11 @@ for _, seq in ipairs(left) do
     give(seq, redis.call('HGET', '{COMMANDS}:processing', seq))
 end
 while #out < tonumber(ARGV[1]) and bytes < tonumber(ARGV[2]) do
-    local raw = redis.call('LPOP', '{COMMANDS}')
-    if not raw then return out end
-    redis.call('DEL', '{UNTAKEN}')
+    if redis.call('LLEN', '{COMMANDS}') == 0 then return out end
+    -- Before the command leaves the list: where this key is not a number, the script ends here, and nothing is lost.
     local seq = tostring(redis.call('INCR', '{COMMANDS}:seq'))
+    local raw = redis.call('LPOP', '{COMMANDS}')
+    redis.call('DEL', '{UNTAKEN}')
     redis.call('HSET', '{COMMANDS}:processing', seq, raw)
     give(seq, raw)
 end

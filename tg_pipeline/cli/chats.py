@@ -32,7 +32,8 @@ def add(chat: str, slug: str | None, account: int | None) -> None:
     settings = load_settings()
     entry, details = run(register(settings, chat, slug, account))
     since = f"history since {entry.start}" if entry.start else "no messages yet"
-    echo(f"Added {entry.slug}: {printable(entry.title or '')} (id {entry.id}), {since}.")
+    named = f"{printable(name)} (id {entry.id})" if (name := entry.title or entry.username) else f"id {entry.id}"
+    echo(f"Added {entry.slug}: {named}, {since}.")
     if entry.account is not None:
         echo(f"It belongs to account {entry.account}, whose message ids are its own; no other account reads it.")
     if details.migrated_from is not None:
@@ -45,19 +46,23 @@ def add(chat: str, slug: str | None, account: int | None) -> None:
 
 @chats.command(name="list")
 def list_chats() -> None:
-    """List the registered chats."""
-    from tg_pipeline.bootstrap.chats import registered
+    """List the registered chats, and those that are disabled because their entry is wrong."""
+    from tg_pipeline.bootstrap.chats import registry
     from tg_pipeline.bootstrap.settings import load_settings
 
     settings = load_settings()
-    entries = registered(settings)
-    if not entries:
+    found = registry(settings)
+    entries = found.chats
+    if not entries and not found.disabled:
         echo(f"No chats yet ({settings.chats_path}). Add one: tg-pipeline chats add @name")
         return
     print_columns(
         ("slug", "chat", "id", "since", "title"),
         *((e.slug, e.chat, str(e.id or "?"), str(e.start or settings.start_date), e.title or "") for e in entries),
+        *((e.name, *(e.fields.get(key, "?") for key in ("chat", "id")), "disabled", "") for e in found.disabled),
     )
+    for entry in found.disabled:
+        echo(f"{entry.name} is disabled: {entry.reason}")
 
 
 @chats.command(cls=ChatCommand)
@@ -103,8 +108,8 @@ def remove(slug: str) -> None:
     from tg_pipeline.storage.registry_edit import remove_chat
 
     settings = load_settings()
-    entry = remove_chat(settings.chats_path, slug)
-    echo(f"Removed {entry.slug}. Its files stay.")
+    remove_chat(settings.chats_path, slug)
+    echo(f"Removed {slug}. Its files stay.")
     _reload(settings)
 
 

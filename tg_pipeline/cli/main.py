@@ -15,6 +15,7 @@ from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
 from tg_pipeline.contracts.text import printable_lines
+from tg_pipeline.observability.console import print_any_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` are those of this process if left out. Returns after success, otherwise raises SystemExit.
     """
     end_quickly()
+    print_any_text()
     try:
         _set_up_process()
         cli.main(arguments, standalone_mode=False)

@@ -169,7 +169,8 @@ def _chats(part: "Chats") -> str:
     shown = [f"{slug} {duration(lag)} ago" for slug, lag in by_lag[:CHATS_SHOWN]]
     more = [f"and {len(by_lag) - CHATS_SHOWN:,} more"] if len(by_lag) > CHATS_SHOWN else []
     read = f"; read up to: {', '.join([*shown, *more])}" if shown else ""
-    return f"{count(part.count, 'chat')}{read}"
+    disabled = f"; disabled: {', '.join(part.disabled)}" if part.disabled else ""
+    return f"{count(part.count, 'chat')}{disabled}{read}"
 
 
 def duration(seconds: float) -> str:

@@ -40,6 +40,10 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
 
     if not simulator:
         settings = load_settings()
+        if settings.telegram_proxy is not None:
+            from tg_pipeline.bootstrap.telegram import telegram_proxy
+
+            telegram_proxy(settings)  # else each run would fail by itself
         relay_as_json(settings.log_format)
         _serve(settings, inherited_environment(), host, port, health_port)
         return

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.names import has_controls
 
-SLUG_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
-SLUG_RULE = "1-64 of a-z, 0-9, '_' and '-', beginning and ending with a letter or digit"
+SLUG_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+"""Dagster takes no longer one: it is the value of a run's tag."""
+SLUG_RULE = "1-63 of a-z, 0-9, '_' and '-', beginning and ending with a letter or digit"
 
 PeerKind = Literal["channel", "chat", "user"]
 
@@ -19,6 +20,11 @@ PeerKind = Literal["channel", "chat", "user"]
 def is_slug(text: str) -> bool:
     """Whether the text may name a chat in paths and asset keys."""
     return SLUG_PATTERN.fullmatch(text) is not None
+
+
+def identifier(slug: str) -> str:
+    """The slug in letters, digits and underscores: what Dagster takes for groups and jobs, where each is unique."""
+    return slug.replace("-", "_")
 
 
 def _checked_slug(text: str) -> str:

@@ -159,11 +159,15 @@ class Place(_Part):
 
 
 class Chats(_Part):
-    """The registered chats, and for each the seconds since a fetch last reached its newest message, where known."""
+    """The registered chats, and for each the seconds since a fetch last reached its newest message, where known.
 
-    status: Literal["ok"] = "ok"
+    `disabled` are the entries of chats.yaml that are wrong, each with the reason, which names the line.
+    """
+
+    status: Literal["ok", "degraded"] = "ok"
     count: int
     lag_sec: dict[str, float]
+    disabled: dict[str, str] = {}
 
 
 class Versions(_Part):

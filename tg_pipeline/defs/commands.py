@@ -22,9 +22,10 @@ from tg_pipeline.bus.queue import CommandQueue, InFlight, Taken
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
-from tg_pipeline.contracts.registry import find_registered, unregistered
+from tg_pipeline.contracts.registry import DisabledChat, find_disabled, find_registered, unregistered
 from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.launching import (
+    Outcome,
     cancel,
     dead_runs,
     is_launched,
@@ -40,7 +41,7 @@ from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
 from tg_pipeline.state.redis_client import OUTAGE
-from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 
 JUDGED_PER_TICK = 1_000
@@ -68,6 +69,7 @@ class Tick:
     owner: str
     today: date
     registry: list[RegisteredChat]
+    disabled: Sequence[DisabledChat] = ()
     requests: list[dg.RunRequest] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     wants_reload: bool = False
@@ -87,8 +89,8 @@ class Tick:
         room = min(LAUNCHES_PER_TICK - len(self.requests), IN_FLIGHT_MOST - len(flights))
         for command in self.queue.due()[: max(0, room)]:
             with skipping(f"Command {command.id}", self.done):
-                if not self._is_registered(command):
-                    self.queue.drop(command, "ChatNotRegistered", _removed(command))
+                if why := self._why_not(command):
+                    self.queue.drop(command, *why)
                 elif self._is_ready(command) and self.queue.claim(command, self.owner):
                     self._launch(command)
 
@@ -135,6 +137,9 @@ class Tick:
         found = find_registered(self.registry, name)
         if found is not None:
             return found
+        disabled = find_disabled(self.disabled, name)
+        if disabled is not None:
+            raise CommandError("ChatDisabled", disabled.reason, field="chat", value=name)
         new = unregistered(name) if self.settings.commands_unregistered_chats == "register" else None
         if new is None:
             raise CommandError(
@@ -159,10 +164,7 @@ class Tick:
                 return
             flight = adopted
         if not is_launched(self.instance, command):
-            if flight.ended:
-                self.queue.release(command)
-            elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
-                self._launch(command)
+            self._follow_unlaunched(flight)
             return
         if flight.ended is None and self._is_registered(command) and self._retry(command):
             return
@@ -171,8 +173,22 @@ class Tick:
                 cancel(self.instance, command)
             return
         found = outcome(self.instance, command)
-        if found.status != "success" and not self._is_registered(command):
-            found = replace(found, status="canceled", error_type="ChatNotRegistered", message=_removed(command))
+        if found.status != "success" and not self._is_registered(command) and (why := self._why_not(command)):
+            found = replace(found, status="canceled", error_type=why[0], message=why[1])
+        self._end(flight, found)
+
+    def _follow_unlaunched(self, flight: InFlight) -> None:
+        """What was claimed, and Dagster does not have: it is about to, or whoever claimed it died."""
+        command = flight.command
+        if flight.ended:
+            self.queue.release(command)
+        elif why := self._why_not(command):
+            self._end(flight, Outcome("canceled", 0, 0, None, None, error_type=why[0], message=why[1]))
+        elif datetime.now(UTC).timestamp() - flight.claimed > LAUNCH_AGAIN_SECONDS and self._is_ready(command):
+            self._launch(command)
+
+    def _end(self, flight: InFlight, found: Outcome) -> None:
+        command = flight.command
         self.done["ended"] += flight.ended is None and tell_ended(self.queue, command, found)
         self.queue.release(command)
         took = round(time.time() * 1_000) - command.accepted
@@ -190,15 +206,31 @@ class Tick:
             )
         return bool(dead)
 
+    def _start(self, slug: str) -> date | None:
+        """The chat's first day; None where it is not registered."""
+        found = next((chat for chat in self.registry if chat.slug == slug), None)
+        return (found.start or self.settings.start_date) if found else None
+
     def _is_registered(self, command: AcceptedCommand) -> bool:
-        return any(chat.slug == command.slug for chat in self.registry)
+        return self._start(command.slug) is not None
+
+    def _why_not(self, command: AcceptedCommand) -> tuple[str, str] | None:
+        """Why a command that was accepted cannot be launched any more: the error's class, and a sentence."""
+        start = self._start(command.slug)
+        if start is not None:
+            late = command.last < start
+            return ("BeforeStart", f"The chat's first day is {start} now, as chats.yaml says.") if late else None
+        if disabled := find_disabled(self.disabled, command.slug):
+            return "ChatDisabled", disabled.reason
+        renamed = find_registered(self.registry, command.chat)
+        now = f"is registered as {renamed.slug} now. Send the command again" if renamed else "left the registry"
+        return "ChatNotRegistered", f"{command.slug} {now}."
 
     def _is_ready(self, command: AcceptedCommand) -> bool:
-        """Whether Dagster has loaded the chat, and the days as partitions."""
+        """Whether Dagster has loaded the chat, and the days as partitions, but for those before the chat's start."""
         partitions = self.loaded(command.slug)
-        known = partitions is not None and all(
-            partitions.has_partition_key(str(day)) for day in (command.first, command.last)
-        )
+        first = max(command.first, self._start(command.slug) or command.first)
+        known = partitions is not None and all(partitions.has_partition_key(str(day)) for day in (first, command.last))
         self.wants_reload |= not known
         return known
 
@@ -241,7 +273,8 @@ def commands_sensor(
             registry=[],
         )
         try:
-            tick.registry = load_registry(settings.chats_path)
+            found = read_registry(settings.chats_path)
+            tick.registry, tick.disabled = found.chats, found.disabled
             tick.run()
         except StateUnavailable as error:
             OUTAGE.begin(error)
@@ -266,10 +299,6 @@ def _owner(instance: dg.DagsterInstance) -> str:
 def _of(command: AcceptedCommand) -> dict[str, str]:
     """What log lines about it say of it."""
     return {"command_id": command.id, "chat": command.slug, "mode": command.mode}
-
-
-def _removed(command: AcceptedCommand) -> str:
-    return f"{command.slug} was removed from the registry."
 
 
 def _about(taken: Taken, command: Command | None) -> dict[str, Any]:

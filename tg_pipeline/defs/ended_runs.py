@@ -6,6 +6,7 @@ every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.2
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -16,15 +17,16 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
+from tg_pipeline.contracts.text import count
 from tg_pipeline.defs.launching import (
     COMMAND_TAG,
     Outcome,
-    days_of,
     ended_between,
     outcome_of_runs,
     since_cursor,
     slugs_of,
 )
+from tg_pipeline.defs.partitions import days_of
 from tg_pipeline.defs.run_events import as_command, event_id
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.state.redis_client import OUTAGE
@@ -66,11 +68,15 @@ def _tell_run(
     slugs, days = slugs_of(run), days_of(run.tags)
     if days is None:
         return 0
-    return sum(
-        tell_ended(queue, as_command(event_id(run, slug), chats[slug], days), outcome_of_runs(instance, slug, [record]))
-        for slug in slugs
-        if slug in chats
-    )
+    done = 0
+    for slug in slugs:
+        found = outcome_of_runs(instance, slug, [record])
+        if slug not in chats and found.status != "success":
+            message = f"{slug} is no longer in the registry, or is disabled."
+            found = replace(found, error_type="ChatNotRegistered", message=message)
+        chat = chats.get(slug) or RegisteredChat(slug=slug, chat=slug)
+        done += tell_ended(queue, as_command(event_id(run, slug), chat, days), found)
+    return done
 
 
 def _ended(record: dg.RunRecord) -> datetime:
@@ -79,6 +85,11 @@ def _ended(record: dg.RunRecord) -> datetime:
 
 def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) -> bool:
     """Publish the last event of what is over; False where one is out."""
+    done = sum(str(day) in found.days for day in command.days)
+    message = found.message
+    if found.status == "success" and done < len(command.days):
+        left_out = count(len(command.days) - done, "day")
+        message = f"{left_out} left out: the chat's start in chats.yaml was moved beyond them."
     ended = command.event(
         "completed" if found.status == "success" else "failed",
         found.status,
@@ -86,9 +97,9 @@ def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) ->
         errors=found.errors,
         ts=timestamp(found.ended),
         run_id=found.run_id,
-        days_done=len(command.days) if found.status == "success" else None,
+        days_done=done if found.status == "success" else None,
         error_type=found.error_type,
-        message=found.message,
+        message=message,
     )
     return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.events import RunFailureReason
@@ -18,9 +18,9 @@ from dagster._core.remote_representation.external_data import partition_set_snap
 from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG
 
 from tg_pipeline.contracts.commands import AcceptedCommand
-from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import Status
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG, job_name, messages_key, per_day_job_name, slug_of
+from tg_pipeline.defs.partitions import PARTITION_TAG, RANGE_TAGS
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"
@@ -30,8 +30,6 @@ ATTEMPT_TAG = "tg/attempt"
 """Counts the times that a run of a command was launched again because it had died: 0 for the first one."""
 RETRY_OF_TAG = "tg/retry_of"
 """The first attempt's id, on a run that was launched again."""
-PARTITION_TAG = "dagster/partition"
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 REPOSITORY = "__repository__"
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -68,7 +66,7 @@ class Outcome:
     """How a command, or a run, ended.
 
     `processed` are messages; `began` and `ended` in POSIX seconds, None where no run began or none says when it ended;
-    `run_id` is the last attempt's, where it was one run.
+    `run_id` is the last attempt's, where it was one run. `days` are those that the runs committed, as YYYY-MM-DD.
     """
 
     status: Status
@@ -79,6 +77,7 @@ class Outcome:
     run_id: str | None = None
     error_type: str | None = None
     message: str | None = None
+    days: frozenset[str] = frozenset()
 
 
 def tags_of(command: AcceptedCommand) -> dict[str, str]:
@@ -98,12 +97,6 @@ def tags_of(command: AcceptedCommand) -> dict[str, str]:
 def command_of(tags: Mapping[str, str]) -> AcceptedCommand | None:
     """The command that caused a run with these tags."""
     return AcceptedCommand.model_validate_json(tags[CONTENT_TAG]) if CONTENT_TAG in tags else None
-
-
-def days_of(tags: Mapping[str, str]) -> DayRange | None:
-    """The days that a run with these tags is for."""
-    first, last = (tags.get(tag, tags.get(PARTITION_TAG)) for tag in RANGE_TAGS)
-    return DayRange(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
 def slugs_of(run: dg.DagsterRun) -> list[str]:
@@ -265,15 +258,17 @@ def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[d
     error_type, message = _why(instance, failed[0]) if failed else (None, None)
     if canceled and not failed:
         error_type, message = "Canceled", "The run was canceled."
+    messages = _messages(instance, slug, records)
     return Outcome(
         status="failed" if failed else "canceled" if canceled else "success",
-        processed=_messages(instance, slug, records),
+        processed=sum(messages.values()),
         errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
         began=min((record.start_time for record in records if record.start_time), default=None),
         ended=max((record.end_time for record in records if record.end_time), default=None),
         run_id=next(iter(last.values())).dagster_run.run_id if len(last) == 1 else None,
         error_type=error_type,
         message=message,
+        days=frozenset(messages),
     )
 
 
@@ -302,10 +297,10 @@ def _retry_tags(run: dg.DagsterRun) -> dict[str, str]:
     return {RETRY_OF_TAG: _first_attempt(run), ATTEMPT_TAG: str(_attempt(run) + 1)}
 
 
-def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> int:
-    """The messages in the days that the runs committed, each day as it was committed last."""
+def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> dict[str, int]:
+    """How many messages each of the days that the runs committed has, as it was committed last."""
     if not records:
-        return 0
+        return {}
     runs = {record.dagster_run.run_id for record in records}
     began = min(record.create_timestamp.timestamp() for record in records)
     counts: dict[str, int] = {}
@@ -321,7 +316,7 @@ def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunR
                 if rows is not None:
                     counts[materialization.partition] = int(str(rows.value))
         if not page.has_more:
-            return sum(counts.values())
+            return counts
         cursor = page.cursor
 
 

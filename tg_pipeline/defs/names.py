@@ -1,10 +1,8 @@
 """What things are called in Dagster."""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
-from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.contracts.chat import identifier
 
 POOL = "telegram"
 """The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
@@ -27,11 +25,6 @@ def slug_of(key: dg.AssetKey) -> str | None:
     return None
 
 
-def identifier(slug: str) -> str:
-    """The slug where Dagster takes letters, digits and underscores only: groups and jobs."""
-    return slug.replace("-", "_")
-
-
 def job_name(slug: str) -> str:
     """The chat's own job."""
     return f"fetch_{identifier(slug)}"
@@ -40,14 +33,3 @@ def job_name(slug: str) -> str:
 def per_day_job_name(slug: str) -> str:
     """The chat's job whose backfills are a run for each day."""
     return f"per_day_{identifier(slug)}"
-
-
-def refuse_ambiguous(slugs: Iterable[str]) -> None:
-    """A SettingsError where two slugs would give their groups and jobs the same name."""
-    seen: dict[str, str] = {}
-    for slug in slugs:
-        other = seen.setdefault(identifier(slug), slug)
-        if other != slug:
-            raise SettingsError(
-                f"The slugs {other} and {slug} differ in '-' and '_' only, which Dagster cannot tell apart. Rename one."
-            )

@@ -18,8 +18,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.defs.launching import command_of, days_of, slugs_of
-from tg_pipeline.defs.partitions import day_range
+from tg_pipeline.defs.launching import command_of, slugs_of
 from tg_pipeline.observability.logs import about
 
 if TYPE_CHECKING:
@@ -72,11 +71,10 @@ class RunEvents:
         """Whether sealed days are to be read again: always, unless a command did not ask for it."""
         return self._command is None or self._command.force
 
-    def begin(self, context: dg.AssetExecutionContext, chat: RegisteredChat) -> None:
+    def begin(self, context: dg.AssetExecutionContext, chat: RegisteredChat, days: DayRange) -> None:
         """A step begins to fetch the run's days."""
-        days = day_range(context.partition_keys)
         command = command_of(context.run.tags)
-        self._whole = command is None or days_of(context.run.tags) == command.days
+        self._whole = command is None or days == command.days
         self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
         self._counts, self._error, self._run_id = {}, None, context.run.run_id
         self._started = self._command.event("started", "running", run_id=self._run_id)

@@ -14,6 +14,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.defs.launching import Outcome, command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.defs.names import BACKFILL_TAG
+from tg_pipeline.defs.partitions import run_days
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.observability import traces
 from tg_pipeline.observability.traces import SpanId
@@ -47,10 +48,11 @@ def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Itera
     if not traces.is_tracing():
         yield
         return
+    days = run_days(context)
     about = {
         "tg.chat": chat.slug,
-        "tg.first_day": min(context.partition_keys),
-        "tg.last_day": max(context.partition_keys),
+        "tg.first_day": str(days.first),
+        "tg.last_day": str(days.last),
         "dagster.run_id": context.run.run_id,
         "dagster.retry_number": context.retry_number,
     }

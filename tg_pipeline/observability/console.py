@@ -1,11 +1,20 @@
-"""The one rich console: of what it is given to print, a terminal obeys nothing."""
+"""What is printed: a terminal obeys nothing of it, and one that lacks a character is given another."""
 
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 
 from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - the one place
 from rich.segment import Segment
 
 from tg_pipeline.contracts.text import printable_lines
+
+
+def print_any_text() -> None:
+    """From now on, print `?` for a character that the terminal's encoding lacks, such as cp1252 or ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 class SafeConsole(Console):

@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import product
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +16,8 @@ from redis.retry import Retry
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 
 TIMEOUT_SECONDS = 1.0
+KEY_TYPES = frozenset({"string", "list", "hash", "set", "zset", "stream"})
+"""All that Redis has of its own."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -80,28 +84,56 @@ def where(client: Any) -> str:
     return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
 
-def ask(client: Any, work: Callable[[], T]) -> T:
-    """Do the work, which calls the client. StateUnavailable where Redis does not answer."""
+def ask(client: Any, work: Callable[[], T], types: Mapping[str, str]) -> T:
+    """Do the work, which calls the client. StateUnavailable where Redis does not answer, or a key is not as it must be.
+
+    `types` are Redis's types of the keys that the caller uses, by name, or by the beginning of a name that ends in ":".
+    """
     try:
         answer = work()
     except (redis.RedisError, OSError) as error:
-        raise _unavailable(client, error) from error
+        raise _unavailable(client, error, types) from error
     OUTAGE.end()
     return answer
 
 
-def _unavailable(client: Any, error: Exception) -> StateUnavailable:
+def _unavailable(client: Any, error: Exception, types: Mapping[str, str]) -> StateUnavailable:
     """What to raise after `error`."""
     reason = _reason(error)
     options = client.connection_pool.connection_kwargs
     if str(error) == "DB index is out of range":
         reason = f"it has no database {options.get('db')}"
-    elif str(error).startswith("WRONGTYPE"):
-        reason = "one of our keys holds another type of value, which somebody else must have put there"
+    elif "WRONGTYPE" in str(error):  # a script or a pipeline puts words of its own before it
+        reason = _wrong_key(client, types) or "one of our keys holds another type of value"
     elif isinstance(error, redis.AuthenticationError):
         given = options.get("password")
         reason = "it refuses the password" if given else "it wants a password"
     return StateUnavailable(f"Redis at {where(client)} cannot be used ({reason}).")
+
+
+def _wrong_key(client: Any, types: Mapping[str, str]) -> str | None:
+    """Which of the keys holds another type of value than ours, and what to do; None where that cannot be found out."""
+    found = None
+    with suppress(redis.RedisError, OSError):
+        found = next(_wrong_keys(client, types), None)
+    if found is None:
+        return None
+    key, held, wanted = found
+    return (
+        f"its key {key} holds another type of value, a {held} instead of a {wanted}: another program must have put it "
+        f"there. Move it away: RENAME {key} other:{key}"
+    )
+
+
+def _wrong_keys(client: Any, types: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    beginnings = sorted({re.sub(r"([\\*?\[\]])", r"\\\1", name.partition(":")[0]) + "*" for name in types})
+    for beginning, held in product(beginnings, sorted(KEY_TYPES)):
+        for raw in client.scan_iter(beginning, count=1_000, _type=held):
+            key = raw.decode(errors="replace")
+            known = (name for name in types if name == key or (name.endswith(":") and key.startswith(name)))
+            wanted = types.get(max(known, key=len, default=""))
+            if wanted is not None and wanted != held:
+                yield key, held, wanted
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 TOKEN_TTL_MILLISECONDS = 90 * 86_400_000
 SCANNED_AT_ONCE = 1_000
+TYPES = {"value": "string", "counter": "string", "token": "string", "hash": "hash", "lease": "hash"}
+"""What Redis calls the values of our keys, by what comes after the namespace."""
 
 _COMPARE_AND_SET = """
 local held, done = {}, 1
@@ -151,7 +153,7 @@ class RedisStore:
         return self._run(lambda: self._scripts[text](keys=names, args=list(arguments)))
 
     def _run(self, work: Callable[[], T]) -> T:
-        return ask(self._redis, work)
+        return ask(self._redis, work, {f"{self._prefix}{kind}:": held for kind, held in TYPES.items()})
 
 
 def _optional(value: bytes | None) -> tuple[int, bytes]:

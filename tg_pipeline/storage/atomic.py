@@ -19,6 +19,21 @@ _PROBE_BYTES = 4_096
 """Enough to be refused where the disk is full."""
 STALE_SECONDS = 3_600
 """A temporary file older than this belongs to a run that was killed."""
+_OF_SYSTEMS = frozenset(
+    {
+        # Synology and QNAP
+        *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@sharesnap", "@syno", "@synoresource", "@database"),
+        *("#recycle", "#snapshot", "~snapshot", "@__thumb", "@sharebin", "@download"),
+        # Windows
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "autorun.inf"),
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
+        # Linux
+        *("lost+found", "aquota.user", "aquota.group", "quota.user", "quota.group"),
+        # macOS
+        *("icon\r", "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),
+    }
+)
+"""Letters are compared without their case, which some file systems change."""
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +46,11 @@ def is_local(path: UPath) -> bool:
 def is_temporary(name: str) -> bool:
     """Whether a file of that name is one of ours on its way to its place."""
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def is_of_a_system(name: str) -> bool:
+    """Whether a name is hidden, or is one that a NAS, a file system or a desktop puts into every directory."""
+    return name.startswith((".", "~$")) or name.casefold() in _OF_SYSTEMS
 
 
 @contextmanager

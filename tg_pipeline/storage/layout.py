@@ -3,6 +3,7 @@
 `docs/day-file.md` shows it. Reformatted by another program it is still the same document, and is then parsed whole.
 """
 
+import codecs
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -203,7 +204,7 @@ class DayReader:
         return document
 
     def _parse_whole(self, text: bytes) -> dict[str, Any]:
-        document = self._parse(text)
+        document = self._parse(text.removeprefix(codecs.BOM_UTF8))
         for name in SECTIONS:
             records = document.get(name)
             if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):

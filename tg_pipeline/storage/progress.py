@@ -1,5 +1,6 @@
 """`progress.json`: how far each chat has come, in a file that stays small whatever the archive's size."""
 
+import codecs
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ class Progress:
         except OSError as error:
             raise unreadable(self._path, error) from error
         try:
-            return ProgressFile.model_validate(orjson.loads(text))
+            return ProgressFile.model_validate(orjson.loads(text.removeprefix(codecs.BOM_UTF8)))
         except ValidationError as error:
             raise ValueError(first_problem(error)) from None
 

@@ -8,7 +8,9 @@ chats:
 """
 
 import stat
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.contracts.chat import RegisteredChat, identifier
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, parse_name
+from tg_pipeline.contracts.registry import DisabledChat, Registry, find_disabled
 
 CHATS = "chats"
 
@@ -27,12 +30,40 @@ _LONGEST_VALUE = 1_000
 _DEEPEST = 16
 
 
-def load_registry(path: Path) -> list[RegisteredChat]:
-    """The registered chats in the order of the file; none where there is no file.
+@dataclass(frozen=True)
+class Entry:
+    """One item of the list, with its place in the text. `chat` is None where something is wrong, as `reason` says."""
 
-    A SettingsError says file, line, field, value and what is allowed.
+    node: yaml.Node
+    fields: Mapping[str, str]
+    chat: RegisteredChat | None = None
+    reason: str = ""
+
+    @property
+    def line(self) -> int:
+        """Where it begins, counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+
+def load_registry(path: Path) -> list[RegisteredChat]:
+    """The registered chats in the order of the file, without those that are disabled; none where there is no file.
+
+    A SettingsError, with the line, where the file as a whole cannot be understood.
     """
-    return [chat for chat, _ in parse_registry(path, read_text(path))]
+    return read_registry(path).chats
+
+
+def read_registry(path: Path) -> Registry:
+    """The registered chats, and the entries that are disabled because something is wrong with them.
+
+    The reason names file, line, field, value and what is allowed. SettingsError as `load_registry`.
+    """
+    entries = parse_registry(path, read_text(path))
+    return Registry([entry.chat for entry in entries if entry.chat], _disabled(entries))
+
+
+def _disabled(entries: Iterable[Entry]) -> list[DisabledChat]:
+    return [DisabledChat(entry.fields, entry.line, entry.reason) for entry in entries if not entry.chat]
 
 
 def read_text(path: Path) -> str:
@@ -53,12 +84,14 @@ def read_text(path: Path) -> str:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.MappingNode]]:
-    """Every chat with its place in the text. PyYAML's C parser, because ruamel's takes a second for 2,000 chats."""
+def parse_registry(path: Path, text: str) -> list[Entry]:
+    """Every entry with its place in the text. PyYAML's C parser, because ruamel's takes a second for 2,000 chats."""
     loader = yaml.CSafeLoader(text)
     try:
-        _refuse_tricks(path, text)
-        chats = [_chat(path, loader, node) for node in _chat_nodes(path, loader.get_single_node())]
+        tricks = list(_tricks(path, text))
+        nodes = _entry_nodes(path, loader.get_single_node())
+        misplaced = _by_entry(nodes, tricks)
+        entries = [_entry(path, loader, node, misplaced.get(at)) for at, node in enumerate(nodes)]
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         hint = (
@@ -69,12 +102,11 @@ def parse_registry(path: Path, text: str) -> list[tuple[RegisteredChat, yaml.Map
         raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from None
     finally:
         loader.dispose()
-    _refuse_repeated(path, chats)
-    return chats
+    return list(_without_repeated(path, entries))
 
 
-def _refuse_tricks(path: Path, text: str) -> None:
-    """A SettingsError where the text has what makes YAML explode, and no list of chats needs.
+def _tricks(path: Path, text: str) -> Iterator[tuple[int, SettingsError]]:
+    """What no list of chats needs, with its place in the text. A SettingsError for what makes YAML explode.
 
     Told by events, because the composer of nodes recurses in C and follows aliases.
     """
@@ -86,13 +118,27 @@ def _refuse_tricks(path: Path, text: str) -> None:
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             raise SettingsError(f"{where}: anchors (&) and aliases (*) are not allowed; write the value out.")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            raise SettingsError(f"{where}: tags (!) such as {event.tag[:80]!r} are not allowed.")
+            error = SettingsError(f"{where}: tags (!) such as {event.tag[:80]!r} are not allowed.")
+            yield _index(event), error
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST_VALUE:
-            raise SettingsError(f"{where}: a value is longer than {_LONGEST_VALUE:,} characters.")
+            error = SettingsError(f"{where}: a value is longer than {_LONGEST_VALUE:,} characters.")
+            yield _index(event), error
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _DEEPEST:
                 raise SettingsError(f"{where}: lists and mappings are nested more than {_DEEPEST} deep.")
+
+
+def _by_entry(nodes: list[yaml.Node], tricks: Iterable[tuple[int, SettingsError]]) -> Mapping[int, SettingsError]:
+    """The first trick of each entry that has one. Raises one that is in none."""
+    begins = [node.start_mark.index for node in nodes]
+    found: dict[int, SettingsError] = {}
+    for index, error in tricks:
+        at = bisect_right(begins, index) - 1
+        if at < 0 or index >= nodes[at].end_mark.index:
+            raise error
+        found.setdefault(at, error)
+    return found
 
 
 def refuse_registered(chats: Iterable[RegisteredChat], new: RegisteredChat) -> None:
@@ -101,8 +147,23 @@ def refuse_registered(chats: Iterable[RegisteredChat], new: RegisteredChat) -> N
         shared = {kind for kind, _ in _identities(known) & _identities(new)}
         if shared - {"slug"}:
             raise SettingsError(f"{new.chat} is registered already, as {known.slug}.")
-        if shared:
+        if known.slug == new.slug:
             raise SettingsError(f"The slug {known.slug} is that of {known.chat} already; {new.chat} needs another one.")
+        if shared:
+            raise SettingsError(f"{_differ(new.slug, known.slug)} Choose another one with --slug.")
+
+
+def refuse_disabled(entries: Iterable[Entry], new: RegisteredChat) -> None:
+    """A SettingsError where one of the entries that are disabled has the slug or a name of `new`."""
+    disabled = _disabled(entries)
+    names = (new.slug, new.chat, new.username and f"@{new.username}", new.id and str(new.id))
+    known = next((entry for name in names if name and (entry := find_disabled(disabled, name))), None)
+    if known is not None:
+        raise SettingsError(f"{new.chat} is registered already, as {known.name}, which is disabled: {known.reason}")
+
+
+def _differ(slug: str, other: str) -> str:
+    return f"The slugs {slug} and {other} differ in '-' and '_' only, which Dagster cannot tell apart."
 
 
 def chats_node(root: yaml.Node | None) -> yaml.Node | None:
@@ -111,9 +172,9 @@ def chats_node(root: yaml.Node | None) -> yaml.Node | None:
     return next((value for key, value in pairs if key.value == CHATS), None)
 
 
-def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+def _entry_nodes(path: Path, root: yaml.Node | None) -> list[yaml.Node]:
     if root is None or _is_null(root):
-        return
+        return []
     if not isinstance(root, yaml.MappingNode):
         raise SettingsError(f"{path}: the file must be a mapping with the one key `{CHATS}`.")
     for key, _ in _fields(path, root):
@@ -121,13 +182,10 @@ def _chat_nodes(path: Path, root: yaml.Node | None) -> Iterator[yaml.MappingNode
             raise SettingsError(f"{path}{_line(key)}: unknown key {key.value!r}; allowed is `{CHATS}`.")
     chats = chats_node(root)
     if _is_null(chats):
-        return
+        return []
     if not isinstance(chats, yaml.SequenceNode):
         raise SettingsError(f"{path}{_line(root)}: `{CHATS}` must be a list of chats, each beginning with `- slug:`.")
-    for node in chats.value:
-        if not isinstance(node, yaml.MappingNode):
-            raise SettingsError(f"{path}{_line(node)}: a chat must be a mapping such as `- slug: name`.")
-        yield node
+    return list(chats.value)
 
 
 def _is_null(node: yaml.Node | None) -> bool:
@@ -145,7 +203,24 @@ def _fields(path: Path, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yam
         yield key, value
 
 
-def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple[RegisteredChat, yaml.MappingNode]:
+def _entry(path: Path, loader: yaml.CSafeLoader, node: yaml.Node, misplaced: SettingsError | None) -> Entry:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    fields = {
+        str(key.value): str(value.value)[:_LONGEST_VALUE]
+        for key, value in pairs
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+    }
+    try:
+        if misplaced is not None:
+            raise misplaced
+        return Entry(node, fields, _chat(path, loader, node))
+    except SettingsError as error:
+        return Entry(node, fields, reason=str(error))
+
+
+def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.Node) -> RegisteredChat:
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError(f"{path}{_line(node)}: a chat must be a mapping such as `- slug: name`.")
     fields: dict[str, Any] = {}
     lines: dict[str, yaml.Node] = {}
     for key, value in _fields(path, node):
@@ -175,18 +250,29 @@ def _chat(path: Path, loader: yaml.CSafeLoader, node: yaml.MappingNode) -> tuple
                 raise SettingsError(f"{where}: {field} is {str(fields[field])[:80]!r}: {message}.") from None
     if chat.start is not None and chat.start > datetime.now(UTC).date():
         raise SettingsError(f"{path}{_line(lines['start'])}: start is {chat.start}: this day has not begun (UTC).")
-    return chat, node
+    return chat
 
 
-def _refuse_repeated(path: Path, chats: Iterable[tuple[RegisteredChat, yaml.Node]]) -> None:
-    """A SettingsError where two entries share a slug, or are the same chat under whatever names."""
-    seen: dict[tuple[str, str], RegisteredChat] = {}
-    for chat, node in chats:
-        for kind, name in _identities(chat):
-            if first := seen.get((kind, name)):
-                where = f"{path}{_line(node)}"
-                raise SettingsError(f"{where}: {chat.slug} and {first.slug} have the same {kind}, {name}.")
-        seen.update(dict.fromkeys(_identities(chat), chat))
+def _without_repeated(path: Path, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries; what has the slug of an earlier one, or is the same chat under whatever name, is disabled.
+
+    Also after one that is disabled itself: with another chat in its place, two would be written into one directory.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        ours = _identities(entry.chat) if entry.chat else {("slug", identifier(entry.fields.get("slug", "")))}
+        slug = entry.fields.get("slug", "")
+        shared = next(((kind, name) for kind, name in sorted(ours) if (kind, name) in seen), None)
+        if entry.chat and shared:
+            kind, name = shared
+            first = seen[shared]
+            same = f"{slug} and {first} have the same {kind}, {name}."
+            reason = _differ(slug, first) if kind == "slug" and slug != first else same
+            yield Entry(entry.node, entry.fields, reason=f"{path}{_line(entry.node)}: {reason}")
+        else:
+            yield entry
+        for identity in ours:
+            seen.setdefault(identity, slug)
 
 
 def _identities(chat: RegisteredChat) -> set[tuple[str, str]]:
@@ -201,7 +287,7 @@ def _identities(chat: RegisteredChat) -> set[tuple[str, str]]:
         found.add(("name", chat.username.casefold()))
     if chat.account is not None:
         found = {(kind, f"{name} of account {chat.account}") for kind, name in found}
-    return {("slug", chat.slug), *found}
+    return {("slug", identifier(chat.slug)), *found}
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -216,6 +302,10 @@ def _named(text: str) -> tuple[str, str]:
             return ("id", str(marked_id))
         case ByTitle(title):
             return ("title", title)
+
+
+def _index(place: yaml.Event) -> int:
+    return place.start_mark.index if place.start_mark else 0
 
 
 def _line(place: yaml.Node | yaml.Event) -> str:

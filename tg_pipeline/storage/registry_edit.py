@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from upath import UPath
@@ -13,45 +14,57 @@ from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.text import is_printable
 from tg_pipeline.storage.atomic import make_directory, replace, sweep, writing
 from tg_pipeline.storage.locks import locked_directory
-from tg_pipeline.storage.registry import CHATS, chats_node, parse_registry, read_text, refuse_registered
+from tg_pipeline.storage.registry import (
+    CHATS,
+    Entry,
+    chats_node,
+    parse_registry,
+    read_text,
+    refuse_disabled,
+    refuse_registered,
+)
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _INDENT = 2
 
 
 def add_chat(path: Path, chat: RegisteredChat) -> None:
-    """Add the chat at the end; the file is made where there is none. A SettingsError where it is registered already."""
+    """Add the chat at the end; the file is made where there is none. A SettingsError where it is registered already.
+
+    Entries that are disabled stay as they are.
+    """
     with _editing(path) as edit:
-        known = [entry for entry, _ in edit.chats]
-        refuse_registered(known, chat)
-        edit.save([*known, chat], _with(edit.text, chat))
+        refuse_registered((entry.chat for entry in edit.entries if entry.chat), chat)
+        refuse_disabled(edit.entries, chat)
+        edit.save([*map(_content, edit.entries), None], _with(edit.text, chat), added=chat)
 
 
-def remove_chat(path: Path, slug: str) -> RegisteredChat:
-    """Take the chat out of the file and return it. An InputError where there is none of that slug."""
+def remove_chat(path: Path, slug: str) -> None:
+    """Take the chat out of the file, also one that is disabled. An InputError where there is none of that slug."""
     with _editing(path) as edit:
-        for chat, node in edit.chats:
-            if chat.slug == slug:
-                lines = edit.text.splitlines(keepends=True)
-                del lines[node.start_mark.line : _last_line(node) + 1]
-                edit.save([known for known, _ in edit.chats if known != chat], "".join(lines))
-                return chat
-    raise InputError(f"{slug!r} is not in {path}.")
+        found = [entry for entry in edit.entries if entry.fields.get("slug") == slug]
+        if not found:
+            raise InputError(f"{slug!r} is not in {path}.")
+        gone = next((entry for entry in found if entry.chat), found[0])
+        lines = edit.text.splitlines(keepends=True)
+        del lines[gone.node.start_mark.line : _last_line(gone.node) + 1]
+        edit.save([_content(entry) for entry in edit.entries if entry is not gone], "".join(lines))
 
 
 class _Edit:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.text = read_text(path)
-        self.chats = parse_registry(path, self.text)
+        self.entries = parse_registry(path, self.text)
 
-    def save(self, expected: list[RegisteredChat], text: str) -> None:
-        """Replace the file, once it is sure that the text says what was meant."""
+    def save(self, expected: list[Any], text: str, added: RegisteredChat | None = None) -> None:
+        """Replace the file, once it is sure that the text says what was meant: `added` stands for None."""
         try:
-            found = [chat for chat, _ in parse_registry(self._path, text)]
+            found = parse_registry(self._path, text)
         except SettingsError:
-            found = None
-        if found != expected:
+            found = []
+        contents = [None if added and entry.chat == added else _content(entry) for entry in found]
+        if contents != expected:
             raise SettingsError(
                 f"{self._path} is laid out in a way that can only be changed by hand; it was left alone."
             )
@@ -67,6 +80,17 @@ def _editing(path: Path) -> Iterator[_Edit]:
         make_directory(path.absolute().parent)
         with locked_directory(path.absolute().parent):
             yield _Edit(path)
+
+
+def _content(entry: Entry) -> Any:
+    """All that the entry says, whatever it is, without where it stands."""
+
+    def of(node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return [(of(key), of(value)) for key, value in node.value]
+        return [of(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else (node.tag, node.value)
+
+    return of(entry.node)
 
 
 def _with(text: str, chat: RegisteredChat) -> str:

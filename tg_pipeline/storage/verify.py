@@ -17,7 +17,7 @@ from tg_pipeline.contracts.day_file import DayHeader, Message, Participant, desc
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
-from tg_pipeline.storage.atomic import is_directory, is_temporary, reading
+from tg_pipeline.storage.atomic import is_directory, is_of_a_system, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore, archived
 from tg_pipeline.storage.layout import DayReader, first_problem, message_id
@@ -70,16 +70,14 @@ class Finding:
 def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
     """What lies in the archive beside the chats' directories, and what progress says of chats that have none.
 
-    Hidden names are passed over: an archive may be kept in git, and file systems have hidden names of their own.
+    Hidden names and those of file systems are passed over, here as in the chats' directories.
     """
     if problem := progress.problem():
         yield Finding(None, None, FindingKind.PROGRESS, f"{store.root / FILE_NAME} cannot be understood: {problem}")
     for path in _entries(store.root):
         if path.name.startswith(f"{FILE_NAME}.corrupt-"):
             yield Finding(None, None, FindingKind.LEFTOVER, f"{path} was set aside")
-        elif is_temporary(path.name) or not (
-            path.name == FILE_NAME or path.name.startswith(".") or (is_slug(path.name) and is_directory(path))
-        ):
+        elif is_temporary(path.name) or not (path.name == FILE_NAME or (is_slug(path.name) and is_directory(path))):
             yield _stray(None, path)
     chats = progress.read().chats
     for slug in sorted(chats.keys() - set(store.slugs())):
@@ -328,9 +326,11 @@ def _stray(slug: Slug | None, path: UPath) -> Finding:
 
 
 def _entries(directory: UPath) -> list[UPath]:
+    """What lies there, without hidden names and those of file systems, but with temporary files of ours."""
     with reading(directory):
         try:
-            return sorted(directory.iterdir(), key=lambda path: path.name)
+            found = (path for path in directory.iterdir() if is_temporary(path.name) or not is_of_a_system(path.name))
+            return sorted(found, key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError):
             return []
 

@@ -13,6 +13,7 @@ from telethon import errors as vendor
 
 from tg_pipeline.contracts.errors import (
     ApiRejected,
+    ChatError,
     ChatNotFound,
     ChatPrivate,
     DeadlineExceeded,
@@ -27,12 +28,15 @@ from tg_pipeline.contracts.errors import (
 
 UPGRADE_HINT = "Upgrade with `pip install --upgrade tg-pipeline`: a newer one may know it."
 LOGIN_HINT = "Log in again with `tg-pipeline login`."
+UPDATE = "Update tg-pipeline."
 
 
 class StalePeer(ChatNotFound):
     """The remembered access hash no longer opens the chat; resolve it anew, once."""
 
 
+SERVER_ERRORS = 500
+"""From this code on, whatever its sign, the fault is Telegram's: -503 and -504 are answers that took too long."""
 UNSAID_WAIT_SECONDS = 60
 """The pause after a flood error that names no number of seconds."""
 
@@ -43,6 +47,8 @@ def _flood(error: BaseException, method: str) -> TgPipelineError:
         vendor.TakeoutInitDelayError: "takeout",
     }.get(type(error), "flood")
     seconds = getattr(error, "seconds", None)
+    if _name(error).startswith("FROZEN_"):
+        return _banned(error, method)
     if seconds is None:
         number = re.search(r"_(\d+)$", _name(error))
         seconds = int(number[1]) if number else UNSAID_WAIT_SECONDS
@@ -60,8 +66,34 @@ def _duplicated(_error: BaseException, _method: str) -> TgPipelineError:
     )
 
 
+def _deactivated(error: BaseException, _method: str) -> TgPipelineError:
+    return SessionRevoked(
+        f"Telegram has banned or deleted this account ({_name(error)}), and to log in again does not help. "
+        "Remove its session, and use that of another account."
+    )
+
+
+def _half_logged_in(error: BaseException, _method: str) -> TgPipelineError:
+    return SessionRevoked(f"The account's password was never given for this session ({_name(error)}). {LOGIN_HINT}")
+
+
+def _bot(error: BaseException, method: str) -> TgPipelineError:
+    return ApiRejected(
+        f"This session is a bot's, and bots may not use {method} ({_name(error)}). "
+        "Log in as a user: `tg-pipeline login`."
+    )
+
+
+def _outdated(error: BaseException, method: str) -> TgPipelineError:
+    return ApiRejected(f"Telegram no longer understands {method} as this version sends it ({_name(error)}). {UPDATE}")
+
+
 def _private(error: BaseException, _method: str) -> TgPipelineError:
     return ChatPrivate(f"The account may not read this chat ({_name(error)}). Join it with this account first.")
+
+
+def _closed(error: BaseException, _method: str) -> TgPipelineError:
+    return ChatPrivate(f"Telegram does not let the account read this chat ({_name(error)}); to join it is not enough.")
 
 
 def _unknown_name(error: BaseException, _method: str) -> TgPipelineError:
@@ -111,7 +143,10 @@ def _moved(error: BaseException, _method: str) -> TgPipelineError:
 
 
 def _banned(error: BaseException, _method: str) -> TgPipelineError:
-    return ApiRejected(f"Telegram has closed this account to programs ({_name(error)}). Look into a Telegram app.")
+    return ApiRejected(
+        f"Telegram has banned, frozen or limited this account ({_name(error)}). "
+        "What can be done about it stands in a Telegram app, in the chat with @SpamBot."
+    )
 
 
 class NotDecoded(Exception):
@@ -128,34 +163,51 @@ def _not_decoded(error: BaseException, method: str) -> TgPipelineError:
     )
 
 
+def _forbidden(error: BaseException, method: str) -> TgPipelineError:
+    found = _refused(error, method)
+    return found if isinstance(found, ChatError) else _closed(error, method)
+
+
 def _rejected(error: BaseException, method: str) -> TgPipelineError:
     return ApiRejected(f"Telegram rejects {method} ({_name(error)}).")
 
 
 Row = tuple[tuple[type[BaseException], ...], Callable[[BaseException, str], TgPipelineError]]
 
+NAMED: tuple[tuple[str, Callable[[BaseException, str], TgPipelineError]], ...] = (
+    ("FROZEN_.*|PEER_FLOOD", _banned),
+    ("CONNECTION_LAYER_INVALID|INPUT_(CONSTRUCTOR|LAYER|METHOD)_INVALID|INPUT_FETCH_(ERROR|FAIL)", _outdated),
+    ("UPDATE_APP_TO_LOGIN", _outdated),
+    ("USERNAME_.*|USER_DELETED|INPUT_USER_DEACTIVATED", _unknown_name),
+    ("(CHANNEL|CHAT|USER)(_ID)?_(INVALID|EMPTY)|PEER_ID_INVALID", _stale),
+    ("CHANNEL_PRIVATE|CHAT_FORBIDDEN|CHANNEL_PUBLIC_GROUP_NA|USER_NOT_PARTICIPANT", _private),
+    ("(CHANNEL|CHAT|MEGAGROUP|PEER|TOPIC|USER|ALLOW_PAYMENT|PREMIUM_ACCOUNT)_.*", _closed),
+)
+"""By Telegram's name, for requests that are refused: one row for kinds of names, because Telethon knows not all of them
+(CHANNEL_MONOFORUM_UNSUPPORTED), and every one that begins like this concerns the chat or the account."""
+
+
+def _refused(error: BaseException, method: str) -> TgPipelineError:
+    name = _name(error)
+    if abs(getattr(error, "code", None) or 0) >= SERVER_ERRORS:
+        return _server(error, method)
+    return next((make for names, make in NAMED if re.fullmatch(names, name)), _rejected)(error, method)
+
+
 TABLE: tuple[Row, ...] = (
     ((vendor.AuthKeyDuplicatedError,), _duplicated),
+    ((vendor.UserDeactivatedError, vendor.UserDeactivatedBanError), _deactivated),
+    ((vendor.SessionPasswordNeededError,), _half_logged_in),
     ((vendor.AuthKeyNotFound, vendor.UnauthorizedError), _dead),
     ((vendor.PhoneNumberBannedError, vendor.FrozenMethodInvalidError), _banned),
-    ((vendor.ApiIdInvalidError, vendor.ApiIdPublishedFloodError), _api),
+    ((vendor.ApiIdInvalidError, vendor.ApiIdPublishedFloodError, vendor.ConnectionApiIdInvalidError), _api),
+    ((vendor.BotMethodInvalidError,), _bot),
     ((vendor.FloodError,), _flood),
-    (
-        (
-            vendor.ChannelPrivateError,
-            vendor.ChannelBannedError,
-            vendor.UserBannedInChannelError,
-            vendor.ForbiddenError,
-            vendor.ChatAdminRequiredError,
-        ),
-        _private,
-    ),
-    ((vendor.UsernameNotOccupiedError, vendor.UsernameInvalidError, vendor.InputUserDeactivatedError), _unknown_name),
-    ((vendor.ChannelInvalidError, vendor.PeerIdInvalidError, vendor.ChatIdInvalidError), _stale),
+    ((vendor.ForbiddenError,), _forbidden),
     ((vendor.ConnectionNotInitedError,), _network),
     ((vendor.ServerError, vendor.TimedOutError), _server),
     ((vendor.InvalidDCError,), _moved),
-    ((vendor.RPCError,), _rejected),
+    ((vendor.RPCError,), _refused),
     ((NotDecoded, vendor.TypeNotFoundError), _not_decoded),
     ((TimeoutError,), _deadline),
     (

@@ -52,8 +52,8 @@ class Resolver:
         peer = self._remembered(parsed) or await self._asked(parsed, name)
         if expected_id is not None and peer.marked_id != expected_id:
             raise ChatMoved(
-                f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title!r}) than the one kept here "
-                f"(id {expected_id}). Name the old one by its id; add the new one under a slug of its own."
+                f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title or 'no title'!r}) than the one "
+                f"kept here (id {expected_id}). Name the old one by its id; add the new one under a slug of its own."
             )
         return peer
 

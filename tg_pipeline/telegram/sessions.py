@@ -80,7 +80,7 @@ def save_session(directory: Path, name: str, secret: str) -> Path:
 
 def _read(path: Path) -> Session:
     try:
-        secret = json.loads(path.read_text())["session"]
+        secret = json.loads(path.read_text("utf-8-sig"))["session"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SessionMissing(
             f"The session file {path} cannot be read ({type(error).__name__}). {LOGIN_HINT}"

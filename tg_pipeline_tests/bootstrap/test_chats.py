@@ -82,7 +82,26 @@ def test_without_a_registry_nothing_is_registered(tmp_path: Path) -> None:
     assert registered(Settings(_env_file=None, chats_file=tmp_path / "none.yaml")) == []
 
 
-def test_a_registry_that_is_wrong_is_told(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "chats.yaml").write_text("chats: [{slug: ../x, chat: a}]")
-    with pytest.raises(SettingsError, match=rf"{tmp_path}/chats\.yaml, line 1: slug is '\.\./x'"):
+@pytest.mark.parametrize("name", ["club", "@old_club", "-1000000000779", "The club"])
+def test_a_disabled_chat_is_told_with_its_reason(settings: Settings, name: str) -> None:
+    with settings.chats_path.open("a") as file:
+        file.write('  - {slug: old, chat: "@old_club", id: -1000000000779, title: The club, start: soon}\n')
+        file.write('  - {slug: club, chat: "@other_club"}\n')
+    if name == "club":
+        assert find_chat(settings, name).id == -1000000000777, "the first entry of a slug is the one that counts"
+        return
+    with pytest.raises(SettingsError, match=rf"{settings.chats_path}, line 19: start is 'soon'"):
+        find_chat(settings, name)
+
+
+def test_a_registry_that_is_wrong_as_a_whole_is_told(settings: Settings) -> None:
+    settings.chats_path.write_text("chats: [")
+    with pytest.raises(SettingsError, match=str(settings.chats_path)):
         find_chat(settings, "@a_chat")
+
+
+def test_a_chat_whose_name_is_no_name_hides_no_other(settings: Settings) -> None:
+    with settings.chats_path.open("a") as file:
+        file.write('  - {slug: invited, chat: "t.me/+AbCd"}\n')
+    assert find_chat(settings, "@book_club").slug == "club-of-books"
+    assert find_chat(settings, "invited").slug == "invited"

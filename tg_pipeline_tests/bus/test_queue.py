@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tg_pipeline.bus.queue import BEGINNING_BYTES, CommandQueue, Taken
-from tg_pipeline.bus.scripts import UNTAKEN
+from tg_pipeline.bus.scripts import TYPES, UNTAKEN
 from tg_pipeline.contracts.commands import (
     MAX_COMMAND_BYTES,
     AcceptedCommand,
@@ -536,3 +536,70 @@ def test_a_key_of_another_type_is_said(queue: CommandQueue, client: Any) -> None
     with pytest.raises(StateUnavailable) as refused:
         queue.in_flight()
     assert "WRONGTYPE" in str(refused.value.__cause__)
+
+
+def use_every_key(queue: CommandQueue) -> None:
+    """Commands of every fate, and a look at every place."""
+    queue.push("nonsense")
+    for more in ({"command_id": FIRST, "idempotency_key": "k"}, {"command_id": SECOND, "idempotency_key": "k"}):
+        queue.push(text(**more))
+    queue.push(text("later"))
+    (dead, *_) = queue.take(1)
+    queue.reject(dead, CommandError("NotJson", "it is broken"), about={})
+    judge(queue)
+    (command, *_) = queue.due()
+    queue.claim(command, "me")
+    queue.beat("me")
+    for flight in queue.in_flight():
+        queue.adopt(flight, "you")
+    queue.start(command.event("started", "running"))
+    queue.progress(command.event("progress", "running"), {"2026-02-01": 4})
+    for one in ("untaken", "taken"):
+        queue.push(text(one))
+    queue.take(1)
+    for look in (queue.counts, queue.oldest, queue.totals, queue.waiting, queue.pushed, queue.dead, queue.events):
+        look()
+
+
+def test_the_types_of_all_keys_are_known(queue: CommandQueue, client: Any) -> None:
+    use_every_key(queue)
+    found = {key.decode(): client.type(key).decode() for key in client.scan_iter()}
+    used = {name: TYPES.get(name) or TYPES[f"{name.rpartition(':')[0]}:"] for name in found}
+    assert used == found
+    assert {name if name in TYPES else f"{name.rpartition(':')[0]}:" for name in found} == set(TYPES)
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if not name.endswith((":owner:", ":pace:"))])
+def test_whichever_key_has_another_type_is_named(url: str, client: Any, name: str) -> None:
+    """But for two that are only set, which Redis does whatever they held."""
+    queue = CommandQueue(url, ttl_seconds=TTL)
+    use_every_key(queue)
+    (flight,) = queue.in_flight()
+    (key, *_) = sorted(client.scan_iter(f"{name}*" if name.endswith(":") else name))
+    client.delete(key)
+    client.sadd(key, "x")
+    command, seen = flight.command, []
+    for step in (
+        *(queue.counts, queue.totals, queue.dead, queue.events, queue.waiting, queue.oldest),
+        lambda: queue.push(text(idempotency_key="k")),
+        lambda: queue.push(text("later")),
+        lambda: judge(queue),
+        queue.due,
+        lambda: queue.progress(command.event("progress", "running"), {"2026-02-02": 4}),
+        lambda: queue.finish(ended(command), started=None),
+        lambda: queue.release(command),
+    ):
+        try:
+            step()
+        except StateUnavailable as error:
+            seen.append(str(error))
+    assert any(f" {key.decode()} " in sentence for sentence in seen)
+    queue.close()
+
+
+def test_what_cannot_be_numbered_is_not_taken_from_the_list(queue: CommandQueue, client: Any) -> None:
+    queue.push(text())
+    client.set("tg_commands:seq", "not a number")
+    with pytest.raises(StateUnavailable):
+        queue.take(1)
+    assert queue.counts()["pushed"] == 1

@@ -70,15 +70,10 @@ def test_secrets_are_not_repeated(tg: Terminal) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("chats:\n- slug: ../x\n  chat: '@busy'\n", "line 2: slug is '../x'"),
-        ("chats:\n- slug: a\n  chat: '@busy'\n  chatt: x\n", "line 4: unknown key 'chatt'"),
-        ("chats:\n- slug: a\n", "line 2: "),
-        ("chats:\n- slug: a\n  chat: '@x_y'\n- slug: a\n  chat: '@z_z'\n", "line 4: a and a "),
-        ("chats:\n- slug: a\n  chat: '@busy'\n- slug: b\n  chat: t.me/Busy\n", "line 4: b and a "),
         ("chats:\n- slug: a\n  chat: @busy\n", "line 3: "),
         ("chats: [", "YAML"),
         ("- slug: a\n", "`chats`"),
-        ("chats:\n- slug: a\n  chat: b_b\n  start: 2025-02-30\n", "start is '2025-02-30'"),
+        ("chats: &a\n- slug: a\n", "line 1: "),
         ("\udcff", "UTF-8"),
     ],
 )
@@ -91,6 +86,28 @@ def test_a_wrong_registry_is_named_with_its_line(tg: Terminal, verb: tuple[str, 
     assert named in error
     assert tg.chats_file.read_bytes() == raw
     assert not tg.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("- slug: ../x\n  chat: '@busy'\n", "line 4: slug is '../x'"),
+        ("- slug: a\n  chat: '@busy'\n  chatt: x\n", "line 6: unknown key 'chatt'"),
+        ("- slug: a\n  id: 5\n  username: busy\n", "line 4: "),
+        ("- slug: z_z\n  chat: '@busy'\n", "line 4: The slugs z_z "),
+        ("- slug: a\n  chat: '@busy'\n  start: 2025-02-30\n", "start is '2025-02-30'"),
+    ],
+)
+@pytest.mark.parametrize("verb", [FETCH, ("chats", "add", "@busy"), ("chats", "show", "@busy")], ids=lambda v: v[0])
+def test_a_wrong_entry_stops_its_own_chat_only(tg: Terminal, verb: tuple[str, ...], text: str, named: str) -> None:
+    raw = f"chats:\n- slug: z-z\n  chat: '@z_z'\n{text}"
+    tg.chats_file.write_text(raw)
+    error = str(tg.fails(SettingsError, *verb))
+    assert str(tg.chats_file) in error
+    assert named in error
+    assert tg.chats_file.read_text() == raw
+    assert not tg.data.exists()
+    assert "z_z" in tg.ok("chats", "list")
 
 
 def test_a_data_directory_that_cannot_be_is_said_before_telegram_is_called(tg: Terminal, simulator: Simulator) -> None:

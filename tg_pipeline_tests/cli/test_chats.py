@@ -3,15 +3,20 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from telethon.tl import types as tl
 
 from tg_pipeline.bootstrap.metrics import exposition
 from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
 from tg_pipeline.simulator import Error, Simulator
-from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.simulator.worlds import build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.export.chat import ExportedChat
+from tg_pipeline.simulator.worlds.export.directory import Directory
+from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, world_of
 
 
 @pytest.fixture
@@ -161,3 +166,47 @@ def test_remove_keeps_the_files(tg: Terminal) -> None:
     error = str(tg.fails(InputError, "chats", "remove", "busy"))
     assert "'busy'" in error
     assert str(tg.chats_file) in error
+
+
+@pytest.fixture
+def crowded(terminal: Terminal) -> Iterator[Terminal]:
+    """Logged in where one title comes to the username of another chat, and one person has no name at all."""
+    first = synthetic_chat("crypto_news", per_day=1, first_day=FIRST_DAY, last_day=FIRST_DAY)
+    second = synthetic_chat("other_chat", per_day=1, first_day=FIRST_DAY, last_day=FIRST_DAY)
+    second.entity.title = "Crypto News"
+    second.entity.username = None
+    someone = tl.User(id=600_000_042, access_hash=7)
+    unnamed = ExportedChat(someone, None, [], Directory(someone.id, ME), Attachments(terminal.home, 0))
+    with Simulator(world_of(first, second, unnamed)) as simulator:
+        terminal.log_in(simulator)
+        yield terminal
+
+
+def test_a_slug_that_dagster_would_take_for_another_is_not_given(crowded: Terminal) -> None:
+    crowded.ok("chats", "add", "@crypto_news")
+    crowded.fails(SettingsError, "chats", "add", "Crypto News", "--slug", "crypto-news")
+    crowded.ok("chats", "add", "Crypto News")
+    first, second = load_registry(crowded.chats_file)
+    assert first.slug == "crypto_news"
+    assert second.slug == f"crypto-news-{str(second.id).removeprefix('-100')}"
+
+
+def test_a_chat_without_any_name_is_called_by_its_id(crowded: Terminal) -> None:
+    said = crowded.ok("chats", "add", "600000042")
+    assert "Added id600000042: id 600000042," in said
+    for verb in ("list", "show"):
+        assert "None" not in crowded.ok("chats", verb, *(["id600000042"] if verb == "show" else []))
+
+
+def test_a_disabled_chat_is_listed_with_its_reason(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    with tg.chats_file.open("a") as file:
+        file.write('  - slug: old\n    chat: "@old_chat"\n    start: soon\n')
+    listed = tg.ok("chats", "list")
+    assert re.search(r"^busy +@busy", listed, re.MULTILINE)
+    assert re.search(r"^old +@old_chat +\? +disabled", listed, re.MULTILINE)
+    assert f"{tg.chats_file}, line " in listed
+    for verb in (["show", "old"], ["show", "@old_chat"]):
+        tg.fails(SettingsError, "chats", *verb)
+    tg.ok("chats", "remove", "old")
+    assert "disabled" not in tg.ok("chats", "list")

@@ -64,6 +64,76 @@ def test_text_that_looks_like_a_link_is_a_name_or_refused_too(text: str) -> None
     read_or_refused(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("web.telegram.org/k/#@case_chat", ByUsername("case_chat")),
+        ("https://web.telegram.org/a/#@case_chat", ByUsername("case_chat")),
+        ("https://web.telegram.org/a/#-1001800000001", ById(-1001800000001)),
+        ("https://web.telegram.org/a/#-1001800000001_55", ById(-1001800000001)),
+        ("https://web.telegram.org/k/#-1001800000001", ById(-1001800000001)),
+        ("https://web.telegram.org/z/#777000", ById(777000)),
+        ("https://web.telegram.org/z/#-4000078", ById(-4000078)),
+        ("https://web.telegram.org/#/im?p=@case_chat", ByUsername("case_chat")),
+        ("https://web.telegram.org/#/im?p=c1800000001_7718", ById(-1001800000001)),
+        ("https://web.telegram.org/#/im?p=s1800000001_7718", ById(-1001800000001)),
+        ("https://web.telegram.org/#/im?p=g4000078", ById(-4000078)),
+        ("https://web.telegram.org/#/im?p=u600000001_9", ById(600000001)),
+        ("https://web.telegram.org/k/#?tgaddr=tg%3A%2F%2Fresolve%3Fdomain%3Dcase_chat", ByUsername("case_chat")),
+        ("#-1001800000001", ById(-1001800000001)),
+        ("#@case_chat", ByUsername("case_chat")),
+        ("tg://privatepost?channel=1800000001&post=3", ById(-1001800000001)),
+        ("tg://openmessage?user_id=600000001", ById(600000001)),
+        ("tg://openmessage?chat_id=4000078", ById(-4000078)),
+        ("tg://user?id=600000001", ById(600000001)),
+        ("TG:resolve?domain=case_chat", ByUsername("case_chat")),
+        ("tg://resolve/?domain=case_chat#x", ByUsername("case_chat")),
+        ("https://t.me/@case_chat", ByUsername("case_chat")),
+        ("https://www.telegram.me/case_chat/4?comment=5", ByUsername("case_chat")),
+        ("https://telegram.dog/case_chat", ByUsername("case_chat")),
+        ("t.me/case_chat?boost", ByUsername("case_chat")),
+        ("Family", ByUsername("Family")),
+    ],
+)
+def test_what_people_copy_from_clients_names_the_chat(text: str, name: object) -> None:
+    assert parse_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "tg://resolve?phone=491701234567",
+        "tg://addlist?slug=x",
+        "tg://boost?channel=1800000001",
+        "tg://msg_url?url=x",
+        "tg://privatepost?channel=x",
+        "tg://openmessage?user_id=",
+        "tg://settings",
+        "tg:",
+        "web.telegram.org",
+        "https://web.telegram.org/a/",
+        "https://web.telegram.org/k/#-1800000001",
+        "https://web.telegram.org/k/#?tgaddr=tg%3A%2F%2Fjoin%3Finvite%3Dx",
+        "https://t.me/$abc",
+        "t.me/m/abc",
+        "t.me/+491701234567",
+        "https://t.me/addlist/abc",
+        "https://telegram.dog/boost/case_chat",
+        "+49 170 1234567",
+        "+491701234567",
+        "https://fragment.com/username/case_chat",
+        "https://tgstat.com/channel/@case_chat",
+        "tgstat.com/channel/@case_chat",
+        "https://example.org",
+        "ftp://t.me.example.org/case_chat",
+    ],
+)
+def test_every_other_link_is_refused_and_never_taken_for_a_title(link: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_name(link)
+    assert refused.value.field == "chat"
+
+
 @pytest.mark.parametrize("title", ["My chat", "Новости", "a", "1st", "foo // bar", "[", "чат t.me/x"])
 def test_anything_else_is_a_title(title: str) -> None:
     assert parse_name(title) == ByTitle(title)

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry import load_registry, read_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
 from tg_pipeline_tests.defs.pipeline import MAX_RETRIES, Pipeline, pipeline
 from tg_pipeline_tests.log_lines import json_lines
@@ -58,21 +58,24 @@ class Platform:
     pipeline: Pipeline
     queue: CommandQueue
     loaded: tuple[str, ...] = ("busy", "other")
+    start: date = FIRST_DAY
 
     def push(self, **fields: Any) -> None:
         self.queue.push(json.dumps({"command": "fetch", "chat": "@busy", "mode": "date", "date": DAY} | fields))
 
     def tick(self) -> Tick:
         settings = self.pipeline.account.settings
+        registry = read_registry(settings.chats_path)
         tick = Tick(
             queue=self.queue,
             settings=settings,
             instance=self.pipeline.instance,
             location=RegisteredCodeLocationOrigin("tg_pipeline"),
-            loaded=lambda slug: daily_partitions(FIRST_DAY) if slug in self.loaded else None,
+            loaded=lambda slug: daily_partitions(self.start) if slug in self.loaded else None,
             owner="me",
             today=datetime.now(UTC).date(),
-            registry=load_registry(settings.chats_path),
+            registry=registry.chats,
+            disabled=registry.disabled,
         )
         tick.run()
         return tick
@@ -486,6 +489,87 @@ def test_a_chat_that_leaves_the_registry_takes_its_commands_along(platform: Plat
     platform.pipeline.account.settings.chats_path.write_text("chats: []\n")
     platform.tick()
     assert platform.told == [("failed", "canceled")]
+
+
+def edit(platform: Platform, text: str) -> None:
+    """Write the registry, with `busy` as text says and `other` as before."""
+    other = f'  - {{slug: other, chat: "@other", start: {FIRST_DAY}}}\n'
+    platform.pipeline.account.settings.chats_path.write_text(f"chats:\n{text}{other}")
+
+
+def entry(slug: str = "busy", **fields: Any) -> str:
+    values = {"slug": slug, "chat": '"@busy"', "start": FIRST_DAY} | fields
+    return f"  - {{{', '.join(f'{key}: {value}' for key, value in values.items())}}}\n"
+
+
+LATER = FIRST_DAY + timedelta(days=5)
+EDITS = [
+    ("", "ChatNotRegistered"),
+    (entry("renamed"), "ChatNotRegistered"),
+    (entry(start="soon"), "ChatDisabled"),
+    (entry(start=LATER), "BeforeStart"),
+]
+
+
+@pytest.mark.parametrize(("text", "error_type"), EDITS)
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_command_that_can_no_longer_be_launched_ends_with_the_reason(
+    platform: Platform, text: str, error_type: str, *, claimed: bool
+) -> None:
+    platform.loaded = platform.loaded if claimed else ()
+    platform.push()
+    assert len(platform.tick().requests) == claimed  # what Dagster never does
+    edit(platform, text)
+    platform.loaded = ("other",)
+    platform.tick()
+    platform.tick()
+    assert [event for event in platform.told if event[0] != "started"] == [("failed", "canceled")]
+    assert platform.events[-1]["error_type"] == error_type
+    assert platform.queue.counts()["in_flight"] == platform.queue.counts()["waiting"] == 0
+
+
+def test_a_chat_that_is_disabled_takes_no_commands_and_says_why(platform: Platform) -> None:
+    edit(platform, entry(start="soon"))
+    platform.push()
+    platform.push(chat="@other")
+    (request,) = platform.tick().requests
+    assert request.tags["tg/chat"] == "other"
+    (event,) = platform.events
+    assert (event["event"], event["error_type"], event["field"]) == ("failed", "ChatDisabled", "chat")
+    assert "line 2" in event["message"]
+
+
+def test_days_before_a_start_that_was_moved_are_left_out_and_that_is_said(platform: Platform) -> None:
+    platform.queue.push(json.dumps(range_of(first_days(2)) | {"strategy": "per_day"}))
+    platform.tick()
+    (flight,) = platform.queue.in_flight()
+    edit(platform, entry(start=first_days(2).last))
+    late = replace(platform, pipeline=Pipeline(platform.pipeline.account, platform.pipeline.instance))
+    for day in first_days(2):
+        tags = tags_of(flight.command) | {"dagster/partition": str(day)}
+        assert late.execute(dg.RunRequest(tags=tags)).success
+        late.tick()
+    last = late.events[-1]
+    assert (last["event"], last["status"], last["days_total"], last["days_done"]) == ("completed", "success", 2, 1)
+    assert "left out" in last["message"]
+    assert last["processed"] == 30
+
+
+def test_a_command_whose_first_days_went_before_its_launch_is_launched_with_the_rest(platform: Platform) -> None:
+    platform.loaded = ()
+    platform.queue.push(json.dumps(range_of(first_days(3))))
+    platform.tick()
+    edit(platform, entry(start=first_days(2).last))
+    platform.start, platform.loaded = first_days(2).last, ("busy",)
+    assert platform.tick().done["launched"] == 1
+
+
+def test_a_run_of_a_chat_that_is_gone_tells_how_it_ended(platform: Platform) -> None:
+    instance = platform.pipeline.instance
+    run = instance.add_run(dg.DagsterRun(job_name="fetch_gone", tags={"tg/chat": "gone", "dagster/partition": DAY}))
+    instance.report_run_failed(run)
+    publish_ended(platform)
+    assert (platform.events[-1]["status"], platform.events[-1]["error_type"]) == ("failed", "ChatNotRegistered")
 
 
 def test_a_run_that_no_command_caused_tells_of_itself(platform: Platform) -> None:

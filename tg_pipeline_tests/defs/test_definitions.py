@@ -1,4 +1,5 @@
 import json
+import keyword
 import os
 import subprocess
 import sys
@@ -8,15 +9,18 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.utils import DISALLOWED_NAMES
+from pydantic import SecretStr
 from upath import UPath
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.contracts.chat import RegisteredChat, is_slug
 from tg_pipeline.contracts.day_file import DayFile
-from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline_tests.defs.pipeline import register
 from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
@@ -61,9 +65,30 @@ def test_a_run_is_tagged_with_its_chat(tmp_path: Path) -> None:
     assert definitions(tmp_path, "a-b").resolve_job_def("fetch_a_b").tags == {"tg/chat": "a-b"}
 
 
-def test_two_slugs_that_dagster_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="a-b and a_b"):
-        definitions(tmp_path, "a-b", "a_b")
+def test_one_bad_entry_takes_no_other_chat_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    repository = definitions(tmp_path, "a-b", "a_b", "../x", "c").get_repository_def()
+    assert repository.asset_graph.materializable_asset_keys == {messages_key(slug) for slug in ("a-b", "c")}
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["a_b", "../x"]
+
+
+RESERVED = sorted(
+    {*keyword.kwlist, *keyword.softkwlist, *DISALLOWED_NAMES, "any", "null", "yes", "messages", "telegram"}
+)
+ODD_SLUGS = [*(word.lower() for word in RESERVED if is_slug(word.lower())), "1", "007", "2024-01-01", "a__b", "x" * 63]
+ODD_SLUGS += ["yesterday", "old_history", "default", "commands", "__asset_job".strip("_"), "a-_-b", "con", "id-5"]
+
+
+def test_dagster_takes_every_slug_that_may_be_registered(tmp_path: Path) -> None:
+    (tmp_path / "chats.yaml").touch()
+    slugs = dict.fromkeys(ODD_SLUGS)
+    for number, slug in enumerate(slugs):
+        add_chat(tmp_path / "chats.yaml", RegisteredChat(slug=slug, chat=f"-{number + 1}", start=date(2024, 1, 1)))
+    settings = Settings(
+        _env_file=None, chats_file=tmp_path / "chats.yaml", redis_url=SecretStr("redis://127.0.0.1:1/0")
+    )
+    repository = build_definitions(settings).get_repository_def()
+    repository.load_all_definitions()
+    assert repository.asset_graph.materializable_asset_keys == {messages_key(slug) for slug in slugs}
 
 
 def test_an_asset_of_ones_own_returns_what_it_likes_and_takes_day_files(tmp_path: Path) -> None:
@@ -117,10 +142,9 @@ def test_what_dagster_writes_is_as_private_as_the_settings_say(tmp_path: Path, m
 
 def test_a_wrong_chats_file_is_one_sentence_without_the_way_to_it(tmp_path: Path) -> None:
     register(tmp_path, "a")
-    with (tmp_path / "chats.yaml").open("a") as file:
-        file.write("  - {slug: ../x, chat: '@x'}\n")
+    (tmp_path / "chats.yaml").write_text("chats: 5\n")
     done = python(tmp_path, "-c", "import tg_pipeline.definitions")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert "chats.yaml, line 3: slug is '../x'" in lines[-1]
+    assert "chats.yaml, line 1: " in lines[-1]
     assert sum(line.lstrip().startswith("File ") for line in lines) == 2

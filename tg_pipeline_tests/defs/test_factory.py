@@ -18,7 +18,7 @@ from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import messages_key
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.storage.verify import verify_day
-from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline
+from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline, range_tags, register
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
@@ -255,3 +255,25 @@ def test_a_run_that_is_killed_keeps_its_days(busy: Pipeline) -> None:
     assert busy.latest("busy", days.last).metadata["fetch/resumed_days"].value == len(kept)
     undisturbed = 300 // PAGE_SIZE + 1
     assert busy.account.calls()[HISTORY] <= undisturbed + CALLS_A_KILL
+
+
+def moved(found: Pipeline, start: date) -> Pipeline:
+    """The same, with the chat's start moved and the definitions loaded again, as it is for runs that were queued."""
+    register(found.account.home, "busy", start=start)
+    return Pipeline(found.account, found.instance)
+
+
+@pytest.mark.parametrize(("asked", "first", "done"), [(7, 3, 4), (7, 6, 1), (3, 5, 0), (1, 2, 0)])
+def test_days_that_are_no_partitions_any_more_are_left_out(busy: Pipeline, asked: int, first: int, done: int) -> None:
+    start = FIRST_DAY + timedelta(days=first)
+    late = moved(busy, start)
+    tags = range_tags(first_days(asked)) if asked > 1 else {"dagster/partition": str(FIRST_DAY)}
+    result = late.defs.resolve_job_def("fetch_busy").execute_in_process(instance=late.instance, tags=tags)
+    assert result.success
+    expected = {str(day) for day in first_days(asked) if day >= start}
+    assert len(expected) == done
+    assert late.green("busy") == expected
+    assert {str(day) for day in late.store.days("busy")} == expected
+    checked = {event.partition for event in result.get_asset_check_evaluations()}
+    assert checked == expected
+    assert (HISTORY in late.account.calls()) == bool(done)

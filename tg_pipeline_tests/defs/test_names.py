@@ -1,8 +1,7 @@
 import dagster as dg
 import pytest
 
-from tg_pipeline.contracts.errors import SettingsError
-from tg_pipeline.defs.names import job_name, messages_key, refuse_ambiguous, slug_of
+from tg_pipeline.defs.names import job_name, messages_key, slug_of
 
 
 def test_a_job_is_named_by_what_dagster_allows() -> None:
@@ -13,9 +12,3 @@ def test_a_job_is_named_by_what_dagster_allows() -> None:
 def test_a_key_is_a_chats_only_if_it_is_of_its_day_files(path: list[str]) -> None:
     assert slug_of(dg.AssetKey(path)) is None
     assert slug_of(messages_key("busy")) == "busy"
-
-
-def test_slugs_that_dagster_cannot_tell_apart_are_refused_by_name() -> None:
-    refuse_ambiguous(["a-b", "a-c", "ab"])
-    with pytest.raises(SettingsError, match="The slugs a-b and a_b differ"):
-        refuse_ambiguous(["a-b", "c", "a_b"])

@@ -152,7 +152,7 @@ def test_a_chat_that_was_added_is_there_after_a_reload(webserver: Webserver) -> 
 
 
 def test_a_reload_of_wrong_chats_says_what_is_wrong_in_a_sentence(webserver: Webserver) -> None:
-    register(webserver.home, "a", "a")
+    (webserver.home / "chats.yaml").write_text("chats: 5\n")
     try:
         with pytest.raises(WebserverError) as raised:
             reload_code_location(webserver.url)

@@ -15,6 +15,6 @@ def test_an_outage_is_logged_once_and_so_is_its_end(tmp_path: Path, caplog: pyte
         with local_redis(tmp_path / "redis") as url:
             client = redis_client(url)
             for _ in range(3):
-                assert ask(client, client.ping)
+                assert ask(client, client.ping, {})
             client.close()
         assert len(caplog.records) == 2 * outage

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import Change, StateStore
 from tg_pipeline.state.redis_client import redis_client, where
 from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline.state.redis_store import RedisStore
+from tg_pipeline.state.redis_store import TYPES, RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.state import contending
@@ -388,11 +388,21 @@ def test_what_a_url_leaves_out_is_named_all_the_same() -> None:
     assert where(redis_client("unix:///run/redis")) == "/run/redis"
 
 
-def test_a_key_of_another_type_is_said(redis_url: str) -> None:
-    store = RedisStore(redis_url, time.time, namespace="strange")
-    store._redis.rpush("strange:{state}:hash:n", "x")
-    with pytest.raises(StateUnavailable, match="another type"):
-        store.hash_get("n")
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_key_of_another_type_is_named(redis_url: str, kind: str) -> None:
+    store = RedisStore(redis_url, time.time, namespace="str*nge")
+    store._redis.flushall()
+    store._redis.rpush(f"str*nge:{{state}}:{kind}:n", "x")
+    calls: dict[str, Callable[[], object]] = {
+        "value": lambda: store.compare_and_set({"n": Change(None, b"1")}),
+        "counter": lambda: store.add("n"),
+        "hash": lambda: store.hash_set("n", {"a": b"b"}),
+        "lease": lambda: store.acquire("n", "x", ttl_seconds=60),
+        "token": lambda: store.acquire("n", "x", ttl_seconds=60),
+    }
+    with pytest.raises(StateUnavailable) as refused:
+        calls[kind]()
+    assert f" str*nge:{{state}}:{kind}:n " in str(refused.value)
 
 
 def test_an_answer_that_was_lost_is_not_asked_for_again(redis_url: str) -> None:

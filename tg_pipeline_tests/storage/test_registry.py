@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError, StorageError
-from tg_pipeline.storage.registry import load_registry
+from tg_pipeline.storage.registry import load_registry, read_registry
 from tg_pipeline.storage.registry_edit import add_chat, remove_chat
 
 COMMENTED = """\
@@ -61,7 +62,7 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("chats:\n- slug: ../x\n  chat: a", 2, r"slug is '\.\./x'.*allowed are 1-64 of a-z"),
+        ("chats:\n- slug: ../x\n  chat: a", 2, r"slug is '\.\./x'.*allowed are 1-63 of a-z"),
         ("chats:\n- slug: x\n  chat: a\n  topic: 1", 4, "unknown key 'topic'; allowed are slug, chat, id, username"),
         ("chats:\n- slug: x\n  chat: a\n- chat: b", 4, "this chat has no 'slug'"),
         ("chats:\n- slug: x\n  chat: @a", 3, "not YAML.*begins with @ needs quotes"),
@@ -112,8 +113,78 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
 )
 def test_what_is_wrong_is_said_with_its_line(path: Path, text: str, line: int, said: str) -> None:
     path.write_text(text + "\n")
-    with pytest.raises(SettingsError, match=f"^{path}, line {line}: .*{said}"):
-        load_registry(path)
+    try:
+        (disabled,) = read_registry(path).disabled
+    except SettingsError as error:
+        reason = str(error)
+    else:
+        reason = disabled.reason
+    assert re.match(f"^{path}, line {line}: .*{said}", reason)
+
+
+GOOD = "- {slug: first, chat: '@first_chat'}\n%s\n- {slug: last, chat: '@last_chat', start: 2024-01-01}\n"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "- {slug: ../x, chat: a}",
+        "- {slug: x, chat: a, topic: 1}",
+        "- {slug: x, chat: a, start: soon}",
+        "- {slug: x, chat: a, start: 2999-01-01}",
+        "- {slug: x, chat: a, start: 1999-01-01}",
+        "- {slug: x}",
+        "- {slug: x, slug: y, chat: a}",
+        "- {slug: on, chat: a}",
+        "- {slug: x, chat: a, id: many}",
+        "- {slug: first, chat: b}",
+        "- {slug: x, chat: t.me/FIRST_chat}",
+        "- {slug: x, chat: a, title: !!bool zz}",
+        "- {slug: x, chat: a, title: " + 2_000 * "x" + "}",
+        "- {slug: x, chat: [a]}",
+        "- {? [b] : c, chat: a}",
+        "- x",
+        "- [x]",
+        "-",
+    ],
+)
+def test_one_bad_entry_disables_that_chat_only(path: Path, entry: str) -> None:
+    path.write_text("chats:\n" + GOOD % entry)
+    found = read_registry(path)
+    assert [chat.slug for chat in found.chats] == ["first", "last"]
+    (disabled,) = found.disabled
+    assert disabled.line == 3
+    assert f"{path}, line 3" in disabled.reason
+    before = path.read_text()
+    add_chat(path, NEW)
+    assert load_registry(path) == [*found.chats, NEW]
+    remove_chat(path, "new")
+    assert path.read_text() == before
+    remove_chat(path, "last")
+    assert [entry.fields for entry in read_registry(path).disabled] == [disabled.fields]
+    assert entry in path.read_text()
+
+
+def test_a_disabled_chat_can_be_removed_and_is_not_replaced_by_another(path: Path) -> None:
+    path.write_text("chats:\n- {slug: x, chat: '@chat_one', start: soon}\n- {slug: x, chat: '@chat_two'}\n")
+    assert [entry.line for entry in read_registry(path).disabled] == [2, 3]
+    for name in ({"slug": "x", "chat": "@other"}, {"slug": "y", "chat": "t.me/CHAT_one"}):
+        with pytest.raises(SettingsError, match="disabled"):
+            add_chat(path, RegisteredChat.model_validate(name))
+    remove_chat(path, "x")
+    assert [chat.chat for chat in load_registry(path)] == ["@chat_two"]
+
+
+@pytest.mark.parametrize(("slug", "other"), [("crypto_news", "crypto-news"), ("a-b_c", "a_b-c")])
+def test_slugs_that_dagster_takes_for_one_are_not_both_registered(path: Path, slug: str, other: str) -> None:
+    add_chat(path, RegisteredChat(slug=slug, chat="@chat_one"))
+    with pytest.raises(SettingsError):
+        add_chat(path, RegisteredChat(slug=other, chat="@chat_two"))
+    with path.open("a") as file:
+        file.write(f'  - slug: {other}\n    chat: "@chat_two"\n')
+    found = read_registry(path)
+    assert [chat.slug for chat in found.chats] == [slug]
+    assert [entry.name for entry in found.disabled] == [other]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +243,7 @@ def test_a_chat_is_added_and_all_else_stays(path: Path) -> None:
 
 def test_a_chat_is_removed_and_all_else_stays(path: Path) -> None:
     path.write_text(COMMENTED)
-    removed = remove_chat(path, "durov")
-    assert removed.chat == "@durov"
+    remove_chat(path, "durov")
     assert path.read_text() == COMMENTED.replace(
         "  - slug: durov\n    chat: '@durov'   # with quotes\n    start: 2024-01-01\n", ""
     )

@@ -1,3 +1,4 @@
+import codecs
 import hashlib
 import re
 from collections import deque
@@ -250,6 +251,33 @@ def test_what_does_not_belong_there_is_found(archive: DayStore, progress: Progre
     assert sorted(finding.kind for finding in found) == ["foreign"] * 5 + ["leftover"]
     assert [finding.kind for finding in found if finding.is_warning] == ["leftover"]
     assert all(str(archive.root) in finding.detail for finding in found)
+
+
+SYSTEM_NAMES = ["@eaDir", "#recycle", "@Recycle", "lost+found", "Thumbs.db", "desktop.ini", "Desktop.ini", ".DS_Store"]
+SYSTEM_NAMES += ["$RECYCLE.BIN", "System Volume Information", ".snapshot", "~snapshot", "._discussions", ".Trash-1000"]
+SYSTEM_NAMES += ["#snapshot", "@Recently-Snapshot", "aquota.user", "Icon\r", "Network Trash Folder", "THUMBS.DB"]
+
+
+@pytest.mark.parametrize("name", SYSTEM_NAMES)
+def test_what_a_nas_or_a_desktop_puts_everywhere_is_passed_over(
+    archive: DayStore, progress: Progress, name: str
+) -> None:
+    year = archive.path(SLUG, DAY).parent
+    for directory in (archive.root, year.parent, year):
+        (directory / name).mkdir()
+        (directory / name / "SYNO@.fileindexdb").touch()
+    assert list(verify_root(archive, progress)) == []
+    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    assert list(archive.slugs()) == [SLUG]
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayStore, progress: Progress) -> None:
+    progress.commit(SLUG, DAY, 1, sealed=True)
+    for path in (archive.path(SLUG, DAY), archive.root / "progress.json"):
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert list(verify_root(archive, progress)) == []
+    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    assert progress.problem() is None
 
 
 def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progress) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from telethon import errors as vendor
+from telethon.errors.rpcerrorlist import rpc_errors_dict
 
 from tg_pipeline.contracts import errors as ours
 from tg_pipeline.telegram.errors import TABLE, StalePeer, is_connection_fault, translate
@@ -74,6 +75,19 @@ def named(message: str, code: int = 400) -> Any:
         ("SOMETHING_NEW", -500, ours.ServerError),
         ("Timedout", -503, ours.ServerError),
         ("CONNECTION_NOT_INITED", 400, ours.NetworkError),
+        ("-504", -504, ours.ServerError),
+        ("BOT_METHOD_INVALID", 400, ours.ApiRejected),
+        ("CONNECTION_LAYER_INVALID", 400, ours.ApiRejected),
+        ("FROZEN_SOMETHING_NEW", 420, ours.ApiRejected),
+        ("PEER_FLOOD", 400, ours.ApiRejected),
+        ("CHANNEL_MONOFORUM_UNSUPPORTED", 400, ours.ChatPrivate),
+        ("CHANNEL_SOMETHING_NEW", 400, ours.ChatPrivate),
+        ("CHAT_SOMETHING_NEW", 406, ours.ChatPrivate),
+        ("ALLOW_PAYMENT_REQUIRED_5", 403, ours.ChatPrivate),
+        ("TOPIC_DELETED", 400, ours.ChatPrivate),
+        ("USER_DELETED", 403, ours.ChatNotFound),
+        ("CHANNEL_ID_INVALID", 400, StalePeer),
+        ("USER_INVALID", 400, StalePeer),
     ],
 )
 def test_what_to_do_next_follows_from_the_name(message: str, code: int, expected: type) -> None:
@@ -176,3 +190,51 @@ def test_after_which_errors_the_connection_is_made_anew(error: ours.TgPipelineEr
 )
 def test_the_sentence_names_the_error_as_telegram_does(name: str, code: int, sentence: str) -> None:
     assert str(translate(named(name, code), "messages.getHistory")).startswith(sentence)
+
+
+ADVICE = (
+    "Log in again",
+    "Log in as",
+    "Join it",
+    "not enough",
+    "Update",
+    "@SpamBot",
+    "another account",
+    "my.telegram.org",
+)
+HELPS = {
+    "AUTH_KEY_UNREGISTERED": "Log in again",
+    "AUTH_KEY_DUPLICATED": "Log in again",
+    "SESSION_PASSWORD_NEEDED": "Log in again",
+    "USER_DEACTIVATED": "another account",
+    "USER_DEACTIVATED_BAN": "another account",
+    "PHONE_NUMBER_BANNED": "@SpamBot",
+    "FROZEN_METHOD_INVALID": "@SpamBot",
+    "PEER_FLOOD": "@SpamBot",
+    "BOT_METHOD_INVALID": "Log in as",
+    "API_ID_INVALID": "my.telegram.org",
+    "API_ID_PUBLISHED_FLOOD": "my.telegram.org",
+    "CONNECTION_API_ID_INVALID": "my.telegram.org",
+    "CONNECTION_LAYER_INVALID": "Update",
+    "INPUT_CONSTRUCTOR_INVALID": "Update",
+    "UPDATE_APP_TO_LOGIN": "Update",
+    "CHANNEL_PRIVATE": "Join it",
+    "CHAT_FORBIDDEN": "Join it",
+    "CHANNEL_PUBLIC_GROUP_NA": "Join it",
+    "CHAT_ADMIN_REQUIRED": "not enough",
+    "USER_BANNED_IN_CHANNEL": "not enough",
+    "CHANNEL_BANNED": "not enough",
+    "USER_PRIVACY_RESTRICTED": "not enough",
+}
+
+
+@pytest.mark.parametrize("name", HELPS)
+def test_each_error_gives_the_one_advice_that_helps(name: str) -> None:
+    found = str(translate(named(name), "messages.getHistory"))
+    assert [advice for advice in ADVICE if advice in found] == [HELPS[name]]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in rpc_errors_dict if name.startswith(("CHANNEL_", "CHAT_"))))
+def test_what_concerns_one_chat_stops_no_other(name: str) -> None:
+    found = translate(named(name), "messages.getHistory")
+    assert isinstance(found, ours.ChatError | ours.ServerError)

@@ -3,6 +3,7 @@
 `load_export` gives the chats of one export, `exported_world` a world of several.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +20,7 @@ from tg_pipeline.simulator.worlds.entities import basic_group, broadcast, superg
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
 from tg_pipeline.simulator.worlds.export.directory import EXPORT_SEED, Directory, user
 from tg_pipeline.simulator.worlds.export.errors import ExportError
-from tg_pipeline.simulator.worlds.export.fields import Fields, string
+from tg_pipeline.simulator.worlds.export.fields import Fields, is_id, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.simulator.worlds.export.reading import CHANNELS, SUPERGROUPS, ParsedChat, ParsedExport, read_export
 from tg_pipeline.simulator.worlds.overlay import Overlay
@@ -28,6 +29,8 @@ __all__ = ["ExportError", "exported_world", "load_export"]
 
 _SELF_ID = 500_000_001
 _PHONE = "9996621234"
+
+log = logging.getLogger(__name__)
 
 
 def load_export(
@@ -81,13 +84,19 @@ def exported_world(
 def _chats(export: ParsedExport, clock: Callable[[], float]) -> list[Overlay]:
     me = _self_user(export.account or {})
     taken: set[str] = set()
+    known: set[int] = set()
     chats: list[Overlay] = []
     for parsed in export.chats:
         username = export.folder.resolve().name if export.account is None else _slug(parsed)
         if username in taken:
             username = f"{username}_{parsed.bare_id}"
+        served = {utils.get_peer_id(chat.peer): chat for chat in _served(export.folder, parsed, username, me)}
+        if known & served.keys():
+            log.warning("The export has chat %d twice; one of them is passed over.", next(iter(known & served.keys())))
+            continue
         taken.add(username)
-        chats += (Overlay(chat, clock) for chat in _served(export.folder, parsed, username, me))
+        known |= served.keys()
+        chats += (Overlay(chat, clock) for chat in served.values())
     return chats
 
 
@@ -139,7 +148,7 @@ def _self_user(account: Fields) -> tl.User:
     user_id = account.get("user_id")
     digits = re.sub(r"\D", "", string(account, "phone_number"))
     return user(
-        user_id if isinstance(user_id, int) and user_id > 0 else _SELF_ID,
+        user_id if is_id(user_id) else _SELF_ID,
         string(account, "first_name") or "Exporter",
         last_name=string(account, "last_name") or None,
         phone=digits or _PHONE,

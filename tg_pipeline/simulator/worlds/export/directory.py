@@ -10,7 +10,7 @@ from telethon.tl import types as tl
 from tg_pipeline.simulator.world import TypeChat, TypeMessage
 from tg_pipeline.simulator.worlds.draws import derive
 from tg_pipeline.simulator.worlds.entities import access_hash, broadcast
-from tg_pipeline.simulator.worlds.export.fields import Fields, string
+from tg_pipeline.simulator.worlds.export.fields import Fields, is_id, string
 from tg_pipeline.simulator.worlds.people import peers_of
 
 EXPORT_SEED = derive(0, "export")
@@ -25,13 +25,13 @@ def peer_of(reference: Any) -> tl.TypePeer | None:
 
     Old exports hold a number: the id plus 1 << 32 for users, plus 2 << 32 for chats and channels.
     """
-    if isinstance(reference, int):
-        if reference >= _OLD_CHAT:
-            return tl.PeerChannel(reference - _OLD_CHAT)
-        return tl.PeerUser(reference - _OLD_USER if reference >= _OLD_USER else reference)
+    if type(reference) is int:
+        channel = reference >= _OLD_CHAT
+        bare_id = reference - _OLD_CHAT if channel else reference - _OLD_USER if reference >= _OLD_USER else reference
+        return (tl.PeerChannel if channel else tl.PeerUser)(bare_id) if is_id(bare_id) else None
     for prefix, kind in (("user", tl.PeerUser), ("channel", tl.PeerChannel), ("chat", tl.PeerChat)):
         digits = str(reference or "").removeprefix(prefix)
-        if digits != reference and digits.isdecimal():
+        if digits != reference and digits.isdecimal() and len(digits) <= 15 and is_id(int(digits)):
             return kind(int(digits))
     return None
 

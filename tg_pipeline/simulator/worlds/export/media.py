@@ -5,10 +5,11 @@ from typing import Any
 
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.worlds.export.fields import Fields, number, objects, string
+from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, number, objects, string
 from tg_pipeline.simulator.worlds.media import DC_ID, poll
 
 _INT64 = 1 << 63
+_MOST_ANSWERS = 100
 
 
 class Attachments:
@@ -29,7 +30,8 @@ class Attachments:
         for key, make in _OTHERS.items():
             if isinstance(message.get(key), dict):
                 return make(index, message)
-        return tl.MessageMediaUnsupported() if "media_type" in message or "todo_list" in message else None
+        is_odd = message.get("type") != "message" and not message.get("text")
+        return tl.MessageMediaUnsupported() if is_odd or any(key in message for key in _UNSERVED) else None
 
     def photo_of_action(self, index: int, message: Fields, date: Any) -> tl.TypePhoto:
         """The new picture of a group."""
@@ -47,18 +49,21 @@ class Attachments:
     def _path(self, name: Any) -> Path | None:
         if not isinstance(name, str):
             return None
-        path = (self._folder / name).resolve()
-        return path if path.is_relative_to(self._folder) and path.is_file() else None
+        try:
+            path = (self._folder / name).resolve()
+            return path if path.is_relative_to(self._folder) and path.is_file() else None
+        except (OSError, ValueError):  # no name that a file can have: too long, or with a zero byte
+            return None
 
-    def _size(self, message: Fields, key: str) -> int:
+    def _size(self, message: Fields, key: str, below: int) -> int:
         path = self._path(message.get(key))
         if path:
-            return path.stat().st_size
-        return number(message, f"{key}_file_size", _INT64) or number(message, "file_size", _INT64)
+            return min(path.stat().st_size, below - 1)
+        return number(message, f"{key}_file_size", below) or number(message, "file_size", below)
 
     def _photo(self, index: int, message: Fields, date: Any) -> tl.Photo:
         size = tl.PhotoSize(
-            type="x", w=number(message, "width"), h=number(message, "height"), size=self._size(message, "photo")
+            type="x", w=number(message, "width"), h=number(message, "height"), size=self._size(message, "photo", INT32)
         )
         file_id = self._lane | index
         return tl.Photo(id=file_id, access_hash=0, file_reference=b"", date=date, sizes=[size], dc_id=DC_ID)
@@ -72,7 +77,7 @@ class Attachments:
                 file_reference=b"",
                 date=date,
                 mime_type=string(message, "mime_type") or "application/octet-stream",
-                size=self._size(message, "file"),
+                size=self._size(message, "file", _INT64),
                 dc_id=DC_ID,
                 attributes=_attributes(message, kind),
             ),
@@ -106,7 +111,7 @@ def _attributes(message: Fields, kind: Any) -> list[tl.TypeDocumentAttribute]:
 
 def _poll(index: int, message: Fields) -> tl.TypeMessageMedia:
     exported = message["poll"]
-    answers = objects(exported, "answers")
+    answers = objects(exported, "answers")[:_MOST_ANSWERS]
     media = poll(
         index,
         string(exported, "question"),
@@ -131,7 +136,7 @@ def _location(index: int, message: Fields) -> tl.TypeMessageMedia:  # noqa: ARG0
 
 def _degrees(place: Fields, key: str) -> float:
     value = place.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and abs(value) <= 180 else 0.0
 
 
 def _contact(index: int, message: Fields) -> tl.TypeMessageMedia:  # noqa: ARG001
@@ -159,3 +164,5 @@ _OTHERS = {
     "contact_information": _contact,
     "invoice_information": _invoice,
 }
+_UNSERVED = (*_OTHERS, "media_type", "todo_list", "giveaway_information", "giveaway_results", "paid_stars_amount")
+"""Fields of media that have no counterpart here, or that hold something else than they should."""

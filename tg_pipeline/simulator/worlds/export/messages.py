@@ -8,7 +8,7 @@ from telethon.tl import types as tl
 from tg_pipeline.simulator.world import TypeMessage
 from tg_pipeline.simulator.worlds.export.actions import action_of
 from tg_pipeline.simulator.worlds.export.directory import Directory, peer_of
-from tg_pipeline.simulator.worlds.export.fields import Fields, number, objects, string
+from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, digits, number, objects, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.simulator.worlds.export.text import text_and_entities
 from tg_pipeline.simulator.worlds.export.threads import Threads
@@ -95,8 +95,8 @@ def _forward(exported: Fields, date: datetime) -> tl.MessageFwdHeader | None:
 
 
 def _moment(exported: Fields, key: str) -> datetime | None:
-    digits = str(exported.get(key) or "")
-    return datetime.fromtimestamp(int(digits), UTC) if digits.isdecimal() and len(digits) <= 10 else None
+    moment = digits(exported, key, INT32)
+    return datetime.fromtimestamp(moment, UTC) if moment else None
 
 
 def _reactions(exported: Fields) -> tl.MessageReactions | None:
@@ -112,7 +112,6 @@ def _reaction(fields: Fields) -> tl.TypeReaction:
         case "paid":
             return tl.ReactionPaid()
         case "custom_emoji":
-            document_id = string(fields, "document_id")
-            return tl.ReactionCustomEmoji(int(document_id) if document_id.isdecimal() else 0)
+            return tl.ReactionCustomEmoji(digits(fields, "document_id"))
         case _:
             return tl.ReactionEmoji(string(fields, "emoji"))

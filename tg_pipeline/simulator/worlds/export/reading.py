@@ -1,17 +1,23 @@
-"""From a path to the chats that an export describes, checked as far as serving them needs."""
+"""From a path to the chats that an export describes, checked as far as serving them needs.
 
+What is odd in one message or one chat costs that one only: it is passed over, and a warning says what and how many.
+"""
+
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from itertools import pairwise
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tg_pipeline.contracts.text import count
 from tg_pipeline.simulator.worlds.export.chat import Record
-from tg_pipeline.simulator.worlds.export.errors import ExportError
-from tg_pipeline.simulator.worlds.export.fields import INT32, Fields
+from tg_pipeline.simulator.worlds.export.errors import ExportError, LocalDatesError
+from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, is_id
+from tg_pipeline.simulator.worlds.export.repair import in_utf8, repair
 from tg_pipeline.simulator.worlds.export.text import text_and_entities
 
 RESULT = "result.json"
@@ -20,8 +26,11 @@ MIGRATED_SHIFT = 1_000_000_000
 
 CHANNELS = ("public_channel", "private_channel")
 SUPERGROUPS = ("public_supergroup", "private_supergroup")
-DIALOGS = ("personal_chat", "bot_chat", "saved_messages", "replies", "verify_codes")
+DIALOGS = ("personal_chat", "bot_chat", "saved_messages", "replies", "verify_codes", "verification_codes")
 TYPES = (*CHANNELS, *SUPERGROUPS, "private_group", *DIALOGS)
+MESSAGE_TYPES = ("message", "service", "unsupported")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,27 @@ def read_export(path: Path, timezone: tzinfo | None) -> ParsedExport:
     if "messages" in content:
         return ParsedExport(file.parent, [_chat(file, content, timezone)], None)
     lists = [content[key].get("list") for key in ("chats", "left_chats") if isinstance(content.get(key), dict)]
-    if not lists or not all(isinstance(chats, list) for chats in lists):
+    chats = [chat for exported in lists if isinstance(exported, list) for chat in exported]
+    if not any(isinstance(exported, list) for exported in lists):
         raise ExportError(f"{file} is not a Telegram Desktop export: it has neither messages nor a list of chats.")
-    chats = [_chat(file, chat, timezone) for exported in lists for chat in exported]
     account = content.get("personal_information")
-    return ParsedExport(file.parent, chats, account if isinstance(account, dict) else {})
+    return ParsedExport(
+        file.parent, list(_readable(file, chats, timezone)), account if isinstance(account, dict) else {}
+    )
+
+
+def _readable(file: Path, chats: Iterable[Any], timezone: tzinfo | None) -> Iterator[ParsedChat]:
+    """Every chat that can be served. The others are passed over, each reason with how often it was met."""
+    refused: Counter[str] = Counter()
+    for chat in chats:
+        try:
+            yield _chat(file, chat, timezone)
+        except LocalDatesError:
+            raise
+        except ExportError as error:
+            refused[str(error)] += 1
+    for reason, times in refused.items():
+        log.warning("Passed over: %s. The reason: %s", count(times, "chat"), reason)
 
 
 def _result_file(path: Path) -> Path:
@@ -75,17 +100,24 @@ def _result_file(path: Path) -> Path:
 
 def _parse(file: Path) -> Any:
     try:
-        data = file.read_bytes()
+        data = in_utf8(file.read_bytes())
     except OSError as error:
         raise ExportError(f"{file} cannot be read: {error.strerror}.") from error
     try:
         return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        repaired = repair(data)
+    try:
+        content = orjson.loads(repaired.text)
     except orjson.JSONDecodeError as error:
-        raise ExportError(f"{file} {_fault(data, error)}") from error
+        position = repaired.position(len(error.doc[: error.pos].encode()))
+        raise ExportError(f"{file} {_fault(data, position)}") from error
+    log.warning("%s holds what JSON does not allow; repaired: %s.", file, count(repaired.count, "escape or character"))
+    return content
 
 
-def _fault(data: bytes, error: orjson.JSONDecodeError) -> str:
-    """What is wrong with a file that does not parse."""
+def _fault(data: bytes, position: int) -> str:
+    """What is wrong with a file that does not parse beyond `position`."""
     if not data.strip():
         return "is empty."
     cut_off = f"is cut off at byte {len(data)}; export the chat again."
@@ -95,57 +127,82 @@ def _fault(data: bytes, error: orjson.JSONDecodeError) -> str:
         data.decode()
     except UnicodeDecodeError as undecodable:
         return f"is not UTF-8 at byte {undecodable.start}."
-    if error.pos >= len(error.doc):
-        return cut_off
-    return f"is not JSON at byte {len(error.doc[: error.pos].encode())}."
+    return cut_off if position >= len(data) else f"is not JSON at byte {position}."
 
 
 def _chat(file: Path, chat: Any, timezone: tzinfo | None) -> ParsedChat:
+    """The chat, without messages that cannot be served. An ExportError where none of it can."""
     if not isinstance(chat, dict) or not isinstance(chat.get("messages"), list):
         raise ExportError(f"{file} is not a Telegram Desktop export: a chat in it has no list of messages.")
     name, bare_id, kind = chat.get("name"), chat.get("id"), chat.get("type")
     if kind not in TYPES:
-        raise ExportError(f"{file}: chat {name!r} has the type {kind!r}; known are {', '.join(TYPES)}.")
-    if not isinstance(bare_id, int) or bare_id <= 0:
+        raise ExportError(f"{file}: chats of the type {kind!r} are not known; known are {', '.join(TYPES)}.")
+    if not is_id(bare_id):
         raise ExportError(f"{file}: chat {name!r} has the id {bare_id!r}; it must be a positive number.")
-    records = sorted(_records(file, name, chat["messages"], timezone), key=lambda record: record.message_id)
-    for before, after in pairwise(records):
-        if before.message_id == after.message_id:
-            raise ExportError(f"{file}: chat {name!r} has message {after.message_id} twice.")
-    migrated = [_unshifted(record) for record in records if record.message_id < 0]
-    return ParsedChat(kind, bare_id, name if isinstance(name, str) else None, records[len(migrated) :], migrated)
+    ordered = _records(f"{file}: chat {name!r}", chat["messages"], timezone)
+    migrated = [_unshifted(record) for record in ordered if record.message_id < 0]
+    return ParsedChat(kind, bare_id, name if isinstance(name, str) else None, ordered[len(migrated) :], migrated)
 
 
-def _records(file: Path, name: Any, messages: Iterable[Any], timezone: tzinfo | None) -> Iterator[Record]:
+def _records(place: str, messages: Iterable[Any], timezone: tzinfo | None) -> list[Record]:
+    """The messages that can be served, ascending by id. A LocalDatesError where none can, for want of a time zone."""
+    records: dict[int, Record] = {}
+    refused: list[ExportError] = []
     for position, message in enumerate(messages, start=1):
-        place = f"{file}: chat {name!r}, message {position} of the list"
-        if not isinstance(message, dict):
-            raise ExportError(f"{place} is not an object.")
-        message_id = message.get("id")
-        if not isinstance(message_id, int) or not -MIGRATED_SHIFT < message_id < INT32 or message_id == 0:
-            raise ExportError(f"{place} has the id {message_id!r}; Telegram gives none such.")
-        place = f"{file}: chat {name!r}, message {message_id}"
         try:
-            text_and_entities(message)
-        except ValueError as error:
-            raise ExportError(f"{place}: {error}.") from error
-        yield Record(message_id, _timestamp(place, message, timezone), message)
+            record = _record(place, position, message, timezone)
+            if record.message_id in records:
+                raise ExportError(f"{place} has message {record.message_id} twice.")
+        except ExportError as error:
+            refused.append(error)
+        else:
+            records[record.message_id] = record
+    # An old export has local dates only, which one option makes readable. Among other dates, one such is an odd one.
+    if refused and not records and all(isinstance(error, LocalDatesError) for error in refused):
+        raise refused[0]
+    if refused:
+        log.warning("Passed over: %s. The first: %s", count(len(refused), "message"), refused[0])
+    unknown = Counter(str(record.fields.get("type"))[:40] for record in records.values())
+    for kind_of_message in set(unknown) - {*MESSAGE_TYPES}:
+        log.warning(
+            "%s has %s of the unknown type %r; what is known of them is served.",
+            *(place, count(unknown[kind_of_message], "message"), kind_of_message),
+        )
+    return [records[message_id] for message_id in sorted(records)]
+
+
+def _record(place: str, position: int, message: Any, timezone: tzinfo | None) -> Record:
+    where = f"{place}, message {position} of the list"
+    if not isinstance(message, dict):
+        raise ExportError(f"{where} is not an object.")
+    message_id = message.get("id")
+    if type(message_id) is not int or not -MIGRATED_SHIFT < message_id < INT32 or message_id == 0:
+        raise ExportError(f"{where} has the id {message_id!r}; Telegram gives none such.")
+    where = f"{place}, message {message_id}"
+    try:
+        text_and_entities(message)
+    except ValueError as error:
+        raise ExportError(f"{where}: {error}.") from error
+    return Record(message_id, _timestamp(where, message, timezone), message)
 
 
 def _timestamp(place: str, message: Fields, timezone: tzinfo | None) -> int:
     digits = str(message.get("date_unixtime", ""))
-    if digits.isdecimal() and digits.isascii() and int(digits) < INT32:
+    if digits.isdecimal() and digits.isascii() and len(digits) <= 10 and int(digits) < INT32:
         return int(digits)
     try:
         local = datetime.fromisoformat(str(message.get("date")))
-    except ValueError:
+        timestamp = int(local.replace(tzinfo=timezone or UTC).timestamp())
+    except (ValueError, OverflowError):
         raise ExportError(f"{place} has no date.") from None
+    if not 0 <= timestamp < INT32:
+        raise ExportError(f"{place} has the date {message['date']}, which Telegram cannot give.")
     if timezone is None:
-        raise ExportError(
+        raise LocalDatesError(
             f"{place} has only a local date ({message['date']}); name the time zone it was made in, "
             "such as --timezone Europe/Berlin.",
         )
-    return int(local.replace(tzinfo=timezone).timestamp())
+    return timestamp
 
 
 def _unshifted(record: Record) -> Record:

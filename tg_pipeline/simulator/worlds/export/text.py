@@ -5,7 +5,7 @@ from typing import Any
 
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.worlds.export.fields import Fields, string
+from tg_pipeline.simulator.worlds.export.fields import Fields, digits, is_id, string
 from tg_pipeline.simulator.worlds.text import TypeEntity, utf16_length
 
 _SIMPLE: dict[str, TypeEntity] = {
@@ -42,8 +42,8 @@ def text_and_entities(message: Fields) -> tuple[str, list[tl.TypeMessageEntity]]
     exports have `text` only.
     """
     text = plain_text(message.get("text", ""))
-    parts = message.get("text_entities") or message.get("text", "")
-    if isinstance(parts, str) or plain_text(parts) != text:
+    parts = message.get("text_entities")
+    if not parts or not _spells(parts, text):
         parts = message.get("text", "")
     entities = []
     offset = 0
@@ -53,6 +53,13 @@ def text_and_entities(message: Fields) -> tuple[str, list[tl.TypeMessageEntity]]
             entities.append(_entity(properties, offset, length))
         offset += length
     return text, entities
+
+
+def _spells(parts: Any, text: str) -> bool:
+    try:
+        return "".join(piece for piece, _ in _parts(parts)) == text
+    except ValueError:
+        return False
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Fields | None]]:
@@ -66,7 +73,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Fields | None]]:
 
 
 def _entity(properties: Fields, offset: int, length: int) -> tl.TypeMessageEntity:
-    kind = properties.get("type")
+    kind = string(properties, "type")
     if kind in _SIMPLE:
         return _SIMPLE[kind](offset, length)
     match kind:
@@ -74,14 +81,11 @@ def _entity(properties: Fields, offset: int, length: int) -> tl.TypeMessageEntit
             return tl.MessageEntityPre(offset, length, language=string(properties, "language"))
         case "text_link":
             return tl.MessageEntityTextUrl(offset, length, url=string(properties, "href"))
-        case "mention_name" if isinstance(properties.get("user_id"), int):
+        case "mention_name" if is_id(properties.get("user_id")):
             return tl.MessageEntityMentionName(offset, length, user_id=properties["user_id"])
         case "custom_emoji":
-            document_id = str(properties.get("document_id"))
-            return tl.MessageEntityCustomEmoji(
-                offset, length, document_id=int(document_id) if document_id.isdecimal() else 0
-            )
+            return tl.MessageEntityCustomEmoji(offset, length, document_id=digits(properties, "document_id"))
         case "blockquote":
-            return tl.MessageEntityBlockquote(offset, length, collapsed=properties.get("collapsed") or None)
+            return tl.MessageEntityBlockquote(offset, length, collapsed=bool(properties.get("collapsed")) or None)
         case _:
             return tl.MessageEntityUnknown(offset, length)

@@ -208,7 +208,7 @@ def test_an_export_cut_off_anywhere_says_so(save: Save, tmp_path: Path) -> None:
     [
         ([[1]], "it holds no JSON object"),
         ([{"rows": []}, {"chats": {"list": 5}}], "it has neither messages nor a list of chats"),
-        ([{"chats": {"list": [{}]}}, {**chat(), "messages": {}}], "a chat in it has no list of messages"),
+        ([{**chat(), "messages": {}}], "a chat in it has no list of messages"),
     ],
 )
 def test_what_is_no_export_is_refused_with_its_reason(save: Save, contents: list[object], reason: str) -> None:
@@ -220,29 +220,94 @@ def test_what_is_no_export_is_refused_with_its_reason(save: Save, contents: list
     ("content", "sentence"),
     [
         ('{"é": x}'.encode(), "is not JSON at byte 7."),
-        (b"\xff\xfe{}", "is not UTF-8 at byte 0."),
+        (b"\xff{}", "is not UTF-8 at byte 0."),
         (
             chat(kind="fax"),
             (
-                "chat 'My chat' has the type 'fax'; known are public_channel, private_channel, public_supergroup, "
-                "private_supergroup, private_group, personal_chat, bot_chat, saved_messages, replies, verify_codes."
+                "chats of the type 'fax' are not known; known are public_channel, private_channel, public_supergroup, "
+                "private_supergroup, private_group, personal_chat, bot_chat, saved_messages, replies, verify_codes, "
+                "verification_codes."
             ),
         ),
         (chat(bare_id=-5), "chat 'My chat' has the id -5; it must be a positive number."),
-        (chat(message(), message(2), message()), "chat 'My chat' has message 1 twice."),
-        ({**chat(), "messages": [5]}, "chat 'My chat', message 1 of the list is not an object."),
-        (
-            chat(message(2), message(0)),
-            "chat 'My chat', message 2 of the list has the id 0; Telegram gives none such.",
-        ),
-        (chat(message(3, 5)), "chat 'My chat', message 3: its text is neither a string nor a list."),
-        (
-            chat(message(3, [{"type": "bold"}])),
-            "chat 'My chat', message 3: a part of its text has no text.",
-        ),
-        (chat(message(date=None, date_unixtime=None)), "chat 'My chat', message 1 has no date."),
-        (chat(message(date="soon", date_unixtime="²")), "chat 'My chat', message 1 has no date."),
     ],
 )
 def test_what_cannot_be_served_is_refused_with_a_sentence(save: Save, content: object, sentence: str) -> None:
     assert refused(save(content)) == sentence
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_export_that_an_editor_has_saved_is_served(save: Save, encoding: str) -> None:
+    text = orjson.dumps(chat(message(1, "Ж😀"))).decode()
+    (served,) = load_export(save(text.encode(encoding)))
+    assert served.messages(0, 1, inf)[0].message == "Ж😀"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (rb"1=4\x012=9", "1=4\x012=9"),
+        (rb"\x1F\x7f\\x01 \\\x0a", "\x1f\x7f\\x01 \\\n"),
+        (rb"\q \' \u12 \v", "\\q \\' \\u12 \\v"),
+        (rb"\ud83d\ude00 \ud83d! \ude00", "😀 \ufffd! \ufffd"),
+        (b"a\x01b\tc\nd\\\n", "a\x01b\tc\nd\\\n"),
+        (b"\xff\xd0\x96", "\ufffdЖ"),
+        (rb"\"\/\b\f\n\r\t\u00e9 \x41", '"/\b\f\n\r\té A'),
+    ],
+)
+def test_what_json_does_not_know_is_repaired_in_place(
+    save: Save, caplog: pytest.LogCaptureFixture, written: bytes, meant: str
+) -> None:
+    export = orjson.dumps(chat(message(1, "TEXT"), message(2, 'next "one"\n')))
+    (served,) = load_export(save(export.replace(b"TEXT", written)))
+    assert [m.message for m in served.messages(0, 9, inf)] == [meant, 'next "one"\n']
+    (told,) = [record.args for record in caplog.records]
+    assert told
+
+
+def test_a_fault_behind_a_repair_is_shown_where_it_is(save: Save) -> None:
+    content = rb'{"a": "\x01\x02", "b": oops}'
+    assert str(content.index(b"oops")) in refused(save(content))
+    assert str(len(content) - 1) in refused(save(content[:-1], "cut"))
+
+
+def test_chats_of_unknown_types_are_passed_over_with_their_number(save: Save, caplog: pytest.LogCaptureFixture) -> None:
+    odd = [chat(message(), kind="telepathy", bare_id=n) for n in (3, 4)]
+    broken: list[Any] = [
+        {},
+        5,
+        chat(bare_id=-5),
+        chat(message(), bare_id=1),
+        {**chat(), "id": True},
+        {**chat(), "type": []},
+    ]
+    good = [chat(message(), bare_id=1), chat(message(), kind="verification_codes", bare_id=2)]
+    world = exported_world([save(account(*odd, *good, *broken, left_chats=None))])
+    assert set(world.chats) == {-1_000_000_000_001, 2}
+    (told,) = [record.getMessage() for record in caplog.records if "telepathy" in record.getMessage()]
+    assert "2 chats" in told
+
+
+ODD_MESSAGES: list[Any] = [
+    *(5, None, "text", [], message(0), {**message(), "id": True}, {**message(), "id": "7"}, message(1 << 40), {}),
+    *(message(3, 5), message(3, [{"type": "bold"}]), message(date=None, date_unixtime=None)),
+    *(message(3, date="soon", date_unixtime="²"), message(3, date="9999-12-31", date_unixtime="9" * 30)),
+    message(3, date="2020-07-01T00:30:00", date_unixtime=None),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_MESSAGES, ids=repr)
+def test_one_odd_message_costs_that_one_only(save: Save, caplog: pytest.LogCaptureFixture, odd: Any) -> None:
+    (served,) = load_export(save(chat(message(1), odd, message(9))))
+    assert [m.id for m in served.messages(0, 9, inf)] == [1, 9]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_message_of_an_unknown_type_is_served_with_what_is_known(
+    save: Save, caplog: pytest.LogCaptureFixture
+) -> None:
+    (served,) = load_export(save(chat(message(1, "hi", type="hologram"), message(2, "", type="unsupported"))))
+    first, second = served.messages(0, 9, inf)
+    assert (first.message, type(second.media)) == ("hi", tl.MessageMediaUnsupported)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "hologram" in told
