@@ -127,12 +127,12 @@ def test_what_ends_a_run_half_way_keeps_its_days_and_the_next_run_goes_on(
     with pytest.raises(expected, match=error):
         login.fetch("busy", first_days(10))
     kept = login.files()
-    assert len([name for name in kept if "discussions" in name]) >= 4
+    assert len([name for name in kept if "discussions" in name]) >= 2  # a page at least, wherever it begins
     login.simulator.faults.clear()
     before = login.calls()["messages.getHistory"]
     report = login.fetch("busy", first_days(10))
     assert report.resumed_days
-    assert login.calls()["messages.getHistory"] - before <= 4
+    assert login.calls()["messages.getHistory"] - before <= 5
     assert {name: login.files()[name] for name in kept if "discussions" in name}.items() <= login.files().items()
     assert is_whole(login)
 

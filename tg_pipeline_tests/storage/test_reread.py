@@ -58,7 +58,7 @@ NO_EDIT: dict[str, tuple[Fields, Fields]] = {
         {"type": "service", "action": {"type": "group_call"}},
         {"type": "service", "action": {"type": "group_call", "duration": 60}},
     ),
-    "the group became a forum": ({"reply_to": 4}, {"reply_to": 4, "thread_id": 4, "topic": True}),
+    "a forum was made of the group": ({"reply_to": 4}, {"reply_to": 4, "thread_id": 4, "topic": True}),
     "a rich message was read without its text": (
         {"text": "", "entities": []},
         {"text": "words", "entities": [BOLD], "wire": RICH},
