@@ -276,11 +276,13 @@ class Fetch:
         people = page.participants()
         if segment.held:
             people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
+        others = [s for s in self._segments if s is not segment and s.has_taken_of(page.ids)]
         records = [record for record, _ in segment.held]
-        for record in page.records():
-            taken = any(s is not segment and s.has_taken(record.id) for s in self._segments)
-            if not taken and (ends_at is None or record.id < ends_at):
-                records.append(record)
+        records += [
+            record
+            for record in page.records()
+            if (ends_at is None or record.id < ends_at) and not any(s.has_taken(record.id) for s in others)
+        ]
         found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
         segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
         if segment.first_id is not None and found.after:
@@ -290,8 +292,10 @@ class Fetch:
         if ended and found.after:
             segment.left_from = found.after[0].id
         outside = [*found.before, *found.after] if ended else found.before
-        unknown = await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
-        self._report.messages += self._keep_strays([*found.strays, *unknown], people)
+        strays = found.strays
+        if outside:
+            strays += await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
+        self._report.messages += self._keep_strays(strays, people)
         for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
             await self._commit_whole_days([segment])

@@ -6,7 +6,7 @@ which Telegram can seek to, and never by guessed message ids: gaps in the ids th
 one call, because the page before it may reach past it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -111,6 +111,10 @@ class Segment:
     def has_taken(self, message_id: int) -> bool:
         """Whether everything around that id was taken by this segment."""
         return self.first_id is not None and self.first_id <= message_id <= self.taken_id
+
+    def has_taken_of(self, ids: Sequence[int]) -> bool:
+        """Whether it may have taken one of `ids`, which ascend."""
+        return bool(ids) and self.first_id is not None and self.first_id <= ids[-1] and ids[0] <= self.taken_id
 
     def covers(self, message_id: int) -> bool:
         """Whether a message of that id would have been seen, if there still were one."""

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -310,7 +311,10 @@ def test_a_page_answered_in_another_readers_place_is_not_believed(archive: Archi
     repeating = Repeating(*(n for n in range(2, 200) if rng.random() < 0.08))
     messages = evenly(400, days=2)
     history = MemoryHistory(messages, day_end(NEXT), page_size=5, spoil=repeating, turns=rng)
-    archive.fetch(history, TWO, pages_in_flight=3)
+    for _ in range(4):
+        with suppress(PageIntegrityError):  # four wrong answers in a row to one question and what confirms it
+            archive.fetch(history, TWO, pages_in_flight=3)
+            break
     assert archive.ids(TWO) == expected_ids(messages, TWO, LATER)
 
 
