@@ -11,7 +11,7 @@ from tg_pipeline_tests.chaos.accelerated import steady
 from tg_pipeline_tests.chaos.scene import Scene
 
 STARTS = 40
-SECONDS = 240.0
+SECONDS = 600.0
 
 
 @dataclass
