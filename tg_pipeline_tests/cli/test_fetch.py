@@ -203,6 +203,7 @@ def test_a_name_that_now_belongs_to_another_chat_is_not_followed(tg: Terminal, s
     assert files(tg) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
 )

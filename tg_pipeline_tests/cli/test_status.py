@@ -18,13 +18,14 @@ from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.defs.beats import beat, tick
+from tg_pipeline_tests.defs.databases import lay_databases
 from tg_pipeline_tests.live_simulator import PROGRAM
 from tg_pipeline_tests.processes import wait_until
 
 
 def let_the_scheduler_tick(terminal: Terminal) -> None:
     home = terminal.home / "instance"
-    home.mkdir()
+    lay_databases(home)
     (home / "dagster.yaml").touch()
     with DagsterInstance.from_config(str(home)) as instance:
         beat(instance)
@@ -68,6 +69,7 @@ async def test_what_is_wrong_is_said_first_and_in_the_exit_code(terminal: Termin
     assert "a call may try in " in done.out
 
 
+@pytest.mark.slow
 def test_watching_looks_again_until_it_is_stopped(terminal: Terminal) -> None:
     log = terminal.home / "status.log"
     with log.open("wb") as stream:

@@ -18,6 +18,7 @@ from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.names import job_name, messages_key
 from tg_pipeline.simulator import World
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline_tests.defs.databases import lay_databases
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account
 from tg_pipeline_tests.unpaced import UNPACED
 
@@ -99,7 +100,7 @@ def register(home: Path, *slugs: str, start: date = FIRST_DAY) -> None:
 def pipeline(world: World, home: Path, *slugs: str, **overrides: Any) -> Iterator[Pipeline]:
     """A simulator of `world` and an instance in `home` with these chats registered; `overrides` are settings."""
     register(home, *slugs)
-    (home / "instance").mkdir(exist_ok=True)
+    lay_databases(home / "instance")
     (home / "instance" / "dagster.yaml").write_text(INSTANCE_FILE)
     with account(world, home, **overrides) as found, open_instance(found.settings) as instance:
         yield Pipeline(found, instance)

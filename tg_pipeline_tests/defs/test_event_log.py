@@ -11,6 +11,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from tg_pipeline.defs import event_log
 from tg_pipeline.defs.event_log import keep_event_logs_open, one_transaction
+from tg_pipeline_tests.defs.databases import lay_databases
 
 KEY = dg.AssetKey("a")
 
@@ -18,6 +19,7 @@ KEY = dg.AssetKey("a")
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     keep_event_logs_open()
+    lay_databases(tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
         yield found
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from tg_pipeline.contracts.days import DayRange
@@ -55,6 +56,7 @@ def query(pipeline: Pipeline, sql: str, shard: str = "index") -> list[tuple[obje
     return found
 
 
+@pytest.mark.slow
 def test_old_runs_are_removed_and_their_days_stay_as_they_are(busy: Pipeline) -> None:
     canceled = busy.instance.create_run_for_job(
         busy.defs.resolve_job_def("fetch_busy"),

@@ -106,6 +106,7 @@ def test_a_collector_that_is_away_or_fails_costs_a_fetch_nothing_but_a_line(
     assert otlp.url.removeprefix("http://") in line
 
 
+@pytest.mark.slow
 def test_a_collector_that_never_answers_does_not_hold_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"

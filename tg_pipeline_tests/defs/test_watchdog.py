@@ -20,6 +20,7 @@ from tg_pipeline.defs.watchdog import (
     watched_executor,
 )
 from tg_pipeline.state.lease import look
+from tg_pipeline_tests.defs.databases import lay_databases
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
 
 POOL = "telegram"
@@ -38,6 +39,7 @@ time.sleep(60)
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    lay_databases(tmp_path)
     (tmp_path / "dagster.yaml").write_text(INSTANCE_FILE)
     with dg.DagsterInstance.from_config(str(tmp_path)) as found:
         found.event_log_storage.set_concurrency_slots(POOL, 1)

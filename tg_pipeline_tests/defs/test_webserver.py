@@ -33,6 +33,8 @@ from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, register
 from tg_pipeline_tests.defs.servers import free_port, serving
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("webserver")]
+
 RANGES = {"a": first_days(3), "b-c": first_days(2)}
 
 

@@ -80,6 +80,7 @@ def test_what_a_killed_process_counted_stays_and_its_gauges_go(tmp_path: Path) -
     assert directories(tmp_path) == ["archive"]
 
 
+@pytest.mark.slow
 def test_files_do_not_grow_with_the_number_of_processes(tmp_path: Path) -> None:
     sizes = []
     for number in range(1, 9):

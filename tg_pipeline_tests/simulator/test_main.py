@@ -54,6 +54,7 @@ async def test_it_announces_itself_serves_and_ends_with_zero(tmp_path: Path) -> 
     assert entries[-1]["params"]["offset_date"] is None
 
 
+@pytest.mark.slow
 async def test_a_killed_server_has_journaled_all_it_served(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
     with program("--journal", str(journal)) as (process, ready):

@@ -179,6 +179,7 @@ def test_processes_that_draw_on_one_allowance_are_granted_exactly_that(driver: D
     assert sum(1 for share in granted if share) > 1, "they did not contend"
 
 
+@pytest.mark.slow
 def test_a_driver_that_loses_updates_is_caught(tmp_path: Path) -> None:
     assert sum(in_processes(contending.spend, contending.lossy, str(tmp_path / "lossy.sqlite"))) > ALLOWANCE
 

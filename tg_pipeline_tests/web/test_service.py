@@ -172,6 +172,7 @@ def test_a_port_that_is_not_to_be_had_is_a_sentence() -> None:
             listening("127.0.0.1", port, "--port")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_verb_serves_until_a_signal_ends_it_in_order(tg: Terminal, number: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
