@@ -13,7 +13,7 @@ from telethon.tl.functions.contacts import ResolveUsernameRequest
 from telethon.tl.functions.messages import GetDialogsRequest
 
 from tg_pipeline.contracts.chat import Peer, PeerKind
-from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, InputError
+from tg_pipeline.contracts.errors import ChatNotFound, InputError, UsernameTaken, UsernameUnknown
 from tg_pipeline.contracts.history import Visible
 from tg_pipeline.contracts.names import ALLOWED, ById, ByTitle, ByUsername, ChatName, parse_name, readings
 from tg_pipeline.state.peers import PeerCache
@@ -41,17 +41,18 @@ class Resolver:
         """The peer called `name`; at most one resolve call, and none when it is remembered.
 
         `expected_id` is the marked id the chat had when it was added or first archived. The chat that the account knows
-        by that id is the one, whatever it is called now; otherwise a name that leads to another chat is ChatMoved: a
-        username that changed hands is never followed silently. A title is looked for in the list of dialogs every time;
-        so is a bare word that is nobody's username.
-        Raises ChatNotFound and InputError (name of no valid form).
+        by that id is the one, whatever it is called now; otherwise a username that leads to another chat is
+        UsernameTaken: one that changed hands is never followed silently. A title is looked for in the list of dialogs
+        every time; so is a bare word that is nobody's username.
+        Raises ChatNotFound, UsernameUnknown and InputError (name of no valid form).
         """
         parsed = parse_name(name)
         if expected_id is not None and (known := self._cache.by_id(self._account, expected_id)):
             return known
-        peer = self._remembered(parsed) or await self._asked(parsed, name)
+        peer = _remembered(self._cache, self._account, parsed) or await self._asked(parsed, name)
         if expected_id is not None and peer.marked_id != expected_id:
-            raise ChatMoved(
+            kind = UsernameTaken if isinstance(parsed, ByUsername) else ChatNotFound
+            raise kind(
                 f"{name} now belongs to another chat (id {peer.marked_id}, {peer.title or 'no title'!r}) than the one "
                 f"kept here (id {expected_id}). Name the old one by its id; add the new one under a slug of its own."
             )
@@ -77,31 +78,30 @@ class Resolver:
         """Remember what the account may see of the chat's past."""
         self._cache.remember_visible(self._account, peer.marked_id, visible, now=now)
 
-    def _remembered(self, name: ChatName) -> Peer | None:
-        match name:
-            case ByUsername(username):
-                return self._cache.by_username(self._account, username)
-            case ById(marked_id):
-                return next(filter(None, (self._cache.by_id(self._account, i) for i in readings(marked_id))), None)
-            case ByTitle():
-                return None
-
     async def _asked(self, name: ChatName, text: str) -> Peer:
         if isinstance(name, ByUsername):
             try:
                 answer = await self._connection.call(ResolveUsernameRequest(name.username))
-            except ChatNotFound as error:
-                found = _only(await self._sweep_dialogs(), name.username) if name.may_be_title else None
+            except UsernameUnknown as error:
+                if not name.may_be_title:
+                    raise UsernameUnknown(f"{text}: {error}") from error
+                found = _only(await self._sweep_dialogs(), name.username)
                 if found is None:
                     raise ChatNotFound(f"{text}: {error}") from error
                 return found
+            except ChatNotFound as error:
+                raise ChatNotFound(f"{text}: {error}") from error
             self.learn([*answer.users, *answer.chats])
             found = next(
                 (p for e in (*answer.chats, *answer.users) if (p := peer_of(e)) and p.id == _bare(answer.peer)), None
             )
         else:
             dialogs = await self._sweep_dialogs()
-            found = _only(dialogs, name.title) if isinstance(name, ByTitle) else self._remembered(name)
+            found = (
+                _only(dialogs, name.title)
+                if isinstance(name, ByTitle)
+                else _remembered(self._cache, self._account, name)
+            )
         if found is None:
             raise ChatNotFound(f"{text}: no such chat among those this account can see. Allowed: {ALLOWED}.")
         return found
@@ -128,6 +128,23 @@ class Resolver:
                 "offset_id": last.id,
                 "offset_peer": input_peer(top) if top else tl.InputPeerEmpty(),
             }
+
+
+def is_remembered(cache: PeerCache, account: str, name: str, expected_id: int | None) -> bool:
+    """Whether the account finds the chat without asking Telegram. Raises InputError as `Resolver.resolve` does."""
+    if expected_id is not None:
+        return cache.by_id(account, expected_id) is not None
+    return _remembered(cache, account, parse_name(name)) is not None
+
+
+def _remembered(cache: PeerCache, account: str, name: ChatName) -> Peer | None:
+    match name:
+        case ByUsername(username):
+            return cache.by_username(account, username)
+        case ById(marked_id):
+            return next(filter(None, (cache.by_id(account, i) for i in readings(marked_id))), None)
+        case ByTitle():
+            return None
 
 
 def input_peer(peer: Peer) -> tl.InputPeerChannel | tl.InputPeerChat | tl.InputPeerUser:
