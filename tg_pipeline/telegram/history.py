@@ -18,8 +18,9 @@ from tg_pipeline.telegram.errors import UPGRADE_HINT, StalePeer
 from tg_pipeline.telegram.isolation import Isolation, UnreadableMessage
 from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
 from tg_pipeline.telegram.offsets import Offset
+from tg_pipeline.telegram.peers import input_peer, username_of
 from tg_pipeline.telegram.plain import marked_id
-from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
+from tg_pipeline.telegram.resolver import Resolver
 
 log = logging.getLogger(__name__)
 
