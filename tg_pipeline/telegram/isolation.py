@@ -7,6 +7,7 @@ a message.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -119,6 +120,31 @@ class Isolation:
             return Visible(await self._next_id(0), day_start(FIRST_DAY + timedelta(days=days - 1)))
         found = [message for message in answer.messages if type(message) is not tl.MessageEmpty]
         return Visible(found[0].id, int(found[0].date.timestamp())) if found else Visible(None, None)
+
+    async def newest(self) -> Any:
+        """The newest message that can be decoded, alone."""
+        for step in STEPS:
+            with suppress(Undecodable):
+                return await self._ask(Offset().back(step))
+        return PartialAnswer()
+
+    async def before(self, since: int, newest_id: int) -> int:
+        """The highest id of the messages dated before `since` (POSIX s), sought by ids; 0 where there is none.
+
+        `newest_id` is that of one dated at `since` or later.
+        """
+        oldest = await self.oldest()
+        if oldest.first_id is None or oldest.begins is None or oldest.begins >= since:
+            return 0
+        earlier, later = oldest.first_id, newest_id
+        while later - earlier > 1:
+            middle = (earlier + later) // 2
+            _, moment = await self._near(Offset(id=middle + 1))
+            if moment is not None and moment.timestamp() >= since:
+                later = middle
+            else:
+                earlier = middle
+        return earlier
 
     async def _check_that_it_is_a_message(self) -> None:
         """Raises Undecodable where an answer without messages holds it too."""
