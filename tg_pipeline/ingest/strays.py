@@ -71,12 +71,14 @@ class Strays:
                 day = date.fromisoformat(body["date"][:10])
                 by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
         for day, records in sorted(by_day.items()):
-            log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
+            moved = move.conditions(day)
+            if not moved:
+                log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
             in_order = [records[number] for number in sorted(records)]
             amended = self._store.amend(
                 *(report.slug, report.chat_id, day, in_order, people),
                 account=self._history.account,
-                also=move.conditions(day),
+                also=moved,
             )
             self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
             report.days = [amended if committed.day == day else committed for committed in report.days]
