@@ -70,6 +70,30 @@ async def test_the_first_day_is_found_where_the_first_messages_cannot_be_decoded
         assert details.first_day == date(2024, 1, 5)
 
 
+class OddFullForm(HiddenPast):
+    """A channel whose full form holds something that cannot be decoded."""
+
+    def full(self, now: float) -> tl.messages.ChatFull:
+        answer = super().full(now)
+        answer.full_chat._bytes = lambda: b"\x11\xba\xdd\x0d"
+        return answer
+
+
+@pytest.mark.parametrize("hidden", [0, 40])
+async def test_a_channel_whose_full_form_cannot_be_decoded_is_done_without(
+    connect: Connect, tmp_path: Path, hidden: int
+) -> None:
+    chat = OddFullForm(
+        synthetic_chat("busy", per_day=30, first_day=date(2024, 1, 1), last_day=date(2024, 1, 5)), hidden
+    )
+    with Simulator(world_of(chat)) as simulator:
+        connection = connect(simulator.session)
+        resolver = Resolver(connection, PeerCache(tmp_path / "peers.sqlite"), "500")
+        details = await chat_details(connection, resolver, "@busy")
+        assert details.first_day == date(2024, 1, 2 if hidden else 1)
+        assert (await visible(connection, details.peer)).first_id == (hidden + 1)
+
+
 @pytest.mark.parametrize(
     ("name", "up_to", "first_id", "begins", "calls"),
     [
