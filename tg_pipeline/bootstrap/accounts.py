@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tg_pipeline.bootstrap.archive import peer_cache
@@ -12,14 +12,17 @@ from tg_pipeline.bootstrap.telegram import Login, logged_in, sessions_here, tele
 from tg_pipeline.contracts.clock import Clock, SystemClock
 from tg_pipeline.contracts.errors import (
     ChatError,
-    ChatMoved,
     ChatNotFound,
     ChatPrivate,
+    SessionRevoked,
+    UsernameTaken,
+    UsernameUnknown,
     WrongAccount,
     other_account_hint,
 )
 from tg_pipeline.contracts.text import count
 from tg_pipeline.state.peers import PeerCache
+from tg_pipeline.telegram.resolver import is_remembered
 
 T = TypeVar("T")
 
@@ -43,48 +46,84 @@ async def with_reader(
 ) -> T:
     """Do the work with the session of an account that can read the chat, one session at a time.
 
-    Where the work ends with a ChatError, the next account is tried; who could read the chat is remembered, so that no
-    later call tries the others first. While every session that may do is in use, waits as `logged_in` does.
+    The next one is tried only where the work ends with an error of the account or its session; who could read the chat
+    is remembered, so that no later call tries the others first. What a username means does not depend on who asks:
+    where it leads nowhere, or elsewhere, only those are tried who find the chat without asking. While every session
+    that may do is in use, waits as `logged_in` does.
     Raises WrongAccount where no session is that of the only account that may read the chat; the last resort's
-    ChatError; and what `logged_in` and the work raise.
+    ChatError or SessionRevoked; and what `logged_in` and the work raise.
     """
     telegram_api(settings)  # what is missing is named in the order in which people get it
     clock = clock or SystemClock()
     cache = peer_cache(settings)
     sessions = list(sessions_here(settings))
-    refusals: dict[str, ChatError] = {}
-    strangers: set[str] = set()
-    while among := _that_may_do(cache, sessions, wanted, {*refusals, *strangers}, clock.now()):
-        async with logged_in(settings, clock, among=among) as login:
-            account = str(login.resolver.own_id)
-            if account in refusals:
-                continue
-            if wanted.account is not None and login.resolver.own_id != wanted.account:
-                strangers.add(account)
-                continue
-            try:
-                done = await work(login)
-            except (ChatNotFound, ChatPrivate, ChatMoved) as error:
-                refusals[account] = error
-                if wanted.chat_id is not None and not isinstance(error, ChatMoved):
-                    login.resolver.note_reading(wanted.chat_id, can_read=False, now=clock.now())
-                log.info("Account %s cannot read %s: %s", account, wanted.name, error)
-            else:
-                return done
-    if refusals:
-        raise _told_of_all(refusals, wanted)
+    tried = _Tried()
+    while among := _that_may_do(cache, sessions, wanted, tried, clock.now()):
+        tried.log_last()
+        try:
+            async with logged_in(settings, clock, among=among) as login:
+                account = str(login.resolver.own_id)
+                if account in tried.refusals:
+                    continue
+                if wanted.account is not None and login.resolver.own_id != wanted.account:
+                    tried.strangers.add(account)
+                    continue
+                try:
+                    return await work(login)
+                except (ChatNotFound, ChatPrivate, UsernameTaken) as error:
+                    tried.refused(account, wanted.name, error)
+                    if wanted.chat_id is not None and not isinstance(error, UsernameTaken):
+                        login.resolver.note_reading(wanted.chat_id, can_read=False, now=clock.now())
+        except SessionRevoked as error:
+            if error.session is None or error.session in tried.dead:
+                raise
+            tried.died(error.session, error)
+    if tried.refusals:
+        raise _told_of_all(tried, wanted)
+    if tried.dead:
+        raise next(iter(tried.dead.values()))
     raise WrongAccount(
         f"{wanted.name} belongs to account {wanted.account}, and none of the {count(len(sessions), 'session')} here "
         f"does. {other_account_hint(wanted.account or 0)}"
     )
 
 
-def _that_may_do(
-    cache: PeerCache, sessions: Sequence[str], wanted: Wanted, tried: set[str], now: float
-) -> Sequence[str]:
+@dataclass(slots=True)
+class _Tried:
+    """What came of the attempts: accounts that cannot read the chat, those it does not belong to, dead sessions."""
+
+    refusals: dict[str, ChatError] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+    dead: dict[str, SessionRevoked] = field(default_factory=dict)
+    _last: tuple[int, str] | None = None
+
+    def refused(self, account: str, name: str, error: ChatError) -> None:
+        self.refusals[account] = error
+        self._last = (logging.INFO, f"Account {account} cannot read {name}: {error}")
+
+    def died(self, session: str, error: SessionRevoked) -> None:
+        self.dead[session] = error
+        self._last = (logging.WARNING, f"{error} Going on with another session.")
+
+    def log_last(self) -> None:
+        """Tell of the last failure, now that another session is tried; otherwise it is raised, and tells itself."""
+        if self._last is not None:
+            log.log(*self._last)
+            self._last = None
+
+    @property
+    def name_is_settled(self) -> bool:
+        """Whether asking again for the username is of no use."""
+        return any(isinstance(error, UsernameUnknown | UsernameTaken) for error in self.refusals.values())
+
+
+def _that_may_do(cache: PeerCache, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float) -> Sequence[str]:
     """The sessions to choose from next, the best first. One whose account is unknown logs in once to learn it."""
     accounts = {session: cache.account_of(session) for session in sessions}
-    left = [session for session in sessions if accounts[session] not in tried]
+    done = {*tried.refusals, *tried.strangers}
+    left = [session for session in sessions if accounts[session] not in done and session not in tried.dead]
+    if tried.name_is_settled:
+        left = [s for s in left if is_remembered(cache, accounts[s] or "", wanted.name, wanted.chat_id)]
     if wanted.account is not None:
         own = [session for session in left if accounts[session] == str(wanted.account)]
         return own or [session for session in left if accounts[session] is None]
@@ -100,12 +139,15 @@ def _that_may_do(
     return sorted((session for session in left if session not in refused), key=first_id) or left
 
 
-def _told_of_all(refusals: Mapping[str, ChatError], wanted: Wanted) -> ChatError:
-    """The refusal that says most about the chat; of several accounts, that it is so with each."""
-    kinds = (ChatMoved, ChatPrivate, ChatNotFound)
-    worst = next(error for kind in kinds for error in refusals.values() if isinstance(error, kind))
-    if len(refusals) == 1:
+def _told_of_all(tried: _Tried, wanted: Wanted) -> ChatError:
+    """The refusal that says most about the chat; of several accounts, that it is so with each; and of dead sessions."""
+    refusals = list(tried.refusals.values())
+    kinds = (UsernameTaken, ChatPrivate, ChatNotFound)
+    worst = next(error for kind in kinds for error in refusals if isinstance(error, kind))
+    dead = "" if tried.name_is_settled else " ".join(f" Another session is dead: {e}" for e in tried.dead.values())
+    if len(refusals) == 1 and not dead:
         return worst
-    said = type(worst)(f"None of the {len(refusals)} accounts here can read {wanted.name}. {worst}")
+    all_of_them = "" if len(refusals) == 1 else f"None of the {len(refusals)} accounts here can read {wanted.name}. "
+    said = type(worst)(f"{all_of_them}{worst}{dead}")
     said.__cause__ = worst
     return said

@@ -110,7 +110,8 @@ async def _noting_whether_it_lives(store: StateStore, fingerprint: str) -> Async
     """For people and alerts: a session that Telegram refuses is among DEAD_SESSIONS until it is accepted again."""
     try:
         yield
-    except SessionRevoked:
+    except SessionRevoked as error:
+        error.session = fingerprint
         with suppress(StateUnavailable):
             store.hash_set(DEAD_SESSIONS, {fingerprint: b"1"})
         raise

@@ -4,6 +4,7 @@ The fetcher writes messages as plain dicts of this shape, for speed; these model
 checks and the exported JSON Schema hold them to.
 """
 
+from collections.abc import Mapping
 from datetime import date as Date  # noqa: N812 - the field is named `date`, which would hide the type
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.names import CHANNEL_MARK
 from tg_pipeline.contracts.text import count
 
 SCHEMA_VERSION = "1.1.0"
@@ -167,6 +169,13 @@ class Condition(_Record):
     last_id: int | None = Field(default=None, description="The highest message id that it concerns.")
     since: UtcText | None = Field(default=None, description="When it was first noticed, UTC.")
     chat_id: int | None = Field(default=None, description="Of moved: marked id of the chat it went on as.")
+
+
+def moved_to(action: Mapping[str, Any] | None) -> int | None:
+    """Marked id of the supergroup that a basic group became, where a message's action says so."""
+    if action is None or action.get("type") != "chat_migrate_to":
+        return None
+    return -(CHANNEL_MARK + int(action["channel_id"]))
 
 
 def describe(condition: Condition) -> str:

@@ -13,8 +13,10 @@ TgPipelineError
 ├── Stopped                   somebody asked to stop; what is done is kept
 ├── ChatError                 skip this chat; others are unaffected
 │   ├── ChatNotFound          nobody of that name, or the account cannot see it
+│   │   └── UsernameUnknown   nobody has that username, whichever account asks
 │   ├── ChatPrivate           the account is not (or no longer) a member
-│   └── ChatMoved             the name, or the chat's history, now belongs to another chat than the one registered
+│   └── ChatMoved             the chat goes on as another one
+│       └── UsernameTaken     the username now belongs to another chat than the one registered
 ├── OperatorError             stop and call a person
 │   ├── SessionMissing        no login on this machine
 │   ├── SessionRevoked        the login is dead; a person must log in again
@@ -109,12 +111,20 @@ class ChatNotFound(ChatError):
     """Nobody of that name, or nothing the account can see."""
 
 
+class UsernameUnknown(ChatNotFound):
+    """Nobody has that username, whichever account asks."""
+
+
 class ChatPrivate(ChatError):
     """The account is not, or no longer, a member of the chat."""
 
 
 class ChatMoved(ChatError):
-    """The name now belongs to another chat than the one registered, or the chat goes on as another one."""
+    """The chat goes on as another one."""
+
+
+class UsernameTaken(ChatMoved):
+    """The username now belongs to another chat than the one registered, whichever account asks."""
 
 
 class OperatorError(TgPipelineError):
@@ -126,7 +136,9 @@ class SessionMissing(OperatorError):
 
 
 class SessionRevoked(OperatorError):
-    """The login is dead for good."""
+    """The login is dead for good. `session` is its fingerprint, where it is one of those kept here."""
+
+    session: str | None = None
 
 
 class WrongAccount(OperatorError):

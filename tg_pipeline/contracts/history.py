@@ -82,6 +82,9 @@ class History(Protocol):
         Raises what `contracts.errors` lists under RetryableError, FloodWaitError, ChatError and OperatorError.
         """
 
+    async def newest(self) -> Page:
+        """The newest message that can be decoded, alone, if there is one. Asked at most once; raises as `page`."""
+
     async def visible(self, max_age: float) -> Visible:
         """What the account may see; an answer that is remembered for up to `max_age` seconds will do. Raises as `page`.
 

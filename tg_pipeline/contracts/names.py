@@ -45,7 +45,7 @@ _NO_USERNAMES = frozenset(
     }
 )
 """First parts of links that name something else than a chat (core.telegram.org/api/links)."""
-_CHANNEL_MARK = 1_000_000_000_000
+CHANNEL_MARK = 1_000_000_000_000
 _PREVIEW_PATH = "s"
 _TITLE_LENGTH = 256
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
@@ -107,7 +107,7 @@ def parse_name(text: str) -> ChatName:
 
 def readings(number: int) -> Sequence[int]:
     """The marked ids a number may stand for: itself, and for a positive one also a channel's or group's bare id."""
-    return (number,) if number < 0 else (number, -(_CHANNEL_MARK + number), -number)
+    return (number,) if number < 0 else (number, -(CHANNEL_MARK + number), -number)
 
 
 def _from_link(text: str) -> ChatName | None:
@@ -140,7 +140,7 @@ def _from_app_link(text: str) -> ChatName:
         case "resolve", {"phone": _}:
             raise _no_chat(text, "names a person by phone number")
         case "privatepost", {"channel": number} if _SHORT_NUMBER.fullmatch(number):
-            return ById(-(_CHANNEL_MARK + int(number)))
+            return ById(-(CHANNEL_MARK + int(number)))
         case ("openmessage", {"user_id": number}) | ("user", {"id": number}) if _SHORT_NUMBER.fullmatch(number):
             return ById(int(number))
         case "openmessage", {"chat_id": number} if _SHORT_NUMBER.fullmatch(number):
@@ -156,7 +156,7 @@ def _from_web(client: str, fragment: str, text: str) -> ChatName:
     named = old[1] if old else fragment.lstrip("/")
     if old and (peer := re.match(r"([cgsu])([0-9]{1,15})(?![0-9])", named)):
         sign, number = peer[1], int(peer[2])
-        return ById(number if sign == "u" else -number if sign == "g" else -(_CHANNEL_MARK + number))
+        return ById(number if sign == "u" else -number if sign == "g" else -(CHANNEL_MARK + number))
     if address := parse_qs(fragment.removeprefix("?")).get("tgaddr"):
         return _from_app_link(address[0])
     found = _WEB_CHAT.fullmatch(named)
@@ -165,10 +165,10 @@ def _from_web(client: str, fragment: str, text: str) -> ChatName:
     if not re.fullmatch(r"[+-]?[0-9]+", found[1]):
         return ByUsername(_username(found[1].removeprefix("@").split("/")[0], text))
     marked_id = int(found[1])
-    if client == "k" and -_CHANNEL_MARK < marked_id < 0:
+    if client == "k" and -CHANNEL_MARK < marked_id < 0:
         raise InputError(
             f"chat: {text!r} may mean a channel or a group, because Telegram Web K shows both alike. Write "
-            f"{-_CHANNEL_MARK + marked_id} for the channel or supergroup, {marked_id} for the basic group.",
+            f"{-CHANNEL_MARK + marked_id} for the channel or supergroup, {marked_id} for the basic group.",
             field="chat",
         )
     return ById(marked_id)
@@ -188,7 +188,7 @@ def _invite(text: str) -> InputError:
 def _from_path(path: list[str], text: str) -> ChatName:
     match path:
         case ["c", number, *_] if _SHORT_NUMBER.fullmatch(number):
-            return ById(-(_CHANNEL_MARK + int(number)))
+            return ById(-(CHANNEL_MARK + int(number)))
         case [first, *_] if re.fullmatch(r"\+[0-9]{5,15}", first):
             raise _no_chat(text, "names a person by phone number")
         case [first, *_] if first.startswith("+") or first.lower() == "joinchat":

@@ -71,7 +71,7 @@ class Fetch:
         self._past = Past(history, store, report.slug, report.range)
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
-        self._move = Move(history)
+        self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
         self._open_days: list[date] = []
@@ -91,6 +91,7 @@ class Fetch:
         try:
             self._until = int(await self._history.now())
             self._report.range.not_in_future(day_of(self._until))
+            await to_its_end(self._move.recall, self._report.range.last)
             self._reopen_lost_days()
             self._reopen_stale_days()
             self._report.resumed_days = sorted(self._pending.committed)
@@ -104,10 +105,12 @@ class Fetch:
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
-            await to_its_end(self._strays.place, self._report)
+            if self._open_days:
+                await self._keep_last_message()
+            await to_its_end(self._strays.place, self._report, self._move)
             if self._open_days:
                 self._pending.finish()
-                raise ChatMoved(self._move.sentence(self._report.slug))
+                raise ChatMoved(self._move.sentence())
             status = "success"
         finally:
             self._report.duration_seconds = self._clock.steady() - began
@@ -120,6 +123,15 @@ class Fetch:
             extra={"duration_ms": round(self._report.duration_seconds * 1_000)},
         )
         return self._report
+
+    async def _keep_last_message(self) -> None:
+        """Of a group that moved: its last message says so, and is archived whatever days were asked for."""
+        told = any(c.kind == "moved" for day in self._report.days for c in day.conditions)
+        if told or self._move.is_archived:
+            return
+        last = await self._history.newest()
+        self._move.saw(last)
+        await to_its_end(self._strays.keep, self._report.slug, last.records(), last.participants(), day_of(self._until))
 
     def _reopen_lost_days(self) -> None:
         """A day that was committed by an interrupted call is read again where its file is not there any more."""

@@ -83,6 +83,8 @@ class PageReader:
         if cursor.after_id is None:
             return list((await self._read(cursor)).ids) == list(page.ids)
         before, *ids = (await self._read(replace(cursor, after_id=cursor.after_id - 1))).ids or [0]
+        if before == cursor.after_id and not ids:  # one message is all that the page before holds
+            ids = list((await self._read(cursor)).ids)
         return before == cursor.after_id and bool(ids) and ids == list(page.ids[: len(ids)])
 
     def _wrong(self, page: Page, cursor: Cursor) -> int:

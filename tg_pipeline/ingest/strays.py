@@ -13,6 +13,7 @@ from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.joins import lacking
+from tg_pipeline.ingest.moving import Move
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
@@ -60,7 +61,7 @@ class Strays:
             self._pending.stray_spool().append(news, people)
         return news
 
-    def place(self, report: FetchReport) -> None:
+    def place(self, report: FetchReport, move: Move) -> None:
         """Add them to the files of their days. A day that was not read gets a file that is not sealed."""
         by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
         people: dict[int, Any] = {}
@@ -70,10 +71,14 @@ class Strays:
                 day = date.fromisoformat(body["date"][:10])
                 by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
         for day, records in sorted(by_day.items()):
-            log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
+            moved = move.conditions(day)
+            if not moved:
+                log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
             in_order = [records[number] for number in sorted(records)]
             amended = self._store.amend(
-                *(report.slug, report.chat_id, day, in_order, people), account=self._history.account
+                *(report.slug, report.chat_id, day, in_order, people),
+                account=self._history.account,
+                also=moved,
             )
             self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
             report.days = [amended if committed.day == day else committed for committed in report.days]

@@ -69,7 +69,7 @@ class Chat(Protocol):
 
 @dataclass
 class World:
-    """Everything the simulated Telegram holds: chats by marked id, in the order getDialogs lists them."""
+    """Everything the simulated Telegram holds: chats by marked id."""
 
     chats: Mapping[int, Chat]
     self_user: tl.User

@@ -111,8 +111,11 @@ class DayStore:
         participants: Mapping[int, dict[str, Any]],
         *,
         account: int | None = None,
+        also: Sequence[Condition] = (),
     ) -> CommittedDay:
         """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals.
+
+        The conditions `also` take the place of those of their kind; the file keeps its others.
 
         Raises as `commit` does.
         """
@@ -122,7 +125,7 @@ class DayStore:
             self._writing(slug, day) as path,
         ):
             spool.append(records, participants)
-            draft = _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account)
+            draft = _Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account, also=also)
             return _put(path, draft)
 
     def count_before(self, slug: str, day: date, first_id: int | None) -> int:
@@ -249,6 +252,7 @@ class _Draft:
     deleted_at: str | None
     account: int | None = None
     conditions: Sequence[Condition] | None = None
+    also: Sequence[Condition] = ()
     accept_deletions: bool = False
     missing: int = 0
     covers: Callable[[int], bool] | None = None
@@ -346,7 +350,8 @@ def _conditions(draft: _Draft, found: DayHeader | None, merge: Merge) -> list[Co
         for _ in unreadable[:1]
     ]
     if draft.conditions is None:
-        return [c for c in (found.conditions if found else ()) if c.kind != "unreadable"] + found_now
+        known_anew = {"unreadable", *(c.kind for c in draft.also)}
+        return [*(c for c in (found.conditions if found else ()) if c.kind not in known_anew), *found_now, *draft.also]
     return [
         c.model_copy(update={"count": merge.hidden}) if c.kind == "not_visible" and merge.hidden else c
         for c in draft.conditions

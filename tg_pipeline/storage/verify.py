@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug, is_slug
-from tg_pipeline.contracts.day_file import DayHeader, Message, Participant, describe
+from tg_pipeline.contracts.day_file import Condition, DayHeader, Message, Participant, describe, moved_to
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
@@ -186,6 +187,8 @@ class _DayCheck:
                 self._note(FindingKind.HEADER, f"message {message.id} belongs to {message.chat}")
             if message.entities:
                 self._entities(message)
+            if message.action is not None:
+                self._action(message.action)
             if last is not None and message.id <= last:
                 kind = FindingKind.REPEATED if message.id == last else FindingKind.ORDER
                 self._note(kind, f"message {message.id} stands after {last}")
@@ -193,6 +196,12 @@ class _DayCheck:
             last = message.id
             self._index.add(message.id, message.__dict__)
         return first, last
+
+    def _action(self, action: Mapping[str, Any]) -> None:
+        """That a group moved is told also where the file is older than the condition."""
+        chat_id = moved_to(action)
+        if chat_id is not None and all(c.kind != "moved" for c in self._reader.header.conditions):
+            self._note(FindingKind.MOVED, describe(Condition(kind="moved", chat_id=chat_id)))
 
     def _entities(self, message: Message) -> None:
         end = max(entity.offset + entity.length for entity in message.entities)

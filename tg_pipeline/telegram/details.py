@@ -1,5 +1,6 @@
 """What is asked of a chat besides its messages: before it is registered, and when its past is not there any more."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -10,9 +11,15 @@ from telethon.tl.functions.messages import GetHistoryRequest
 
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.days import day_of
+from tg_pipeline.contracts.errors import Undecodable
 from tg_pipeline.contracts.history import Visible
 from tg_pipeline.telegram.connection import Connection
-from tg_pipeline.telegram.resolver import Resolver, input_peer
+from tg_pipeline.telegram.isolation import Isolation
+from tg_pipeline.telegram.offsets import Offset
+from tg_pipeline.telegram.peers import input_peer
+from tg_pipeline.telegram.resolver import Resolver
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,15 @@ class ChatDetails:
 
 
 async def chat_details(connection: Connection, resolver: Resolver, name: str) -> ChatDetails:
-    """Resolve and look: three calls at most. Raises ChatNotFound, ChatPrivate, InputError."""
+    """Resolve and look: three calls, or more around what cannot be decoded. Raises as `Resolver.resolve`."""
     peer = await resolver.resolve(name)
     oldest = await _oldest(connection, peer)
     first_day = None if oldest.begins is None else day_of(oldest.begins)
     if peer.kind != "channel":
         return ChatDetails(peer, first_day, visible=oldest)
     answer = await _full_channel(connection, peer)
+    if answer is None:
+        return ChatDetails(peer, first_day, visible=oldest)
     resolver.learn([*answer.chats, *answer.users])
     full = answer.full_chat
     return ChatDetails(
@@ -59,19 +68,24 @@ async def visible(connection: Connection, peer: Peer) -> Visible:
     """
     if peer.kind != "channel":
         return await _oldest(connection, peer)
-    hidden = (await _full_channel(connection, peer)).full_chat.available_min_id
+    answer = await _full_channel(connection, peer)
+    if answer is None:
+        return await _oldest(connection, peer)
+    hidden = answer.full_chat.available_min_id
     return Visible(hidden + 1, (await _oldest(connection, peer)).begins) if hidden else Visible(1, 0)
 
 
-async def _full_channel(connection: Connection, peer: Peer) -> Any:
-    return await connection.call(GetFullChannelRequest(tl.InputChannel(peer.id, peer.access_hash)))
+async def _full_channel(connection: Connection, peer: Peer) -> Any | None:
+    """None where the answer cannot be decoded: a chat can be read without it."""
+    try:
+        return await connection.call(GetFullChannelRequest(tl.InputChannel(peer.id, peer.access_hash)))
+    except Undecodable as error:
+        log.warning("%s: what precedes it, what is linked and what is hidden is not known: %s", peer.marked_id, error)
+        return None
 
 
 async def _oldest(connection: Connection, peer: Peer) -> Visible:
-    answer = await connection.call(
-        GetHistoryRequest(
-            input_peer(peer), offset_id=1, offset_date=None, add_offset=-1, limit=1, max_id=0, min_id=0, hash=0
-        )
-    )
-    found = [message for message in answer.messages if not isinstance(message, tl.MessageEmpty)]
-    return Visible(found[0].id, int(found[0].date.timestamp())) if found else Visible(None, None)
+    async def ask(offset: Offset) -> Any:
+        return await connection.call(GetHistoryRequest(input_peer(peer), **offset.fields()))
+
+    return await Isolation(ask).oldest()

@@ -24,6 +24,7 @@ from tg_pipeline.contracts.errors import (
     SessionRevoked,
     TgPipelineError,
     Undecodable,
+    UsernameUnknown,
 )
 
 UPGRADE_HINT = "Upgrade with `pip install --upgrade tg-pipeline`: a newer one may know it."
@@ -97,6 +98,10 @@ def _closed(error: BaseException, _method: str) -> TgPipelineError:
 
 
 def _unknown_name(error: BaseException, _method: str) -> TgPipelineError:
+    return UsernameUnknown(f"Telegram knows no such chat ({_name(error)}).")
+
+
+def _deleted(error: BaseException, _method: str) -> TgPipelineError:
     return ChatNotFound(f"Telegram knows no such chat ({_name(error)}).")
 
 
@@ -178,7 +183,8 @@ NAMED: tuple[tuple[str, Callable[[BaseException, str], TgPipelineError]], ...] =
     ("FROZEN_.*|PEER_FLOOD", _banned),
     ("CONNECTION_LAYER_INVALID|INPUT_(CONSTRUCTOR|LAYER|METHOD)_INVALID|INPUT_FETCH_(ERROR|FAIL)", _outdated),
     ("UPDATE_APP_TO_LOGIN", _outdated),
-    ("USERNAME_.*|USER_DELETED|INPUT_USER_DEACTIVATED", _unknown_name),
+    ("USERNAME_.*", _unknown_name),
+    ("USER_DELETED|INPUT_USER_DEACTIVATED", _deleted),
     ("(CHANNEL|CHAT|USER)(_ID)?_(INVALID|EMPTY)|PEER_ID_INVALID", _stale),
     ("CHANNEL_PRIVATE|CHAT_FORBIDDEN|CHANNEL_PUBLIC_GROUP_NA|USER_NOT_PARTICIPANT", _private),
     ("(CHANNEL|CHAT|MEGAGROUP|PEER|TOPIC|USER|ALLOW_PAYMENT|PREMIUM_ACCOUNT)_.*", _closed),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +19,9 @@ from tg_pipeline.telegram.errors import UPGRADE_HINT, StalePeer
 from tg_pipeline.telegram.isolation import Isolation, UnreadableMessage
 from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
 from tg_pipeline.telegram.offsets import Offset
+from tg_pipeline.telegram.peers import input_peer, username_of
 from tg_pipeline.telegram.plain import marked_id
-from tg_pipeline.telegram.resolver import Resolver, input_peer, username_of
+from tg_pipeline.telegram.resolver import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class ChatHistory:
         self._slug = slug
         self._username_checked = False
         self._visible: Visible | None = None
+        self._newest: HistoryPage | None = None
         self._warned: set[int] = set()
         self.moved_to: int | None = None
         """Marked id of the supergroup that this basic group has become, once an answer has said so."""
@@ -56,12 +59,31 @@ class ChatHistory:
         hash that Telegram refuses is resolved again, once.
         """
         answer = await self._isolation.page(cursor)
+        if cursor.after_id is None and not answer.messages:
+            answer = await self._confirmed(answer, cursor)
         self._notice_rename(answer)
         self._notice_move(answer)
         for message in answer.messages[:1]:
             if isinstance(message, UnreadableMessage):
                 self._warn(message)
         return HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
+
+    async def newest(self) -> "HistoryPage":
+        """The newest message that can be decoded, alone; asked at most once."""
+        if self._newest is None:
+            answer = await self._isolation.newest()
+            self._notice_move(answer)
+            self._newest = HistoryPage(answer, MessageMapper(self._slug, self.peer, self._resolver.own_id))
+        return self._newest
+
+    async def _confirmed(self, empty: Any, cursor: Cursor) -> Any:
+        """What follows a date that led nowhere: nothing, unless the newest message is later (telegram-facts)."""
+        newest = await self.newest()
+        if not newest.timestamps or newest.timestamps[-1] < cursor.since:
+            return empty
+        log.debug("%s: the date %s leads nowhere, though there are later messages.", self._slug, cursor.moment)
+        before = await self._isolation.before(cursor.since, newest.ids[-1])
+        return await self._isolation.page(replace(cursor, after_id=before))
 
     async def _ask(self, offset: Offset) -> Any:
         try:

@@ -7,14 +7,16 @@ a message.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from telethon.tl import types as tl
 
+from tg_pipeline.contracts.days import FIRST_DAY, day_start
 from tg_pipeline.contracts.errors import Undecodable
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Visible
 from tg_pipeline.telegram.offsets import Offset
 
 REMEMBERED = 64
@@ -77,15 +79,13 @@ class Isolation:
 
     async def _around(self, cursor: Cursor, left: int, error: Undecodable) -> PartialAnswer:
         """Somewhere in the next `left` messages is one that cannot be decoded."""
-        if not self._is_of_messages:
-            await self._ask(Offset(id=1))
-            self._is_of_messages = True
+        await self._check_that_it_is_a_message()
         found = PartialAnswer()
         if cursor.after_id is None:
-            after, date = await self._near(Offset(date=cursor.since))
+            after, moment = await self._near(Offset(date=cursor.since))
             left = PAGE_SIZE
         else:
-            after, date = cursor.after_id, self._dates.get(cursor.after_id)
+            after, moment = cursor.after_id, self._dates.get(cursor.after_id)
         tried = left if cursor.after_id is not None else 0
         while tried != 1:
             size = max(1, left // 2)
@@ -97,18 +97,60 @@ class Isolation:
             if not answer.messages:
                 return found
             found.add(answer)
-            after, date = answer.messages[0].id, _date_of(answer.messages) or date
+            after, moment = answer.messages[0].id, _date_of(answer.messages) or moment
             left = max(1, left - size)
         number = await self._next_id(after)
-        if date is None:
-            _, date = await self._near(Offset(id=after + 1))
-        if date is None:
-            _, date = await self._near(Offset(id=number + 1), ahead=True)
-        message = UnreadableMessage(number, date or cursor.moment, error.constructor)
+        if moment is None:
+            _, moment = await self._near(Offset(id=after + 1))
+        if moment is None:
+            _, moment = await self._near(Offset(id=number + 1), ahead=True)
+        message = UnreadableMessage(number, moment or cursor.moment, error.constructor)
         self._sizes[number] = PAGE_SIZE if found.messages else 1
         found.messages.insert(0, message)
         self._remember(found.messages)
         return found
+
+    async def oldest(self) -> Visible:
+        """The oldest message that can be seen; of one that cannot be decoded the id, and the begin of its day."""
+        try:
+            answer = await self._ask(Offset(id=1, ascending=1))
+        except Undecodable:
+            await self._check_that_it_is_a_message()
+            days = await _least(lambda n: self._is_any_before(FIRST_DAY + timedelta(days=n)))
+            return Visible(await self._next_id(0), day_start(FIRST_DAY + timedelta(days=days - 1)))
+        found = [message for message in answer.messages if type(message) is not tl.MessageEmpty]
+        return Visible(found[0].id, int(found[0].date.timestamp())) if found else Visible(None, None)
+
+    async def newest(self) -> Any:
+        """The newest message that can be decoded, alone."""
+        for step in STEPS:
+            with suppress(Undecodable):
+                return await self._ask(Offset().back(step))
+        return PartialAnswer()
+
+    async def before(self, since: int, newest_id: int) -> int:
+        """The highest id of the messages dated before `since` (POSIX s), sought by ids; 0 where there is none.
+
+        `newest_id` is that of one dated at `since` or later.
+        """
+        oldest = await self.oldest()
+        if oldest.first_id is None or oldest.begins is None or oldest.begins >= since:
+            return 0
+        earlier, later = oldest.first_id, newest_id
+        while later - earlier > 1:
+            middle = (earlier + later) // 2
+            _, moment = await self._near(Offset(id=middle + 1))
+            if moment is not None and moment.timestamp() >= since:
+                later = middle
+            else:
+                earlier = middle
+        return earlier
+
+    async def _check_that_it_is_a_message(self) -> None:
+        """Raises Undecodable where an answer without messages holds it too."""
+        if not self._is_of_messages:
+            await self._ask(Offset(id=1))
+            self._is_of_messages = True
 
     async def _near(self, offset: Offset, *, ahead: bool = False) -> tuple[int, datetime | None]:
         """Id and date of the nearest message before the offset, or `ahead`, that can be decoded; else 0 and None."""
@@ -119,23 +161,20 @@ class Isolation:
                 continue
             if not answer.messages:
                 break
-            if date := _date_of(answer.messages):
-                return answer.messages[0].id, date
+            if moment := _date_of(answer.messages):
+                return answer.messages[0].id, moment
         return 0, None
 
     async def _next_id(self, after: int) -> int:
         """The id of the message that follows."""
-        width = 1
-        while not await self._is_any(after, after + width):
-            width *= 2
-        nothing = width // 2
-        while width - nothing > 1:
-            middle = (nothing + width) // 2
-            if await self._is_any(after, after + middle):
-                width = middle
-            else:
-                nothing = middle
-        return after + width
+        return after + await _least(lambda n: self._is_any(after, after + n))
+
+    async def _is_any_before(self, day: date) -> bool:
+        """Whether there is a message before that day."""
+        try:
+            return bool((await self._ask(Offset(date=day_start(day)))).messages)
+        except Undecodable:
+            return True
 
     async def _is_any(self, after: int, last: int) -> bool:
         """Whether there is a message of an id after..last, `after` excluded."""
@@ -147,10 +186,25 @@ class Isolation:
 
     def _remember(self, messages: Sequence[Any]) -> None:
         """Keep the date of the newest: what follows it may have none of its own."""
-        if messages and (date := _date_of(messages)):
-            self._dates[messages[0].id] = date
+        if messages and (moment := _date_of(messages)):
+            self._dates[messages[0].id] = moment
             if len(self._dates) > REMEMBERED:
                 del self._dates[next(iter(self._dates))]
+
+
+async def _least(holds: Callable[[int], Awaitable[bool]]) -> int:
+    """The least number from 1 on for which it holds, as for all above that."""
+    enough = 1
+    while not await holds(enough):
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if await holds(middle):
+            enough = middle
+        else:
+            too_few = middle
+    return enough
 
 
 def _date_of(messages: Sequence[Any]) -> datetime | None:

@@ -18,8 +18,8 @@ from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.telegram.isolation import UnreadableMessage
 from tg_pipeline.telegram.media import media_rest, media_summary
+from tg_pipeline.telegram.peers import username_of
 from tg_pipeline.telegram.plain import CHANNEL_MARK, SAYS, fields_of, marked_id, plain, rest, snake, unsaid
-from tg_pipeline.telegram.resolver import username_of
 from tg_pipeline.telegram.rich_text import flattened
 
 _ENTITY_NAMES = {

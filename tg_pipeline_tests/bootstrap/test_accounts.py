@@ -21,11 +21,16 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import (
+    ChatMoved,
     ChatNotFound,
     ChatPrivate,
+    DayFileError,
     LeaseUnavailable,
     OperatorError,
+    SessionRevoked,
     SettingsError,
+    Undecodable,
+    UsernameUnknown,
     WrongAccount,
 )
 from tg_pipeline.contracts.fetch import FetchReport
@@ -212,13 +217,81 @@ def test_where_one_account_is_not_a_member_the_next_one_goes_on(tmp_path: Path, 
 
 
 def test_what_no_account_can_read_is_said_once_all_were_tried(tmp_path: Path) -> None:
-    with two(tmp_path, world_of(channel()), other_world(channel("elsewhere"))) as both:
-        both.a.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
+    with two(tmp_path, world_of(channel()), other_world(channel())) as both:
+        for simulator in (both.a, both.b):
+            simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
         with pytest.raises(ChatPrivate) as refused:
             both.account("ba").fetch("busy", first_days(1))
         assert str(refused.value).startswith("None of the 2 accounts here can read @busy. ")
         with pytest.raises(ChatNotFound):
             both.account("ba").fetch("nobody_here", first_days(1))
+
+
+def test_nobodys_username_is_asked_for_once(tmp_path: Path) -> None:
+    with two(tmp_path, world_of(channel()), other_world(channel())) as both:
+        for name in ("@nobody_here", "https://t.me/nobody_here"):
+            before = both.resolve_calls()
+            with pytest.raises(UsernameUnknown):
+                add(both.account("ab"), name, "nobody")
+            assert both.resolve_calls() - before == 1
+
+
+def test_who_knows_a_chat_whose_username_is_gone_still_reads_it(tmp_path: Path) -> None:
+    closed = channel()
+    with two(tmp_path, world_of(closed), other_world(channel("elsewhere"))) as both:
+        chat = add(both.account("a"), "@busy", "busy")
+        closed.rename(None)  # type: ignore[attr-defined] # an Overlay
+        peer_cache(both.account().settings).remember_reading(str(ME.id), chat.id or 0, can_read=False, now=0)
+        assert both.account("ba").fetch(chat, first_days(1)).messages == PER_DAY
+
+
+@pytest.mark.parametrize("method", ["messages.getHistory", "contacts.resolveUsername", "users.getUsers"])
+def test_where_a_session_is_dead_the_next_one_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    with two(tmp_path, world_of(channel()), other_world(channel())) as both:
+        both.a.faults.add(Error(method=method, error="SESSION_REVOKED"))
+        assert both.account("ab").fetch("busy", first_days(1)).messages == PER_DAY
+        (warning,) = [record for record in caplog.records if record.name == "tg_pipeline.bootstrap.accounts"]
+        assert warning.levelname == "WARNING"
+        both.b.faults.add(Error(method="*", error="SESSION_REVOKED"))
+        with pytest.raises(SessionRevoked):
+            both.account("ab").fetch("busy", first_days(1))
+
+
+def test_a_chat_whose_account_has_a_dead_session_tells_of_that(tmp_path: Path) -> None:
+    with two(tmp_path, world_of(dialog(1)), other_world(dialog(2))) as both:
+        chat = add(both.account("ab"), str(IVAN), "ivan")
+        both.a.faults.add(Error(method="messages.getHistory", error="SESSION_REVOKED"))
+        with pytest.raises(SessionRevoked):
+            both.account("ab").fetch(chat, first_days(1))
+        assert not both.history_calls()[1]
+
+
+def test_what_no_other_account_can_mend_is_raised_and_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    tried: list[int] = []
+
+    def fails(error: Exception) -> None:
+        async def work(login: Login) -> None:
+            tried.append(login.resolver.own_id)
+            raise error
+
+        with pytest.raises(type(error)):
+            asyncio.run(with_reader(both.account("ab").settings, Wanted("@busy"), work))
+
+    with two(tmp_path, world_of(channel()), other_world(channel())) as both:
+        for error in (ChatMoved("moved"), WrongAccount("another's"), DayFileError("damaged"), Undecodable("odd")):
+            tried.clear()
+            fails(error)
+            assert len(tried) == 1
+        fails(UsernameUnknown("nobody"))
+        both.b.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
+        with pytest.raises(ChatPrivate):
+            both.account("b").fetch("busy", first_days(1))
+    assert not [record for record in caplog.records if record.name == "tg_pipeline.bootstrap.accounts"]
 
 
 def test_an_account_that_joined_meanwhile_is_tried_where_no_other_can(tmp_path: Path) -> None:

@@ -92,6 +92,9 @@ class MemoryHistory:
         self.ages.append(max_age)
         return self.seen
 
+    async def newest(self) -> Page:
+        return MemoryPage([m for m in self.messages if m.at <= self.clock][-1:])
+
     async def now(self) -> float:
         return self.clock
 

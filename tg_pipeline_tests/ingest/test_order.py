@@ -1,6 +1,7 @@
 """Messages dated out of the order of their ids, chats that moved: one case each, over the simulator and in memory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import pytest
 from telethon import utils
 from telethon.tl import types as tl
 
+from tg_pipeline.bootstrap.archive import progress
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import ChatMoved
 from tg_pipeline.simulator import World
-from tg_pipeline.simulator.worlds import Overlay, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds import AddedLater, Overlay, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.entities import basic_group
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.verify import FindingKind, verify_day
+from tg_pipeline.storage.layout import head_bytes
+from tg_pipeline.storage.verify import FindingKind, verify, verify_day
 from tg_pipeline_tests.ingest.archive import Archive, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.telegram_account import ME, account, world_of
@@ -23,6 +27,8 @@ DAY = date(2024, 3, 1)
 DAYS = [DAY + timedelta(days=n) for n in range(5)]
 ONE = DayRange(DAY, DAY)
 NOON = day_start(DAY) + 43_200
+TEAM = "id4000077"
+HEIR = tl.Channel(id=77, title="Team", photo=tl.ChatPhotoEmpty(), date=None, access_hash=8)
 LATER = float(day_end(DAYS[-1]) + 86_400)
 
 
@@ -40,6 +46,17 @@ def hourly(days: int = 5) -> list[Said]:
 def dated(messages: list[Said], **at: int) -> list[Said]:
     """The same with other dates: `m30=-86_400` dates message 30 a day earlier."""
     return [Said(m.id, m.at + at.get(f"m{m.id}", 0), m.text) for m in messages]
+
+
+def friends(days: int) -> Overlay:
+    """A basic group with a message an hour, which can be moved on the day after them."""
+    entity = basic_group(4_000_077, "Team")
+    empty = synthetic_chat("busy", per_day=0, first_day=DAY, last_day=DAY)
+    base = replace(empty.base, peer=tl.PeerChat(entity.id), entity=entity)  # type: ignore[type-var] # a dataclass
+    chat = Overlay(base, lambda: float(day_start(DAY) + days * 86_400 + 43_200))
+    for n in range(24 * days):
+        chat.add(f"m{n}", date=day_start(DAY) + n * 3_600)
+    return chat
 
 
 @pytest.mark.parametrize("shift", [-86_400, -3 * 86_400, 86_400])
@@ -110,6 +127,82 @@ def test_a_group_that_moved_ends_with_its_last_day_and_says_where_it_went(archiv
         archive.fetch(MemoryHistory(hourly(2), LATER, moved_to=-1_000_000_000_099), DayRange(DAYS[2], DAYS[3]))
     assert archive.store.header(CHAT, DAYS[2]) is None
     archive.fetch(MemoryHistory(hourly(2), LATER, moved_to=-1_000_000_000_099), ONE)
+
+
+@pytest.mark.parametrize("entity_tells", [True, False])
+@pytest.mark.parametrize("day_is_fetched", [True, False])
+def test_a_group_that_moved_before_the_range_is_told_of_each_time(
+    tmp_path: Path, *, entity_tells: bool, day_is_fetched: bool
+) -> None:
+    group, first = friends(days=2), DAY + timedelta(days=2)
+    with account(world_of(group), tmp_path) as instance:
+        chat = RegisteredChat(slug=TEAM, chat="-4000077")
+        instance.fetch(chat, DayRange(DAYS[0], DAYS[1]))
+        before = instance.files()
+        instance.simulator.call(lambda: group.migrate(HEIR))
+        if not entity_tells:
+            group.entity.migrated_to = None
+        if day_is_fetched:
+            instance.fetch(chat, DayRange(first, first))
+        for day in (DAYS[3], DAYS[4]):
+            calls = instance.calls()["messages.getHistory"]
+            with pytest.raises(ChatMoved, match="-1000000000077"):
+                instance.fetch(chat, DayRange(day, day))
+            assert instance.calls()["messages.getHistory"] - calls <= 2
+            assert not DayStore(instance.settings.data_root).path(TEAM, day).exists()
+        found = instance.files()
+        assert all(found[name] == before[name] for name in before if name != "progress.json")
+        store = DayStore(instance.settings.data_root)
+        findings = list(verify(store, progress(instance.settings), TEAM, today=date(2024, 4, 1)))
+        assert FindingKind.MOVED in {f.kind for f in findings if f.day == first}
+        assert not [f for f in findings if f.day is not None and f.day < first]
+
+
+def test_a_move_is_told_also_where_a_file_is_older_than_the_condition(tmp_path: Path) -> None:
+    group = friends(days=1)
+    group.migrate(HEIR)
+    with account(world_of(group), tmp_path) as instance:
+        chat = RegisteredChat(slug=TEAM, chat="-4000077")
+        with pytest.raises(ChatMoved):
+            instance.fetch(chat, DayRange(DAYS[0], DAYS[3]))
+        store, last = DayStore(instance.settings.data_root), DAYS[1]
+        header = store.header(TEAM, last)
+        assert header is not None
+        path = store.path(TEAM, last)
+        old = header.model_copy(update={"conditions": []})
+        path.write_bytes(path.read_bytes().replace(head_bytes(header), head_bytes(old)))
+        assert [f.kind for f in verify_day(store, TEAM, last)] == [FindingKind.MOVED]
+        group.entity.migrated_to = None
+        with pytest.raises(ChatMoved):
+            instance.fetch(chat, DayRange(DAYS[2], DAYS[3]))
+
+
+@pytest.mark.parametrize("earlier", [0, 30])
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_a_date_before_one_was_added_is_no_empty_history(tmp_path: Path, earlier: int, parallelism: int) -> None:
+    """`earlier` messages are seen that were sent before the range and before the account was added."""
+    group = friends(days=4)
+    group.delete([m.id for m in group.messages(0, 48 - earlier, LATER)])
+    with account(world_of(group), tmp_path / "whole") as instance:
+        chat = RegisteredChat(slug=TEAM, chat="-4000077")
+        instance.fetch(chat, DayRange(DAYS[1], DAYS[4]))
+        expected = instance.files()
+    late = AddedLater(group, day_start(DAYS[1]) + 90_000)
+    with account(world_of(late), tmp_path / "late", parallelism_max=parallelism) as instance:
+        instance.fetch(chat, DayRange(DAYS[1], DAYS[4]))
+        assert instance.files() == expected
+        assert instance.calls()["messages.getHistory"] <= 20
+
+
+def test_an_empty_range_costs_one_call_more_at_most(tmp_path: Path) -> None:
+    with account(world_of(friends(days=1)), tmp_path) as instance:
+        chat = RegisteredChat(slug=TEAM, chat="-4000077")
+        instance.fetch(chat, ONE)
+        calls = instance.calls()["messages.getHistory"]
+        instance.fetch(chat, DayRange(DAYS[1], DAYS[1]))
+        assert instance.calls()["messages.getHistory"] == calls + 1, "after a known id nothing is to be confirmed"
+        instance.fetch(chat, DayRange(DAYS[3], DAYS[4]))
+        assert instance.calls()["messages.getHistory"] == calls + 3
 
 
 def test_over_the_simulator_a_group_that_moved_says_so(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ async def test_channels_and_groups_are_described(demo: Simulator) -> None:
 async def test_dialogs_are_listed_in_pages(demo: Simulator) -> None:
     async with connected(demo) as client:
         everything = await client.get_dialogs()
-        assert [dialog.id for dialog in everything] == list(demo.world.chats)
+        assert {dialog.id for dialog in everything} == set(demo.world.chats)
+        dates = [dialog.date.timestamp() if dialog.date else 0 for dialog in everything]
+        assert dates == sorted(dates, reverse=True)
         assert everything[0].message.id == everything[0].dialog.top_message
         request = functions.messages.GetDialogsRequest(None, 0, tl.InputPeerEmpty(), 3, 0)
         first = await client(request)

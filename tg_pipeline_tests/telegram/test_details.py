@@ -9,7 +9,7 @@ import pytest
 from telethon.tl import types as tl
 
 from tg_pipeline.contracts.days import day_of
-from tg_pipeline.simulator import Simulator
+from tg_pipeline.simulator import Simulator, Undecodable
 from tg_pipeline.simulator.worlds import HiddenPast, build_world, synthetic_chat
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.details import chat_details, visible
@@ -55,6 +55,43 @@ async def test_first_day_migration_and_linked_chat_are_told(
     if linked is not None:
         await resolver.resolve(str(linked))
         assert connection.meter.total_calls <= 3
+
+
+@pytest.mark.parametrize("odd", [1, 31, 300])
+async def test_the_first_day_is_found_where_the_first_messages_cannot_be_decoded(
+    connect: Connect, tmp_path: Path, odd: int
+) -> None:
+    chat = synthetic_chat("busy", per_day=30, first_day=date(2024, 1, 5), last_day=date(2024, 1, 14))
+    ids = [message.id for message in chat.messages(0, odd, NOW)]
+    with Simulator(world_of(chat)) as simulator:
+        simulator.faults.add(Undecodable(ids=frozenset(ids), method="messages.*"))
+        connection = connect(simulator.session)
+        details = await chat_details(connection, Resolver(connection, PeerCache(tmp_path / "p.sqlite"), "500"), "@busy")
+        assert details.first_day == date(2024, 1, 5)
+
+
+class OddFullForm(HiddenPast):
+    """A channel whose full form holds something that cannot be decoded."""
+
+    def full(self, now: float) -> tl.messages.ChatFull:
+        answer = super().full(now)
+        answer.full_chat._bytes = lambda: b"\x11\xba\xdd\x0d"
+        return answer
+
+
+@pytest.mark.parametrize("hidden", [0, 40])
+async def test_a_channel_whose_full_form_cannot_be_decoded_is_done_without(
+    connect: Connect, tmp_path: Path, hidden: int
+) -> None:
+    chat = OddFullForm(
+        synthetic_chat("busy", per_day=30, first_day=date(2024, 1, 1), last_day=date(2024, 1, 5)), hidden
+    )
+    with Simulator(world_of(chat)) as simulator:
+        connection = connect(simulator.session)
+        resolver = Resolver(connection, PeerCache(tmp_path / "peers.sqlite"), "500")
+        details = await chat_details(connection, resolver, "@busy")
+        assert details.first_day == date(2024, 1, 2 if hidden else 1)
+        assert (await visible(connection, details.peer)).first_id == (hidden + 1)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,18 @@ def test_a_page_of_nothing_else_comes_to_its_end(tmp_path: Path) -> None:
         assert instance.calls()[HISTORY] <= 3 * 120 + 30
 
 
+def test_several_in_a_row_are_read_around_where_two_segments_meet(tmp_path: Path) -> None:
+    ids = read_ids(tmp_path)
+    odd = {ids[n] for n in (0, 99, 100, 101, 198, 399)}
+    with account(plain_world(per_day=100, days=4), tmp_path, pages_in_flight=3) as instance:
+        instance.simulator.faults.add(UndecodableRule(ids=frozenset(odd)))
+        for _ in range(2):
+            report = instance.fetch("busy", DAYS)
+            assert [line["id"] for line in lines(instance)] == ids
+            assert not any(day.edited or day.deleted for day in report.days)
+        assert {line["id"] for line in lines(instance) if line["type"] == "unreadable"} == odd
+
+
 def test_what_is_no_message_is_not_isolated(tmp_path: Path) -> None:
     world = plain_world(per_day=3, days=1)
     with account(world, tmp_path) as instance:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, FloodWaitError, InputError
 from tg_pipeline.contracts.names import readings
-from tg_pipeline.simulator import Error, Simulator, World
+from tg_pipeline.simulator import Error, Simulator, Undecodable, World
 from tg_pipeline.simulator.worlds import Overlay, build_world, synthetic_chat
 from tg_pipeline.state.peers import PeerCache
-from tg_pipeline.telegram.resolver import Resolver, input_peer
+from tg_pipeline.telegram.peers import input_peer
+from tg_pipeline.telegram.resolver import Resolver
 from tg_pipeline_tests.telegram.conftest import Connect
 from tg_pipeline_tests.telegram_account import world_of
 
@@ -86,9 +88,9 @@ async def test_an_id_is_found_among_all_dialogs_page_by_page(
 ) -> None:
     wanted = chats[place].peer.channel_id
     assert (await resolver.resolve(f"t.me/c/{wanted}/1")).id == wanted
-    assert asked(sim) == ["messages.getDialogs"] * 4
+    assert asked(sim) == ["messages.getDialogs"] * 3
     assert (await resolver.resolve(f"-100{chats[DIALOGS - 1 - place].peer.channel_id}")).title
-    assert asked(sim) == ["messages.getDialogs"] * 4
+    assert asked(sim) == ["messages.getDialogs"] * 3
 
 
 async def test_a_sweep_passes_over_dialogs_without_messages(sim: Simulator, connect: Connect, cache: PeerCache) -> None:
@@ -96,6 +98,22 @@ async def test_a_sweep_passes_over_dialogs_without_messages(sim: Simulator, conn
     with Simulator(world_of(synthetic_chat("speaking"), *silent)) as other:
         resolver = Resolver(connect(other.new_session()), cache, "500")
         assert (await resolver.resolve(f"-100{silent[20].peer.channel_id}")).title == "silent_020"
+
+
+@pytest.mark.parametrize("odd", [[0], [1], [2], [0, 1], [1, 3]])
+async def test_what_cannot_be_decoded_in_one_dialog_hides_no_other(
+    connect: Connect, cache: PeerCache, odd: list[int]
+) -> None:
+    named = [synthetic_chat(f"chat_{n}", per_day=1, last_day=date(2024, 1, 9 - n)) for n in range(5)]
+    newest = [chat.messages(chat.size(NOW) - 1, chat.size(NOW), NOW)[0].id for chat in named]
+    with Simulator(world_of(*named)) as other:
+        rule = Undecodable(ids=frozenset(newest[n] for n in odd), method="messages.getDialogs")
+        other.faults.add(rule)
+        resolver = Resolver(connect(other.new_session()), cache, "500")
+        for n in set(range(5)) - set(odd):
+            assert (await resolver.resolve(f"-100{named[n].peer.channel_id}")).title == f"chat_{n}"
+        with pytest.raises(ChatNotFound, match="left out"):
+            await resolver.resolve("No such title")
 
 
 @pytest.fixture

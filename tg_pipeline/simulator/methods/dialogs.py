@@ -1,4 +1,4 @@
-"""messages.getDialogs: the account's chats, in the world's order."""
+"""messages.getDialogs: the account's chats, the one with the newest message first."""
 
 import struct
 
@@ -6,7 +6,7 @@ from telethon import utils
 from telethon.tl import functions
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.methods.history import PAGE_LIMIT, PTS
+from tg_pipeline.simulator.methods.history import PAGE_LIMIT, PTS, UNKNOWN_TYPE
 from tg_pipeline.simulator.methods.registry import Call, handles
 from tg_pipeline.simulator.mtproto import vector
 from tg_pipeline.simulator.serialiser import PersonKey
@@ -15,8 +15,13 @@ from tg_pipeline.simulator.world import Chat
 
 @handles(functions.messages.GetDialogsRequest)
 def get_dialogs(call: Call) -> object:
-    """A page of dialogs with their newest messages, going on behind the dialog of `offset_peer`."""
-    chats = list(call.world.chats.items())
+    """A page of dialogs with their newest messages, behind that of `offset_peer`, or else older than `offset_date`."""
+    dated = [(_newest_at(chat, call.now), chat_id, chat) for chat_id, chat in call.world.chats.items()]
+    dated.sort(key=lambda one: -one[0])
+    moment = call.request.offset_date.timestamp() if call.request.offset_date else 0
+    if isinstance(call.request.offset_peer, tl.InputPeerEmpty) and moment:
+        dated = [one for one in dated if one[0] < moment]
+    chats = [(chat_id, chat) for _, chat_id, chat in dated]
     start = _start(call, [chat_id for chat_id, _ in chats])
     page = chats[start : start + max(1, min(call.request.limit, PAGE_LIMIT))]
     dialogs, messages = [], []
@@ -27,13 +32,19 @@ def get_dialogs(call: Call) -> object:
         dialogs.append(bytes(_dialog(chat, newest[0].message_id if newest else 0)))
         mentioned.append(call.server.people.remember(chat.entity))
         for message in newest:
-            messages.append(message.body)
+            odd = message.message_id in call.undecodable
+            messages.append(UNKNOWN_TYPE + message.body[4:] if odd else message.body)
             mentioned.extend(message.people)
-    if len(page) == len(chats):
+    if len(page) == len(call.world.chats):
         head = struct.pack("<I", tl.messages.Dialogs.CONSTRUCTOR_ID)
     else:
-        head = struct.pack("<Ii", tl.messages.DialogsSlice.CONSTRUCTOR_ID, len(chats))
+        head = struct.pack("<Ii", tl.messages.DialogsSlice.CONSTRUCTOR_ID, len(call.world.chats))
     return b"".join((head, vector(dialogs), vector(messages), call.server.people.vectors(mentioned)))
+
+
+def _newest_at(chat: Chat, now: float) -> float:
+    size = chat.size(now)
+    return max((message.date.timestamp() for message in chat.messages(size - 1, size, now)), default=0) if size else 0
 
 
 def _start(call: Call, chat_ids: list[int]) -> int:

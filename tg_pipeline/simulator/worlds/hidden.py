@@ -90,3 +90,18 @@ class HiddenPast:
 
     def _hidden(self, now: float) -> int:
         return self._base.rank_of_id(self._up_to + 1, now) if self._up_to else 0
+
+
+class AddedLater(HiddenPast):
+    """A basic group as an account sees it that was added at `added_at` (POSIX s): dates up to then lead nowhere.
+
+    The messages can be read by id all the same (gramjs issue 667).
+    """
+
+    def __init__(self, base: Chat, added_at: float) -> None:
+        super().__init__(base)
+        self._added_at = added_at
+
+    def rank_of_date(self, timestamp: float, now: float) -> int:
+        """Far before all messages for a date that leads nowhere."""
+        return -(2**31) if timestamp <= self._added_at else super().rank_of_date(timestamp, now)
