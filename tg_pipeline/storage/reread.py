@@ -42,6 +42,8 @@ _NOT_READ = frozenset({"unreadable", "message_empty"})
 _CLEARED = frozenset({"history_clear", "empty"})
 _AUTHORED = frozenset({"reply_markup", "rich_message"})
 """Parts of `wire` that whoever edits the message writes anew as a whole."""
+_EDITABLE = _AUTHORED | {"invert_media"}
+"""Parts of `wire` that an edit may change."""
 
 Fields = dict[str, Any]
 
@@ -52,12 +54,18 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
         return old, False
     if old.get("type") in _NOT_READ:
         return new, False
-    known = not _says_nothing(old)
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
+    known = not _says_nothing(old) and not _is_withheld(old)
+    withheld = _is_withheld(new) or (not since and _is_restricted_everywhere(new))
+    if withheld:
+        since = False
+        if known and _has_content(old):
+            new = _with_content_of(old, new)
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)
-    changed = known and (_text_differs(old, new) or media.changed)
+    changed = known and not withheld and (_text_differs(old, new) or media.changed)
+    edited = new["edited"] and not (known and _is_unaltered(old, new, media))
     message = new | {
-        "edited": changed or old["edited"] or new["edited"],
+        "edited": changed or old["edited"] or edited,
         "edit_date": new["edit_date"] or old["edit_date"],
         "from_id": _author(old["from_id"], new["from_id"]),
     }
@@ -83,6 +91,62 @@ def _says_nothing(message: Fields) -> bool:
 def _is_pending(message: Fields) -> bool:
     """Whether Telegram was still converting its video."""
     return bool((message.get("wire") or {}).get("video_processing_pending"))
+
+
+def _restrictions(message: Fields) -> list[Fields]:
+    return (message.get("wire") or {}).get("restriction_reason") or []
+
+
+def _is_restricted_everywhere(message: Fields) -> bool:
+    return any(reason.get("platform") == "all" for reason in _restrictions(message))
+
+
+def _is_withheld(message: Fields) -> bool:
+    """Whether Telegram shows its notice, or nothing, in place of what a person wrote."""
+    reasons = _restrictions(message)
+    if not reasons:
+        return False
+    text = message["text"]
+    return any(reason.get("text") == text for reason in reasons) if text else not _has_content(message)
+
+
+def _has_content(message: Fields) -> bool:
+    media = message.get("media")
+    return bool(message["text"]) or (media is not None and media["type"] not in _GONE)
+
+
+def _with_content_of(old: Fields, new: Fields) -> Fields:
+    """The new read, with what a person wrote and sent as the old one has it."""
+    known = old.get("media")
+    media = _media(known, new.get("media"), _is_pending(old), since=False)
+    keeps_file = known is not None and known["type"] not in _GONE and (media.changed or media.replaced)
+    hidden = {key for key in _AUTHORED if key in (old.get("wire") or {})} | ({"media"} if keeps_file else set())
+    wire = {key: value for key, value in new["wire"].items() if key not in hidden}
+    message = new | {"text": old["text"], "entities": old["entities"], "wire": wire}
+    return message | {"media": known} if keeps_file else message
+
+
+def _is_unaltered(old: Fields, new: Fields, media: "_Media") -> bool:
+    """Whether all that an editor can change is the same in both. Then a newer `edit_date` came with a reaction."""
+    before, after = old.get("wire") or {}, new.get("wire") or {}
+    return (
+        old["text"] == new["text"]
+        and _same_entities(old["entities"], new["entities"])
+        and not media.changed
+        and not media.replaced
+        and all(before.get(key) == after.get(key) for key in _EDITABLE)
+        and _same_content(old.get("media"), new.get("media"))
+    )
+
+
+def _same_content(old: Fields | None, new: Fields | None) -> bool:
+    """Whether media of which neither is another says the same in all that its editor can change."""
+    if old == new or old is None or new is None or new["type"] in _GONE or new["type"] == _PREVIEW:
+        return True
+    if new["type"] in _FILES:
+        return new.get("id") is None or old.get("spoiler") == new.get("spoiler")
+    keys = CONTENT_OF_MEDIA.get(new["type"])
+    return keys is not None and all(old.get(key) == new.get(key) for key in keys)
 
 
 def _text_differs(old: Fields, new: Fields) -> bool:

@@ -20,7 +20,7 @@ CHANNEL_MARK = 1_000_000_000_000
 
 _KEY = "a key or an address of Telegram's servers for the reading account; it expires or differs by account"
 _OWN = "the state of the reading account, not of the message"
-_COPY = "Telegram's own copies of the same file in other sizes and encodings, made again at any time"
+_COPY = "thumbnails and smaller sizes of the same picture, which Telegram makes again at any time"
 _CACHE = "helps a client to cache or to synchronise; says nothing about the message"
 _CHAT = "follows from the chat, which the header names"
 _PLAYER = "helps a player to load the file"
@@ -34,18 +34,12 @@ LEFT_OUT: Mapping[str, str] = {
     "Photo.video_sizes": _COPY,
     "Document.thumbs": _COPY,
     "Document.video_thumbs": _COPY,
-    "MessageMediaDocument.alt_documents": _COPY,
     "MessageExtendedMediaPreview.thumb": _COPY,
     "DocumentAttributeAudio.waveform": "a drawing of the sound, made of the file",
     "DocumentAttributeVideo.supports_streaming": _PLAYER,
     "DocumentAttributeVideo.preload_prefix_size": _PLAYER,
-    "DocumentAttributeVideo.video_codec": _PLAYER,
     "WebPage.cached_page": "Telegram's rendering of the linked page, which may be hundreds of kilobytes",
-    "WebPage.display_url": "`url` shortened for display",
-    "WebPage.id": _CACHE,
     "WebPage.hash": _CACHE,
-    "WebPageEmpty.id": _CACHE,
-    "WebPagePending.id": _CACHE,
     "WebPagePending.date": _CACHE,
     "WebPageNotModified.cached_page_views": _CACHE,
     "Poll.hash": _CACHE,
@@ -59,7 +53,6 @@ LEFT_OUT: Mapping[str, str] = {
     "Message.out": _OWN + "; where it tells the author, `from_id` says it",
     "Message.mentioned": _OWN,
     "Message.media_unread": _OWN,
-    "MessageFwdHeader.saved_out": _OWN,
     "MessageReplies.read_max_id": _OWN,
     "MessageReactions.min": _OWN,
     "MessageReactions.can_see_list": _OWN,
