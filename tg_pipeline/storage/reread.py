@@ -55,8 +55,11 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
     if old.get("type") in _NOT_READ:
         return new, False
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
-    known = not _says_nothing(old) and not _is_withheld(old)
-    withheld = _is_withheld(new) or (not since and _is_restricted_everywhere(new))
+    known = not _says_nothing(old)
+    withheld = False
+    if "wire" in old or "wire" in new:
+        known = known and not _is_withheld(old)
+        withheld = _is_withheld(new) or (not since and _is_restricted_everywhere(new))
     if withheld:
         since = False
         if known and _has_content(old):

@@ -36,7 +36,7 @@ def reread(archive: dict[int, dict[str, Any]], read: dict[int, dict[str, Any]], 
                 old.update(deleted=True, deleted_at=utc_text(now))
             continue
         new = record(number, **read[number]).body
-        new["edited"] = new["edited"] or old["edited"] or old["text"] != new["text"]
+        new["edited"] = old["edited"] or old["text"] != new["text"]
         for key in ("edit_date", "views", "reply_to", "from_id"):
             new[key] = old[key] if new[key] is None else new[key]
         if (old["from_id"] or 0) > 0:

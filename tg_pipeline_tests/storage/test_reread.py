@@ -107,9 +107,116 @@ def test_what_a_person_changes_is_an_edit(what: str) -> None:
     assert {key: joined[key] for key in now} == now
 
 
-def test_an_edit_that_telegram_shows_is_one_without_a_change_too() -> None:
-    joined, changed = reread(message(), message(edited=True, edit_date=EDITED_AT))
-    assert (changed, joined["edited"], joined["edit_date"]) == (False, True, EDITED_AT)
+SHOWN = {"edited": True, "edit_date": EDITED_AT}
+LIKED = SHOWN | {"reactions": [{"reaction": "x", "count": 1}]}
+BUTTONS = {"reply_markup": {"_": "reply_inline_markup", "rows": []}}
+REASON = {"_": "restriction_reason", "platform": "all", "reason": "copyright", "text": "Not shown here"}
+RESTRICTED = {"wire": {"restriction_reason": [REASON]}}
+ON_IOS = {"wire": {"restriction_reason": [REASON | {"platform": "ios"}]}}
+NOTICE = RESTRICTED | {"text": "Not shown here"}
+"""What Telegram sends in place of a text that it withholds."""
+
+REACTED: dict[str, tuple[Fields, Fields]] = {
+    "a text": ({}, {}),
+    "its text is formatted": ({"entities": [BOLD]}, {"entities": [BOLD]}),
+    "a photo": media(PHOTO, PHOTO),
+    "a photo that has expired": media(PHOTO, {"type": "photo", "expired": True}),
+    "a poll with another vote": media(POLL, POLL | {"votes": {"30": 8}}),
+    "its preview appears": media(None, PAGE),
+    "buttons": ({"wire": BUTTONS}, {"wire": BUTTONS}),
+    "it was read with a reaction before": (LIKED | {"edited": False}, {}),
+}
+"""Read again with a reaction and a shown `edit_date`."""
+
+SHOWN_EDIT: dict[str, tuple[Fields, Fields]] = {
+    "buttons are added": ({}, {"wire": BUTTONS}),
+    "buttons are taken away": ({"wire": BUTTONS}, {}),
+    "the preview is taken away": media(PAGE, None),
+    "another preview": media(PAGE, {"type": "web_page", "url": "https://y.example"}),
+    "a photo is hidden": media(PHOTO, PHOTO | {"spoiler": True}),
+    "the caption moves": ({}, {"wire": {"invert_media": True}}),
+    "a kind without a summary": media({"type": "novelty", "a": 1}, {"type": "novelty", "a": 2}),
+    "a text that was not read before": ({"text": ""}, {"text": "words", "wire": RICH}),
+    "items that were not read before": media({"type": "to_do"}, TO_DO),
+    "a message that was not read before": ({"type": "unreadable", "text": ""}, {}),
+    "a message that was withheld before": (NOTICE, {"text": "words"}),
+}
+"""What the archive does not count as content, or did not know: where Telegram shows an edit, it is one."""
+
+WITHHELD: dict[str, tuple[Fields, Fields]] = {
+    "a text": ({"text": "words", "entities": [BOLD]}, NOTICE),
+    "a text, worded otherwise": ({"text": "words"}, RESTRICTED | {"text": "Unavailable"}),
+    "a text, replaced by nothing": ({"text": "words"}, RESTRICTED | {"text": ""}),
+    "a text, for one platform": ({"text": "words"}, ON_IOS | {"text": "Not shown here"}),
+    "a caption and its photo": ({"text": "words", "media": PHOTO}, NOTICE),
+    "a photo without a caption": ({"text": "", "media": PHOTO}, NOTICE),
+    "a photo, replaced by another": ({"text": "", "media": PHOTO}, NOTICE | {"media": PHOTO | {"id": 56}}),
+    "a photo, replaced by a video": ({"text": "", "media": PHOTO}, NOTICE | {"media": VIDEO}),
+    "a photo, not understood": ({"text": "words", "media": PHOTO}, RESTRICTED | {"media": {"type": "unsupported"}}),
+    "a poll": ({"text": "", "media": POLL}, NOTICE | {"media": POLL | {"question": "?", "votes": {"30": 7}}}),
+    "a rich message": ({"text": "words", "wire": RICH}, NOTICE),
+    "a message with a reaction": ({"text": "words", "media": PHOTO}, NOTICE | LIKED),
+    "a message that was edited": ({"text": "words"} | SHOWN, NOTICE | SHOWN),
+}
+
+
+@pytest.mark.parametrize("what", REACTED)
+def test_an_edit_date_without_a_change_of_content_makes_no_edit(what: str) -> None:
+    was, now = REACTED[what]
+    joined, changed = reread(message(**was), message(**LIKED | now))
+    assert (changed, joined["edited"], joined["edit_date"]) == (False, False, EDITED_AT)
+    assert joined["reactions"] == LIKED["reactions"]
+
+
+@pytest.mark.parametrize("what", EDIT | SHOWN_EDIT)
+def test_an_edit_date_that_came_with_a_change_is_an_edit(what: str) -> None:
+    was, now = (EDIT | SHOWN_EDIT)[what]
+    joined, _ = reread(message(**was), message(**LIKED | now))
+    assert (joined["edited"], joined["edit_date"]) == (True, EDITED_AT)
+
+
+def test_an_edit_that_was_known_stays_one() -> None:
+    joined, _ = reread(message(**SHOWN), message(**LIKED | {"edit_date": "2025-03-14T12:00:00Z"}))
+    assert joined["edited"]
+
+
+@pytest.mark.parametrize("what", WITHHELD)
+def test_what_telegram_withholds_is_kept_and_is_no_edit(what: str) -> None:
+    was, now = WITHHELD[what]
+    before, after = message(**was), message(**now)
+    joined, changed = reread(before, after)
+    assert (changed, joined["edited"]) == (False, before["edited"])
+    assert (joined["text"], joined["entities"]) == (before["text"], before["entities"])
+    media_now = joined.get("media") or {}
+    assert {key: media_now.get(key) for key in before.get("media") or {}} == (before.get("media") or {})
+    assert joined["wire"] == before.get("wire", {}) | after["wire"]
+    assert reread(joined, after) == (joined, False)
+    back, changed = reread(joined, before)
+    assert (changed, back["edited"], back["text"]) == (False, before["edited"], before["text"])
+
+
+@pytest.mark.parametrize(
+    "withheld", [NOTICE, RESTRICTED | {"text": ""}, NOTICE | {"media": {"type": "unsupported"}}, NOTICE | ON_IOS]
+)
+@pytest.mark.parametrize("restricted", [{}, RESTRICTED, ON_IOS])
+def test_words_replace_a_notice_and_are_no_edit(withheld: Fields, restricted: Fields) -> None:
+    found = {"text": "words", "entities": [BOLD], "media": PHOTO}
+    joined, changed = reread(message(**withheld), message(**found, **restricted))
+    assert (changed, joined["edited"]) == (False, False)
+    assert {key: joined[key] for key in found} == found
+    assert reread(joined, message(**withheld))[0]["text"] == "words"
+
+
+def test_another_notice_is_no_edit() -> None:
+    other = {"text": "Hier nicht", "wire": {"restriction_reason": [REASON | {"text": "Hier nicht"}]}}
+    joined, changed = reread(message(**NOTICE), message(**other))
+    assert (changed, joined["edited"], joined["text"]) == (False, False, "Hier nicht")
+
+
+@pytest.mark.parametrize("now", [RESTRICTED | SHOWN, ON_IOS])
+def test_words_of_a_restricted_message_can_be_edited(now: Fields) -> None:
+    joined, changed = reread(message(text="a"), message(**now | {"text": "b"}))
+    assert (changed, joined["edited"], joined["text"]) == (True, True, "b")
 
 
 @pytest.mark.parametrize("what", NO_EDIT)
@@ -133,8 +240,7 @@ def test_what_is_not_understood_any_more_is_kept_and_marked() -> None:
 
 
 def test_an_edit_takes_away_what_the_new_version_lacks() -> None:
-    buttons = {"reply_markup": {"_": "reply_inline_markup", "rows": []}}
-    before = message(media=PHOTO, wire=buttons | {"ttl_period": 60})
+    before = message(media=PHOTO, wire=BUTTONS | {"ttl_period": 60})
     unseen, _ = reread(before, message())
     assert (unseen["media"], unseen["wire"]) == (PHOTO, before["wire"])
     edited, changed = reread(before, message(edited=True, edit_date=EDITED_AT))
@@ -190,10 +296,13 @@ MESSAGES = st.fixed_dictionaries(
         "wire": st.dictionaries(st.sampled_from(["media", "reply_to", "factcheck", "from_rank"]), PARTS),
     },
 )
+MAYBE_WITHHELD = st.tuples(
+    MESSAGES, st.sampled_from([{}, {}, RESTRICTED, ON_IOS, RESTRICTED | {"text": ""}, NOTICE, NOTICE | ON_IOS])
+).map(lambda pair: pair[0] | pair[1])
 
 
 @settings(max_examples=60, deadline=None)
-@given(was=MESSAGES, now=MESSAGES)
+@given(was=MAYBE_WITHHELD, now=MAYBE_WITHHELD)
 def test_a_read_that_comes_again_changes_nothing_more(was: Fields, now: Fields) -> None:
     first = message(**was)
     assert encode(reread(first, first)[0]) == encode(first)
