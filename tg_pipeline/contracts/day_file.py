@@ -91,7 +91,7 @@ class Message(_Record):
     replies_count: int | None = Field(description="How many messages answer it.")
     entities: list[Entity] = Field(description="Formatted stretches of the text.")
     edited: bool = Field(description="Whether it was edited; once true it stays true.")
-    edit_date: UtcText | None = Field(description="When it was last edited, as Telegram shows it, UTC. A reaction may set it too: see `edited`.")
+    edit_date: UtcText | None = Field(description="Telegram's time of the last edit, UTC; a reaction may set it too.")
     deleted: bool = Field(description="Whether a later read of the day no longer found it.")
     deleted_at: UtcText | None = Field(
         description="When it was first found missing, UTC; set where `deleted` is true, and only there."

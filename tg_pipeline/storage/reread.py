@@ -55,15 +55,10 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
     if old.get("type") in _NOT_READ:
         return new, False
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
-    known = not _says_nothing(old)
-    withheld = False
-    if "wire" in old or "wire" in new:
-        known = known and not _is_withheld(old)
-        withheld = _is_withheld(new) or (not since and _is_restricted_everywhere(new))
+    known = not _says_nothing(old) and not ("wire" in old and _is_withheld(old))
+    withheld = "wire" in new and (_is_withheld(new) or (not since and _is_restricted_everywhere(new)))
     if withheld:
-        since = False
-        if known and _has_content(old):
-            new = _with_content_of(old, new)
+        since, new = False, _with_content_of(old, new)
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)
     changed = known and not withheld and (_text_differs(old, new) or media.changed)
     edited = new["edited"] and not (known and _is_unaltered(old, new, media))
@@ -119,7 +114,9 @@ def _has_content(message: Fields) -> bool:
 
 
 def _with_content_of(old: Fields, new: Fields) -> Fields:
-    """The new read, with what a person wrote and sent as the old one has it."""
+    """The new read, with what a person wrote and sent as the old one has it, unless that was withheld too."""
+    if not _has_content(old) or _is_withheld(old):
+        return new
     known = old.get("media")
     media = _media(known, new.get("media"), _is_pending(old), since=False)
     keeps_file = known is not None and known["type"] not in _GONE and (media.changed or media.replaced)
