@@ -91,7 +91,7 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self, look: Callable[[], None]) -> None:
-        """Keep them running until SIGINT or SIGTERM, which they get too; then KeyboardInterrupt or Terminated.
+        """Keep them running until SIGINT or SIGTERM, for which they get SIGTERM; then KeyboardInterrupt or Terminated.
 
         A service that ends by itself, or no longer answers, is started again. `look` is called every few seconds.
         SupervisionError where a service does not stay alive, or what `look` raises; all are ended then.
@@ -148,11 +148,11 @@ class Supervisor:
         kept.began = kept.heard = time.monotonic()
         kept.patience = FIRST_ANSWER_SECONDS
         if self._signals:  # it came while the process was being started
-            os.killpg(kept.process.pid, self._signals[-1])
+            os.killpg(kept.process.pid, signal.SIGTERM)
 
     def _end(self) -> None:
         if not self._signals:
-            self._signal(signal.SIGTERM)
+            self._terminate()
         give_up = time.monotonic() + STOP_SECONDS
         while any(map(group_exists, self._leaders)) and time.monotonic() < give_up:
             time.sleep(0.05)
@@ -162,10 +162,13 @@ class Supervisor:
     def _pass_on(self, number: int, _: object) -> None:
         self._stop.set()
         self._signals.append(signal.Signals(number))
-        self._signal(signal.Signals(number))
+        self._terminate()
 
-    def _signal(self, number: signal.Signals) -> None:
-        """To all processes at once, as a terminal does: runs under way finish the page in hand."""
+    def _terminate(self) -> None:
+        """All processes at once, as a terminal does: runs under way finish the page in hand.
+
+        By SIGTERM, also for Ctrl-C: Dagster's processes answer SIGINT with the stack of whatever they were doing.
+        """
         for leader in self._leaders:
             with suppress(ProcessLookupError):
-                os.killpg(leader.pid, number)
+                os.killpg(leader.pid, signal.SIGTERM)

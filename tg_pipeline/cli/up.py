@@ -52,10 +52,18 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     with own_directory() as directory, running(directory, []) as stage:
         relay_as_json(stage.settings.log_format)
         echo(f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a")
-        _serve(stage.settings, stage.environment(), host, port, health_port)
+        environment, look = stage.environment(), stage.start_again_what_ended
+        _serve(stage.settings, environment, host, port, health_port, look)
 
 
-def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port: int, health_port: int) -> None:
+def _serve(
+    settings: "Settings",
+    environment: Mapping[str, str],
+    host: str,
+    port: int,
+    health_port: int,
+    look: Callable[[], None] = lambda: None,
+) -> None:
     from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
     from tg_pipeline.cli.supervise import Service, Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
@@ -96,17 +104,23 @@ def _serve(settings: "Settings", environment: Mapping[str, str], host: str, port
         ]
         # As `dagster dev` sets it: an error of the definitions is logged once, and briefly.
         own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path}
-        Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings))
+        Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings, look))
 
 
-def _watch(settings: "Settings") -> Callable[[], None]:
-    """What to look at while Dagster runs: Redis, where one is set."""
+def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]:
+    """What to look at while Dagster runs: Redis too, where one is set."""
     if settings.redis is None:
-        return lambda: None
+        return look
     from tg_pipeline.bootstrap.bus import command_queue
     from tg_pipeline.cli.supervise import RedisWatch
 
-    return RedisWatch(command_queue(settings).counts, settings.redis_outage_max_seconds).look
+    redis = RedisWatch(command_queue(settings).counts, settings.redis_outage_max_seconds)
+
+    def both() -> None:
+        look()
+        redis.look()
+
+    return both
 
 
 def _be_the_only_one(home: Path) -> None:

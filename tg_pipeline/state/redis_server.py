@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +38,31 @@ def find_redis_server() -> Path:
     raise SettingsError(message)
 
 
+class RedisServer:
+    """A server that runs until `stop`, at `url` (`redis://127.0.0.1:<port>/0`), with its log in `directory/redis.log`.
+
+    With `keep` its data is in `directory` too, each change before it is answered, and a killed server loses none.
+    """
+
+    def __init__(self, directory: Path, *, keep: bool = False) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._options = {"save": "", "appendonly": "yes" if keep else "no", "appendfsync": "everysec"}
+        self._process, self._port = _start(find_redis_server(), directory, self._options)
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start_again_if_ended(self) -> int | None:
+        """Start it on the same port where it ended; the exit code with which it had. SettingsError as `local_redis`."""
+        code = self._process.poll()
+        if code is not None:
+            self._process, _ = _start(find_redis_server(), self._directory, self._options, self._port)
+        return code
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        _stop(self._process)
+
+
 @contextmanager
 def local_redis(directory: Path) -> Iterator[str]:
     """Run a Redis server while the block runs, and yield its URL (`redis://127.0.0.1:<port>/0`).
@@ -48,19 +73,22 @@ def local_redis(directory: Path) -> Iterator[str]:
     Raises:
         SettingsError: no redis-server exists on this machine, or it does not start; the message ends with its log.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    server, port = _start(find_redis_server(), directory)
+    server = RedisServer(directory)
     try:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield server.url
     finally:
-        _stop(server)
+        server.stop()
 
 
-def _start(executable: Path, directory: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    executable: Path, directory: Path, options: Mapping[str, str], at: int | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
     for _ in range(_PORT_ATTEMPTS):
-        port = _free_port()
+        port = at or _free_port()
         server = subprocess.Popen(
-            tethered([executable, *_options(port, directory)]), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            tethered([executable, *_flags(port, directory, options)]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         try:
             if _answers(server, port):
@@ -75,16 +103,9 @@ def _start(executable: Path, directory: Path) -> tuple[subprocess.Popen[bytes], 
     raise SettingsError(message)
 
 
-def _options(port: int, directory: Path) -> list[str]:
-    options = {
-        "bind": "127.0.0.1",
-        "port": str(port),
-        "save": "",
-        "appendonly": "no",
-        "dir": str(directory),
-        "logfile": str(directory / "redis.log"),
-    }
-    return [word for name, value in options.items() for word in (f"--{name}", value)]
+def _flags(port: int, directory: Path, options: Mapping[str, str]) -> list[str]:
+    place = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "logfile": str(directory / "redis.log")}
+    return [word for name, value in (place | dict(options)).items() for word in (f"--{name}", value)]
 
 
 def _free_port() -> int:

@@ -77,7 +77,7 @@ def test_a_port_lost_to_another_process_is_replaced(
 
 def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        redis_server, "_options", lambda _port, at: ["--logfile", f"{at}/redis.log", "--maxmemory", "x"]
+        redis_server, "_flags", lambda _port, at, _options: ["--logfile", f"{at}/redis.log", "--maxmemory", "x"]
     )
     with pytest.raises(SettingsError, match="does not start"), local_redis(tmp_path):
         pytest.fail("it started")

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import select
 import shlex
@@ -13,8 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from tg_pipeline.cli.children import end_group
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
 from tg_pipeline.resilience.loopback import guarded_environment
-from tg_pipeline.state.redis_server import local_redis
+from tg_pipeline.state.redis_server import RedisServer
 from tg_pipeline.state.tether import tethered
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 MAX_STAGES = 9
+
+log = logging.getLogger(__name__)
 
 
 class DemoError(TgPipelineError):
@@ -38,11 +41,15 @@ class DemoError(TgPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running demo. `keys` are its settings as a .env would hold them; `simulator` is the simulator's ready line."""
+    """A running demo. `keys` are its settings as a .env would hold them; `simulator` is the simulator's ready line.
+
+    `start_again_what_ended` starts the simulator and Redis on their ports again where they ended, and logs it.
+    """
 
     directory: Path
     keys: Mapping[str, str]
     simulator: Mapping[str, Any]
+    start_again_what_ended: Callable[[], None]
 
     @property
     def settings(self) -> Settings:
@@ -101,16 +108,30 @@ def running(directory: Path, world: Sequence[str]) -> Iterator[Stage]:
     command = [sys.executable, "-m", "tg_pipeline.cli.main", "simulate", *world]
     journal = ["--journal", str(directory / "logs" / "journal.jsonl")]
     guarded = guarded_environment(inherited_environment())
-    with (
-        child("simulator", [*command, *journal], guarded, directory, stdout=subprocess.PIPE) as process,
-        local_redis(directory / "redis") as redis_url,
-    ):
-        ready = json.loads(_first_line(process, directory / "logs" / "simulator.log"))
+    with ExitStack() as stack:
+
+        def simulate(*more: str) -> tuple[subprocess.Popen[bytes], Mapping[str, Any]]:
+            simulating = child("simulator", [*command, *journal, *more], guarded, directory, stdout=subprocess.PIPE)
+            process = stack.enter_context(simulating)
+            return process, json.loads(_first_line(process, directory / "logs" / "simulator.log"))
+
+        process, ready = simulate()
+        redis = RedisServer(directory / "redis", keep=True)
+        stack.callback(redis.stop)
+
+        def start_again_what_ended() -> None:
+            nonlocal process
+            if (code := redis.start_again_if_ended()) is not None:
+                log.error("The Redis of the demo ended (exit code %s). It is started again.", code)
+            if (code := process.poll()) is not None:
+                log.error("The simulator ended (exit code %s). It is started again.", code)
+                process, _ = simulate("--port", str(ready["port"]))  # where clients find the Telegram that they know
+
         home = directory / "home"
         home.mkdir(exist_ok=True)
         shutil.copy(PROJECT_DIRECTORY / "dagster.yaml", home / "dagster.yaml")
         write_webserver_url(home, f"http://127.0.0.1:{free_port()}")
-        yield Stage(directory, _keys(directory, ready, redis_url), ready)
+        yield Stage(directory, _keys(directory, ready, redis.url), ready, start_again_what_ended)
 
 
 def _keys(directory: Path, ready: Mapping[str, Any], redis_url: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import os
+import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +13,7 @@ from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.showcase import stage as stage_module
 from tg_pipeline.cli.showcase.stage import DemoError, dagster, own_directory, running
 from tg_pipeline.contracts.errors import InputError
-from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.processes import is_running, wait_until
 
 
 def directory(tmp_path: Path) -> Path:
@@ -51,6 +53,30 @@ def test_the_stage_is_real_and_ends_with_the_block(tmp_path: Path) -> None:
         with urllib.request.urlopen(stage.control, timeout=5) as answer:  # noqa: S310 - our own loopback address
             assert json.load(answer)["port"] == stage.simulator["port"]
     assert wait_until(lambda: not answers(stage.control))
+
+
+def test_servers_that_are_killed_come_back_with_what_they_had(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = children()
+    with running(directory(tmp_path), []) as stage, redis.Redis.from_url(stage.keys["REDIS_URL"]) as client:
+        asyncio.run(register(stage.settings, "@demo_quiet", None))
+        client.lpush("tg_commands", "one", "two")
+        stage.start_again_what_ended()
+        assert not caplog.messages, "nothing had ended"
+        servers = children() - before
+        assert len(servers) == 2
+        for pid in servers:
+            os.kill(pid, signal.SIGKILL)
+            assert wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc] # the loop's own
+        stage.start_again_what_ended()
+        assert len(caplog.messages) == 2
+        assert client.lrange("tg_commands", 0, -1) == [b"two", b"one"]
+        chat, _ = asyncio.run(register(stage.settings, "@demo_busy", None))
+        assert chat.slug == "demo_busy", "the session of before is still good"
+
+
+def children() -> set[int]:
+    """Of this process."""
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
 def answers(url: str) -> bool:
