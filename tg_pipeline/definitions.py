@@ -83,7 +83,7 @@ def bus_sensors(
     queue = command_queue(settings)
     return [
         commands_sensor(settings, queue, chats, jobs),
-        ended_runs_sensor(queue, chats),
+        ended_runs_sensor(queue, chats, days_per_run=settings.backfill_days_per_run),
     ]
 
 

@@ -68,7 +68,7 @@ class CommandQueue:
 
     def __init__(self, url: str, *, ttl_seconds: int = 1_800) -> None:
         self._redis: Any = redis_client(url)
-        self._ttl_seconds = ttl_seconds
+        self.ttl_seconds = ttl_seconds
         self._scripts: dict[str, Any] = {}
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class CommandQueue:
             "raw": taken.raw.decode(errors="backslashreplace"),
         }
         arguments = (taken.seq, event.dump(), str(uuid4()), json.dumps(letter), DEAD_LETTERS_KEPT)
-        return bool(self._script(scripts.REJECT, *arguments, again.dump() if named else "", self._ttl_seconds))
+        return bool(self._script(scripts.REJECT, *arguments, again.dump() if named else "", self.ttl_seconds))
 
     def accept(self, taken: Taken, command: Command, accepted: AcceptedCommand) -> str:
         """Let it wait for its launch: "waiting". Or, where it need not be launched, "duplicate" or "coalesced".
@@ -141,7 +141,7 @@ class CommandQueue:
             "key": key,
             "content": content_key(accepted.slug, accepted.days, accepted.strategy, force=accepted.force),
             "named": str(int(named)),
-            "ttl": str(self._ttl_seconds),
+            "ttl": str(self.ttl_seconds),
         }
         started = accepted.event("started", "running").dump()
         again = accepted.event("progress", "duplicate", duplicate_of=accepted.id).dump()

@@ -1,9 +1,12 @@
 """The end of runs that no command caused, published by a sensor that forgets none; `commands` does it for commands.
 
+Where Redis has lost a command, what its runs carry is enough to publish its end.
+
 Dagster's own run status sensors go on to the next run also when telling of one failed, which would lose the events of
 every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.27: the cursor moves after an error).
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +22,11 @@ from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.text import count
 from tg_pipeline.defs.launching import (
-    COMMAND_TAG,
     Outcome,
+    command_of,
     ended_between,
+    is_over,
+    outcome,
     outcome_of_runs,
     since_cursor,
     slugs_of,
@@ -35,12 +40,16 @@ LOOK_EVERY_SECONDS = 5
 RETRY_WITHIN = timedelta(minutes=2)
 """Dagster launches the retry of a run that died within seconds. If it has not by then, the run has failed."""
 
+log = logging.getLogger(__name__)
+
 
 def tell_ended_runs(
     instance: dg.DagsterInstance,
     queue: CommandQueue,
     chats: Mapping[str, RegisteredChat],
     span: tuple[datetime, datetime],
+    *,
+    days_per_run: int,
 ) -> tuple[datetime, Counter[str]]:
     """Publish the last event of runs that ended within `span`, the oldest first; until when, and how many events.
 
@@ -54,10 +63,19 @@ def tell_ended_runs(
         if run.is_complete_and_waiting_to_retry and _ended(record) > before - RETRY_WITHIN:
             return since, done
         with skipping(f"Run {run.run_id}", done):
-            if COMMAND_TAG not in run.tags and AUTO_RETRY_RUN_ID_TAG not in run.tags:
+            if (command := command_of(run.tags)) is not None:
+                if _is_forgotten(queue, command, record) and is_over(instance, command, days_per_run):
+                    log.warning("Redis knows nothing of the command %s: its end is published by its runs.", command.id)
+                    done["published"] += tell_ended(queue, command, outcome(instance, command))
+            elif AUTO_RETRY_RUN_ID_TAG not in run.tags:
                 done["published"] += _tell_run(queue, instance, chats, record)
         since = _ended(record)
     return until, done
+
+
+def _is_forgotten(queue: CommandQueue, command: AcceptedCommand, record: dg.RunRecord) -> bool:
+    """Whether Redis lost the command of a run. Some time after its end a command is forgotten on purpose."""
+    return datetime.now(UTC) - _ended(record) < timedelta(seconds=queue.ttl_seconds) and queue.show(command.id) is None
 
 
 def _tell_run(
@@ -104,7 +122,9 @@ def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) ->
     return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 
 
-def ended_runs_sensor(queue: CommandQueue, chats: Sequence[RegisteredChat]) -> dg.SensorDefinition:
+def ended_runs_sensor(
+    queue: CommandQueue, chats: Sequence[RegisteredChat], *, days_per_run: int
+) -> dg.SensorDefinition:
     """Looks every five seconds. Runs as soon as Dagster does."""
     by_slug = {chat.slug: chat for chat in chats}
 
@@ -117,7 +137,7 @@ def ended_runs_sensor(queue: CommandQueue, chats: Sequence[RegisteredChat]) -> d
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since, before = since_cursor(context.cursor)
         try:
-            until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before))
+            until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run=days_per_run)
         except StateUnavailable as error:
             OUTAGE.begin(error)
             until, done = since, Counter()

@@ -591,6 +591,20 @@ def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform)
     assert publish_ended(platform)[1]["published"] == 0
 
 
+def test_a_command_that_redis_has_lost_ends_by_what_its_run_carries(platform: Platform, redis_url: str) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    (command,) = [flight.command for flight in platform.queue.in_flight()]
+    assert unconnected(platform).execute(request).success
+    assert publish_ended(platform)[1]["published"] == 0, "the sensor of commands sees to it"
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert publish_ended(platform)[1]["published"] == 1
+    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert {event["command_id"] for event in platform.events} == {command.id}
+    assert publish_ended(platform)[1]["published"] == 0
+
+
 def test_a_run_that_dagster_retries_is_one_in_its_events(platform: Platform) -> None:
     instance = platform.pipeline.instance
     died = instance.add_run(dg.DagsterRun(job_name="fetch_busy", tags={"tg/chat": "busy", "dagster/partition": DAY}))
@@ -654,7 +668,10 @@ def publish_ended(
 ) -> tuple[datetime, Counter[str]]:
     """As the sensor `ended_runs` does."""
     chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
-    return tell_ended_runs(platform.pipeline.instance, platform.queue, chats, (since, before))
+    days_per_run = platform.pipeline.account.settings.backfill_days_per_run
+    return tell_ended_runs(
+        platform.pipeline.instance, platform.queue, chats, (since, before), days_per_run=days_per_run
+    )
 
 
 def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_command(platform: Platform) -> None:
@@ -680,7 +697,7 @@ def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_com
 
 def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     settings, away = platform.pipeline.account.settings, CommandQueue("redis://127.0.0.1:1/0")
-    sensors = [commands.commands_sensor(settings, away, [], []), ended_runs_sensor(away, [])]
+    sensors = [commands.commands_sensor(settings, away, [], []), ended_runs_sensor(away, [], days_per_run=1)]
     for sensor in 2 * sensors:
         with dg.build_sensor_context(instance=platform.pipeline.instance) as context:
             assert sensor.evaluate_tick(context).skip_message
