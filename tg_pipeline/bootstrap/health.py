@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
-from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -130,26 +129,22 @@ class HealthCheck:
         return command_queue(self._settings)
 
     def _scheduler(self) -> Scheduler:
-        """The oldest heartbeat and the oldest tick are those that count: all of them must run."""
+        """The heartbeat and the tick that are most overdue are those that count: all of them must run."""
         found = self._heartbeats()
         now = self._clock.now()
 
-        def oldest(beats: Sequence[Heartbeat]) -> Heartbeat:
-            return min(beats, key=lambda beat: beat.at or 0)
-
         def missed(beats: Sequence[Heartbeat]) -> float:
-            at = oldest(beats).at if beats else now
-            return inf if at is None else max(0.0, now - at) / found.interval_seconds
+            return max((beat.missed(now) for beat in beats), default=0.0)
 
         is_down = missed(found.beats) > DOWN_INTERVALS or missed(found.ticks) > STALE_INTERVALS
-        last = oldest([*found.ticks, *found.beats])
+        last = max([*found.ticks, *found.beats], key=lambda beat: beat.missed(now))
         return Scheduler(
             status="down" if is_down else "stale" if missed(found.beats) > STALE_INTERVALS else "ok",
             last_tick_of=last.name,
             last_tick_ts=None if last.at is None else timestamp(last.at),
             age_sec=None if last.at is None else max(0.0, now - last.at),
-            interval_sec=found.interval_seconds,
-            lock_owner=oldest(found.beats).owner,
+            interval_sec=last.interval_seconds,
+            lock_owner=max(found.beats, key=lambda beat: beat.missed(now)).owner,
         )
 
     def _redis(self) -> Redis | Absent:

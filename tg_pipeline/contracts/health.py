@@ -3,6 +3,7 @@
 Nothing in it is a secret. Times are texts as in events: `2025-01-31T23:59:59.123Z`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,21 +15,25 @@ Overall = Literal["ok", "degraded", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """When something that must run for the pipeline to work was heard of last (POSIX s); None for never."""
+    """When something that must run for the pipeline to work was heard of last (POSIX s); None for never.
+
+    `interval_seconds` is the longest time from one to the next that is usual.
+    """
 
     name: str
     at: float | None
     owner: str | None
+    interval_seconds: float
+
+    def missed(self, now: float) -> float:
+        """How many intervals ago that was; infinite for never."""
+        return math.inf if self.at is None else max(0.0, now - self.at) / self.interval_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeats:
-    """The last heartbeats of the processes that schedule fetches, and the last ticks of what these are to carry out.
+    """The last heartbeats of the processes that schedule fetches, and the last ticks of what these are to carry out."""
 
-    `interval_seconds` is the longest time between two.
-    """
-
-    interval_seconds: float
     beats: Sequence[Heartbeat]
     ticks: Sequence[Heartbeat] = ()
 

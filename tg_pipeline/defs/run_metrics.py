@@ -1,5 +1,6 @@
 """How Dagster's runs ended, as metrics, and the sensor that pushes what is read from the state."""
 
+import time
 from collections.abc import Iterable
 from functools import partial
 
@@ -20,10 +21,11 @@ def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
 
 
 def of_ticks(instance: dg.DagsterInstance, settings: Settings) -> Iterable[Sample]:
-    """The oldest of the last ticks, and how often they come."""
-    found = heartbeats(instance, settings)
-    yield metrics.SCHEDULER_LAST_TICK, [], min(beat.at or 0.0 for beat in (*found.beats, *found.ticks))
-    yield metrics.SCHEDULER_INTERVAL, [], found.interval_seconds
+    """The last tick of what is most overdue, and how often it comes."""
+    found, now = heartbeats(instance, settings), time.time()
+    last = max((*found.beats, *found.ticks), key=lambda beat: beat.missed(now))
+    yield metrics.SCHEDULER_LAST_TICK, [], last.at or 0.0
+    yield metrics.SCHEDULER_INTERVAL, [], last.interval_seconds
 
 
 def metrics_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -19,7 +19,7 @@ from dagster_shared.error import SerializableErrorInfo
 from tg_pipeline.defs.ticks import DAEMONS
 
 
-def beat(instance: DagsterInstance, *, at: float | None = None, names: Sequence[str] = DAEMONS) -> None:
+def beat(instance: DagsterInstance, *, at: float | None = None, names: Sequence[str] = tuple(DAEMONS)) -> None:
     """A heartbeat of each of these daemons, at a time in POSIX seconds, else now."""
     moment = time.time() if at is None else at
     for name in names:

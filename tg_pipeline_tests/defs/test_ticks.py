@@ -41,4 +41,6 @@ def test_the_sensors_that_must_tick_are_among_the_definitions(tmp_path: Path) ->
 def test_a_sensor_that_is_set_to_look_seldom_may_take_as_long(tmp_path: Path) -> None:
     alone = Settings(_env_file=None, dagster_home=tmp_path, commands_interval_seconds=60)
     seldom = alone.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
-    assert [heartbeats(None, settings).interval_seconds for settings in (alone, seldom)] == [30, 60]
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        found = [heartbeats(instance, settings).ticks[0].interval_seconds for settings in (alone, seldom)]
+    assert found == [30, 60]
