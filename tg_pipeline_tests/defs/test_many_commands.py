@@ -22,6 +22,7 @@ from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.launching import COMMAND_TAG
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.state import redis_client
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.chaos.tree import Tree
 from tg_pipeline_tests.defs.broken_commands import Broken, broken_commands
@@ -104,9 +105,10 @@ def all_events(queue: CommandQueue) -> list[tuple[str, dict[str, object]]]:
 
 @pytest.mark.slow
 def test_many_commands_are_judged_piece_by_piece(
-    redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With runs that take no time, the launching alone is looked at; the next test has real ones."""
+    monkeypatch.setattr(redis_client, "TIMEOUT_SECONDS", 60.0)  # a busy machine may let it wait for a second
     valid, broken = valid_commands(SHORT[0]), list(broken_commands(SHORT[1], SEED))
     queue = CommandQueue(redis_url)
     launched: Counter[str] = Counter()
