@@ -56,10 +56,13 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
     if old.get("type") in _NOT_READ:
         return new, False
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
-    known = not _says_nothing(old) and not _is_withheld(old)
-    same_date = not since and _hidden_date(new) in {None, _hidden_date(old)}
-    withheld = _is_restricted(new) and (same_date or _is_withheld(new))
-    lifted = same_date and _is_restricted(old) and not _is_restricted(new)
+    known = not _says_nothing(old)
+    withheld = lifted = False
+    if _is_restricted(old) or _is_restricted(new):
+        known = known and not _is_withheld(old)
+        same_date = not since and _hidden_date(new) in {None, _hidden_date(old)}
+        withheld = _is_restricted(new) and (same_date or _is_withheld(new))
+        lifted = same_date and not _is_restricted(new)
     if withheld:
         since, new = False, _with_content_of(old, new)
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)
@@ -100,7 +103,8 @@ def _hidden_date(message: Fields) -> Any:
 
 
 def _is_restricted(message: Fields) -> bool:
-    return "restriction_reason" in (message.get("wire") or {})
+    wire = message.get("wire")
+    return wire is not None and "restriction_reason" in wire
 
 
 def _is_withheld(message: Fields) -> bool:
