@@ -24,6 +24,7 @@ CONTENT_OF_MEDIA: dict[str, tuple[str, ...]] = {
     "game": ("id",),
     "invoice": ("title", "description", "currency", "total_amount"),
     "story": ("id", "peer"),
+    "geo_live": (),
     "paid_media": ("stars_amount",),
     "giveaway": ("channels", "quantity", "until_date", "prize_description", "months", "stars"),
 }
@@ -55,12 +56,17 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
     if old.get("type") in _NOT_READ:
         return new, False
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
-    known = not _says_nothing(old) and not ("wire" in old and _is_withheld(old))
-    withheld = "wire" in new and (_is_withheld(new) or (not since and _is_restricted_everywhere(new)))
+    known = not _says_nothing(old)
+    withheld = lifted = False
+    if _is_restricted(old) or _is_restricted(new):
+        known = known and not _is_withheld(old)
+        same_date = not since and _hidden_date(new) in {None, _hidden_date(old)}
+        withheld = _is_restricted(new) and (same_date or _is_withheld(new))
+        lifted = same_date and not _is_restricted(new)
     if withheld:
         since, new = False, _with_content_of(old, new)
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)
-    changed = known and not withheld and (_text_differs(old, new) or media.changed)
+    changed = known and not withheld and not lifted and (_text_differs(old, new) or media.changed)
     edited = new["edited"] and not (known and _is_unaltered(old, new, media))
     message = new | {
         "edited": changed or old["edited"] or edited,
@@ -91,17 +97,19 @@ def _is_pending(message: Fields) -> bool:
     return bool((message.get("wire") or {}).get("video_processing_pending"))
 
 
-def _restrictions(message: Fields) -> list[Fields]:
-    return (message.get("wire") or {}).get("restriction_reason") or []
+def _hidden_date(message: Fields) -> Any:
+    """The `edit_date` that Telegram does not show."""
+    return (message.get("wire") or {}).get("edit_date")
 
 
-def _is_restricted_everywhere(message: Fields) -> bool:
-    return any(reason.get("platform") == "all" for reason in _restrictions(message))
+def _is_restricted(message: Fields) -> bool:
+    wire = message.get("wire")
+    return wire is not None and "restriction_reason" in wire
 
 
 def _is_withheld(message: Fields) -> bool:
     """Whether Telegram shows its notice, or nothing, in place of what a person wrote."""
-    reasons = _restrictions(message)
+    reasons = (message.get("wire") or {}).get("restriction_reason")
     if not reasons:
         return False
     text = message["text"]

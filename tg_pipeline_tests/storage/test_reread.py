@@ -123,6 +123,7 @@ REACTED: dict[str, tuple[Fields, Fields]] = {
     "a photo that has expired": media(PHOTO, {"type": "photo", "expired": True}),
     "a poll with another vote": media(POLL, POLL | {"votes": {"30": 8}}),
     "its preview appears": media(None, PAGE),
+    "a live location that moves": media({"type": "geo_live", "latitude": 1.5}, {"type": "geo_live", "latitude": 2.5}),
     "buttons": ({"wire": BUTTONS}, {"wire": BUTTONS}),
     "it was read with a reaction before": (LIKED | {"edited": False}, {}),
 }
@@ -148,6 +149,8 @@ WITHHELD: dict[str, tuple[Fields, Fields]] = {
     "a text, worded otherwise": ({"text": "words"}, RESTRICTED | {"text": "Unavailable"}),
     "a text, replaced by nothing": ({"text": "words"}, RESTRICTED | {"text": ""}),
     "a text, for one platform": ({"text": "words"}, ON_IOS | {"text": "Not shown here"}),
+    "a text, for one platform, worded otherwise": ({"text": "words"}, ON_IOS | {"text": "Unavailable"}),
+    "a photo, for one platform": ({"text": "words", "media": PHOTO}, ON_IOS | {"text": "", "media": VIDEO}),
     "a caption and its photo": ({"text": "words", "media": PHOTO}, NOTICE),
     "a photo without a caption": ({"text": "", "media": PHOTO}, NOTICE),
     "a photo, replaced by another": ({"text": "", "media": PHOTO}, NOTICE | {"media": PHOTO | {"id": 56}}),
@@ -213,9 +216,27 @@ def test_another_notice_is_no_edit() -> None:
     assert (changed, joined["edited"], joined["text"]) == (False, False, "Hier nicht")
 
 
-@pytest.mark.parametrize("now", [RESTRICTED | SHOWN, ON_IOS])
-def test_words_of_a_restricted_message_can_be_edited(now: Fields) -> None:
-    joined, changed = reread(message(text="a"), message(**now | {"text": "b"}))
+@pytest.mark.parametrize("restriction", [RESTRICTED, ON_IOS])
+def test_a_restriction_that_is_lifted_is_no_edit(restriction: Fields) -> None:
+    found = {"text": "words", "media": PHOTO}
+    joined, changed = reread(message(**restriction | {"text": "Unavailable"}), message(**found))
+    assert (changed, joined["edited"]) == (False, False)
+    assert {key: joined[key] for key in found} == found
+
+
+def test_a_lifted_restriction_and_a_reaction_are_no_edit() -> None:
+    reacted, _ = reread(message(**RESTRICTED | {"text": "words"}), message(**RESTRICTED | LIKED | {"text": "words"}))
+    lifted, changed = reread(reacted, message(**LIKED | {"text": "words"}))
+    assert (changed, lifted["edited"]) == (False, False)
+
+
+HIDDEN_EDIT = {"wire": RESTRICTED["wire"] | {"edit_date": EDITED_AT}}
+
+
+@pytest.mark.parametrize("now", [RESTRICTED | SHOWN, ON_IOS | SHOWN, HIDDEN_EDIT])
+@pytest.mark.parametrize("was", [{}, RESTRICTED, ON_IOS])
+def test_words_of_a_restricted_message_can_be_edited(was: Fields, now: Fields) -> None:
+    joined, changed = reread(message(**was | {"text": "a"}), message(**now | {"text": "b"}))
     assert (changed, joined["edited"], joined["text"]) == (True, True, "b")
 
 
