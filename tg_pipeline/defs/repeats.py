@@ -6,18 +6,29 @@ Their processes load none of our definitions. `instance_class` in dagster.yaml i
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._daemon.types import DaemonHeartbeat
 
+from tg_pipeline.contracts.errors import SettingsError
+
 FULL_SECONDS = 3_600.0
 BRIEF_SECONDS = 60.0
 
 
 class QuietInstance(dg.DagsterInstance):
-    """Dagster's instance. In its daemons' process a traceback that repeats is a line a minute."""
+    """Dagster's instance. In its daemons' process a traceback that repeats is a line a minute.
+
+    Runs print what LOG_LEVEL allows; by themselves they print each step of theirs, three quarters of all bytes.
+    """
+
+    @property
+    def python_log_level(self) -> str | None:
+        """That of dagster.yaml, else LOG_LEVEL."""
+        return super().python_log_level or _log_level()
 
     def get_daemon_heartbeats(self) -> Mapping[str, DaemonHeartbeat]:
         """As the plain instance does. Each daemon begins with it, and only then are the handlers set up."""
@@ -34,6 +45,16 @@ class QuietInstance(dg.DagsterInstance):
     def config_defaults(cls, base_dir: str) -> Mapping[str, Any]:
         """As of the plain instance."""
         return InstanceRef.config_defaults(base_dir)
+
+
+@cache
+def _log_level() -> str | None:
+    from tg_pipeline.bootstrap.settings import load_settings  # noqa: PLC0415 - only runs ask for it
+
+    try:
+        return load_settings().log_level
+    except SettingsError:
+        return None  # whatever loads the definitions tells what is wrong
 
 
 class OnceInFull(logging.Filter):

@@ -70,6 +70,7 @@ def test_dagster_loads_it_from_our_dagster_yaml_and_its_daemons_log_through_it(t
     handler = logging.NullHandler()
     with open_instance(settings) as instance:
         assert isinstance(instance, QuietInstance)
+        assert instance.python_log_level == settings.log_level == "INFO"
         logging.getLogger("dagster").addHandler(handler)
         try:
             for _ in range(2):
