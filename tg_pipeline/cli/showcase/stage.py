@@ -22,6 +22,7 @@ from typing import Any
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
 from tg_pipeline.cli.children import end_group
+from tg_pipeline.cli.options import echo
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
 from tg_pipeline.resilience.loopback import guarded_environment
@@ -81,7 +82,10 @@ class Stage:
 
 @contextmanager
 def own_directory() -> Iterator[Path]:
-    """`.demo`, emptied; `.demo/2` and so on for demos beside a running one."""
+    """`.demo/1`, emptied; `.demo/2` and so on for demos beside a running one.
+
+    Chats and archive of the demo before are in `.demo/1.before` then, until the next one begins.
+    """
     root = PROJECT_DIRECTORY / ".demo"
     root.mkdir(exist_ok=True)
     for number in range(1, MAX_STAGES + 1):
@@ -93,6 +97,11 @@ def own_directory() -> Iterator[Path]:
             continue
         try:
             directory = root / str(number)
+            if (directory / "chats.yaml").exists() or (directory / "data").exists():
+                before = root / f"{number}.before"
+                shutil.rmtree(before, ignore_errors=True)
+                directory.rename(before)
+                echo(f"Chats and archive of the demo before are in {before} now, until the next one begins.")
             shutil.rmtree(directory, ignore_errors=True)
             (directory / "logs").mkdir(parents=True)
             yield directory

@@ -38,6 +38,15 @@ def test_each_demo_has_an_empty_directory_of_its_own(project: Path) -> None:
         assert [path.name for path in again.iterdir()] == ["logs"]
 
 
+def test_what_somebody_did_in_the_demo_before_is_kept(project: Path) -> None:
+    with own_directory() as directory:
+        (directory / "chats.yaml").write_text("chats:\n")
+    with own_directory():
+        assert (project / ".demo" / "1.before" / "chats.yaml").read_text() == "chats:\n"
+    with own_directory():
+        assert (project / ".demo" / "1.before" / "chats.yaml").exists(), "nothing was done since"
+
+
 def test_more_demos_than_there_are_places_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_module, "MAX_STAGES", 1)
     with own_directory(), pytest.raises(InputError, match="demos are running already"), own_directory():
