@@ -13,7 +13,7 @@ from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.showcase import stage as stage_module
 from tg_pipeline.cli.showcase.stage import DemoError, dagster, own_directory, running
 from tg_pipeline.contracts.errors import InputError
-from tg_pipeline_tests.processes import is_running, wait_until
+from tg_pipeline_tests.processes import wait_until
 
 
 def directory(tmp_path: Path) -> Path:
@@ -75,9 +75,12 @@ def test_servers_that_are_killed_come_back_with_what_they_had(tmp_path: Path, ca
         assert len(servers) == 2
         for pid in servers:
             os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda pid=pid: not is_running(pid))  # type: ignore[misc] # the loop's own
-        stage.start_again_what_ended()
-        assert len(caplog.messages) == 2
+
+        def are_back() -> bool:
+            stage.start_again_what_ended()
+            return len(caplog.messages) == 2
+
+        assert wait_until(are_back)
         assert client.lrange("tg_commands", 0, -1) == [b"two", b"one"]
         chat, _ = asyncio.run(register(stage.settings, "@demo_busy", None))
         assert chat.slug == "demo_busy", "the session of before is still good"
