@@ -119,6 +119,8 @@ class _Tried:
 
 def _that_may_do(cache: PeerCache, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float) -> Sequence[str]:
     """The sessions to choose from next, the best first. One whose account is unknown logs in once to learn it."""
+    if len(sessions) == 1 and wanted.account is None and not (tried.refusals or tried.dead):
+        return sessions
     accounts = {session: cache.account_of(session) for session in sessions}
     done = {*tried.refusals, *tried.strangers}
     left = [session for session in sessions if accounts[session] not in done and session not in tried.dead]

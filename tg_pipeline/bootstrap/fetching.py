@@ -83,7 +83,8 @@ async def fetch(
                     on_progress=on_progress,
                     accept_deletions=accept_deletions,
                 ).run()
-            login.resolver.note_reading(peer.marked_id, can_read=True, now=clock.now())
+            if not login.is_only:
+                login.resolver.note_reading(peer.marked_id, can_read=True, now=clock.now())
             note_read(login.store, entry.slug, min(clock.now(), day_end(days.last)))
             return report
 

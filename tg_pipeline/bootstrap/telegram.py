@@ -24,11 +24,12 @@ DEAD_SESSIONS = "dead_sessions"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A connection that is this process's alone, and what its account knows of chats."""
+    """A connection that is this process's alone, and what its account knows of chats; `is_only`: of the one session."""
 
     connection: Connection
     resolver: Resolver
     store: StateStore
+    is_only: bool
 
 
 def telegram_api(settings: Settings) -> Api:
@@ -94,15 +95,14 @@ async def logged_in(
                 api,
                 settings.call_policy,
                 store,
-                cache.account_of(fingerprint) or fingerprint,
+                (account := cache.account_of(fingerprint)) or fingerprint,
                 clock,
             ) as connection,
         ):
-            account = cache.account_of(fingerprint)
             if account is None:
                 account = connection.gate.account = str(await connection.own_id())
                 cache.remember_account(fingerprint, account)
-            yield Login(connection, Resolver(connection, cache, account), store)
+            yield Login(connection, Resolver(connection, cache, account), store, is_only=len(sessions) == 1)
 
 
 @asynccontextmanager
