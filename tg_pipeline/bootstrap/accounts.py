@@ -14,6 +14,7 @@ from tg_pipeline.contracts.errors import (
     ChatError,
     ChatNotFound,
     ChatPrivate,
+    SessionMissing,
     SessionRevoked,
     UsernameTaken,
     UsernameUnknown,
@@ -21,7 +22,6 @@ from tg_pipeline.contracts.errors import (
     other_account_hint,
 )
 from tg_pipeline.contracts.text import count
-from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.resolver import is_remembered
 
 T = TypeVar("T")
@@ -53,12 +53,10 @@ async def with_reader(
     Raises WrongAccount where no session is that of the only account that may read the chat; the last resort's
     ChatError or SessionRevoked; and what `logged_in` and the work raise.
     """
-    telegram_api(settings)  # what is missing is named in the order in which people get it
     clock = clock or SystemClock()
-    cache = peer_cache(settings)
-    sessions = list(sessions_here(settings))
+    sessions = _sessions(settings)
     tried = _Tried()
-    while among := _that_may_do(cache, sessions, wanted, tried, clock.now()):
+    while among := _that_may_do(settings, sessions, wanted, tried, clock.now()):
         tried.log_last()
         try:
             async with logged_in(settings, clock, among=among) as login:
@@ -86,6 +84,14 @@ async def with_reader(
         f"{wanted.name} belongs to account {wanted.account}, and none of the {count(len(sessions), 'session')} here "
         f"does. {other_account_hint(wanted.account or 0)}"
     )
+
+
+def _sessions(settings: Settings) -> list[str]:
+    try:
+        return list(sessions_here(settings))
+    except SessionMissing:
+        telegram_api(settings)  # what is missing is named in the order in which people get it
+        raise
 
 
 @dataclass(slots=True)
@@ -117,10 +123,13 @@ class _Tried:
         return any(isinstance(error, UsernameUnknown | UsernameTaken) for error in self.refusals.values())
 
 
-def _that_may_do(cache: PeerCache, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float) -> Sequence[str]:
+def _that_may_do(
+    settings: Settings, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float
+) -> Sequence[str]:
     """The sessions to choose from next, the best first. One whose account is unknown logs in once to learn it."""
     if len(sessions) == 1 and wanted.account is None and not (tried.refusals or tried.dead):
         return sessions
+    cache = peer_cache(settings)
     accounts = {session: cache.account_of(session) for session in sessions}
     done = {*tried.refusals, *tried.strangers}
     left = [session for session in sessions if accounts[session] not in done and session not in tried.dead]
