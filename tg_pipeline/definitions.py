@@ -16,6 +16,7 @@ from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.checks import chat_checks
+from tg_pipeline.defs.console import print_each_line_once
 from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
@@ -88,6 +89,7 @@ def bus_sensors(
 
 
 keep_event_logs_open()
+print_each_line_once()
 end_quickly()
 try:
     settings = load_settings()

@@ -102,8 +102,9 @@ def _serve(
             Service("webserver", webserver_command(host, port, level, workspace)),
             Service("daemon", daemon_command(level, workspace)),
         ]
-        # As `dagster dev` sets it: an error of the definitions is logged once, and briefly.
-        own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path}
+        # DAGSTER_IS_DEV_CLI: as `dagster dev` sets it, an error of the definitions is logged once, and briefly.
+        # TMPDIR: a code server that is killed leaves its socket.
+        own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path, "TMPDIR": directory}
         Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings, look))
 
 

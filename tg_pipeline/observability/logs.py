@@ -32,6 +32,8 @@ Style = Literal["auto", "json", "console"]
 OURS = "tg_pipeline"
 EXTRA = ("chat", "command_id", "run_id", "mode", "duration_ms", "error_type")
 """What one line may say by `extra`."""
+IS_OURS = "is_of_tg_pipeline"
+"""Attribute of records that our loggers made, and of handlers that were set up here."""
 HIDDEN = "[hidden]"
 LEAST_SECRET = 4
 """Characters: of anything shorter, hiding it would make nonsense of every other word."""
@@ -77,12 +79,12 @@ def log_to(
     ours.setLevel(level)
     root = logging.getLogger()
     target = root if everything else ours
-    for handler in [found for found in target.handlers if getattr(found, "is_of_tg_pipeline", False)]:
+    for handler in [found for found in target.handlers if hasattr(found, IS_OURS)]:
         target.removeHandler(handler)
         handler.close()
     handlers = [] if root.handlers else [_stream_handler(stream, style)]
     for handler in [*handlers, *([loki] if loki else [])]:
-        vars(handler)["is_of_tg_pipeline"] = True
+        vars(handler)[IS_OURS] = True
         target.addHandler(handler)
 
 
@@ -100,6 +102,11 @@ def json_formatter() -> logging.Formatter:
 
 
 class _Record(logging.LogRecord):
+    def __init__(self, name: str | None, *rest: Any, **more: Any) -> None:
+        super().__init__(name, *rest, **more)  # type: ignore[arg-type] # None: by logging.makeLogRecord
+        if name and name.partition(".")[0] == OURS:
+            vars(self)[IS_OURS] = True
+
     def getMessage(self) -> str:  # noqa: N802 - as the base class has it
         return printable_lines(hide(super().getMessage()))
 

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class FallbackStore:
     """The port `contracts.state.StateStore` over `primary`, and over `home` while that cannot be reached.
 
-    After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute. Changes marked `keep` are
+    After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute, or until anybody else in
+    this process has reached a Redis. Changes marked `keep` are
     in both, so that what Telegram asked for holds whichever is read: those made meanwhile are brought to the primary
     when it is back, by whichever process of this home comes first, and a primary that lost its data is given them again
     when their keys are asked for. `degraded` is true while the home serves.
@@ -107,7 +108,7 @@ class FallbackStore:
         self._home.close()
 
     def _either(self, work: Callable[[StateStore], T]) -> T:
-        if self.degraded and self._home.now() < self._look_again:
+        if self.degraded and OUTAGE.is_known and self._home.now() < self._look_again:
             return work(self._home)
         try:
             if not self._settled:

@@ -89,6 +89,7 @@ def _start(
             tethered([executable, *_flags(port, directory, options)]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the programs that use it: they have something to write at their end
         )
         try:
             if _answers(server, port):

@@ -1,7 +1,43 @@
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from tg_pipeline.cli.supervise import RedisWatch
+from tg_pipeline.cli import supervise
+from tg_pipeline.cli.running import Terminated
+from tg_pipeline.cli.supervise import RedisWatch, Service, Supervisor
 from tg_pipeline.contracts.errors import TRY_LATER, StateUnavailable
+
+NOTES_ITS_SIGNAL = """
+trap 'echo SIGINT >> signals; exit' INT
+trap 'echo SIGTERM >> signals; exit' TERM
+touch ready
+while :; do sleep 0.02; done
+"""
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Those of this process, as they were before in the end."""
+    monkeypatch.setattr(supervise, "LOOK_EVERY_SECONDS", 0.01)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_whatever_asks_it_to_stop_its_services_are_terminated(
+    tmp_path: Path, number: signal.Signals, ending: type[BaseException]
+) -> None:
+    command = ["sh", "-c", NOTES_ITS_SIGNAL]
+    service = Service("shell", command, is_ready=(tmp_path / "ready").exists)
+    with pytest.raises(ending):
+        Supervisor([service], os.environ, tmp_path).run(lambda: os.kill(os.getpid(), number))
+    assert (tmp_path / "signals").read_text() == "SIGTERM\n"
 
 
 def away() -> None:

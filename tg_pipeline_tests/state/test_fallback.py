@@ -95,6 +95,17 @@ def test_redis_is_used_again_when_it_is_back(
     assert len(caplog.records) == 2, "away and back"
 
 
+def test_redis_is_used_again_at_once_where_another_of_the_process_has_reached_it(
+    opened: Callable[[], FallbackStore], store: FallbackStore, redis: Going
+) -> None:
+    redis.stop()
+    store.add("n")
+    redis.start()
+    assert opened().add("n") == 1
+    assert store.add("n") == 2
+    assert not store.degraded
+
+
 def test_looks_at_a_dead_redis_get_rarer(store: FallbackStore, redis: Going, now: Time) -> None:
     redis.stop()
     looks = []

@@ -36,6 +36,11 @@ def test_two_servers_live_side_by_side(tmp_path: Path) -> None:
         assert server_pid(one) != server_pid(two)
 
 
+def test_ctrl_c_leaves_it_to_those_who_still_write(tmp_path: Path) -> None:
+    with local_redis(tmp_path) as url:
+        assert os.getpgid(server_pid(url)) != os.getpgid(0)
+
+
 def test_it_ends_when_the_block_fails(tmp_path: Path) -> None:
     pid = 0
     with pytest.raises(ZeroDivisionError), local_redis(tmp_path) as url:  # noqa: PT012 - the pid is learned inside

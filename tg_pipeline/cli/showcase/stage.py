@@ -119,7 +119,7 @@ def running(directory: Path, world: Sequence[str]) -> Iterator[Stage]:
     guarded = guarded_environment(inherited_environment())
     with ExitStack() as stack:
 
-        def simulate(*more: str) -> tuple[subprocess.Popen[bytes], Mapping[str, Any]]:
+        def simulate(*more: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
             simulating = child("simulator", [*command, *journal, *more], guarded, directory, stdout=subprocess.PIPE)
             process = stack.enter_context(simulating)
             return process, json.loads(_first_line(process, directory / "logs" / "simulator.log"))
@@ -134,7 +134,9 @@ def running(directory: Path, world: Sequence[str]) -> Iterator[Stage]:
                 log.error("The Redis of the demo ended (exit code %s). It is started again.", code)
             if (code := process.poll()) is not None:
                 log.error("The simulator ended (exit code %s). It is started again.", code)
-                process, _ = simulate("--port", str(ready["port"]))  # where clients find the Telegram that they know
+                # Where clients find the Telegram that they know; only the control port is another.
+                process, again = simulate("--port", str(ready["port"]))
+                ready["control"] = again["control"]
 
         home = directory / "home"
         home.mkdir(exist_ok=True)

@@ -82,6 +82,7 @@ def test_servers_that_are_killed_come_back_with_what_they_had(tmp_path: Path, ca
 
         assert wait_until(are_back)
         assert client.lrange("tg_commands", 0, -1) == [b"two", b"one"]
+        assert answers(f"{stage.control}/chats")
         chat, _ = asyncio.run(register(stage.settings, "@demo_busy", None))
         assert chat.slug == "demo_busy", "the session of before is still good"
 
