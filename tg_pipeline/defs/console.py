@@ -14,6 +14,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution import context_creation_job
 from dagster._core.log_manager import LOG_RECORD_METADATA_ATTR
 from dagster._loggers import default_system_loggers
+from dagster._utils.log import define_default_formatter
 
 from tg_pipeline.observability.logs import IS_OURS
 
@@ -31,6 +32,9 @@ def _with_filter(definition: dg.LoggerDefinition) -> dg.LoggerDefinition:
     def make(context: dg.InitLoggerContext) -> logging.Logger:
         logger = definition.logger_fn(context)
         logger.addFilter(_is_news)
+        for handler in logger.handlers:
+            # Dagster's own makes the message red before ours writes escapes for what a terminal would obey.
+            handler.setFormatter(define_default_formatter())
         return logger
 
     return dg.LoggerDefinition(make)

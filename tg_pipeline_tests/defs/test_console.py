@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution import context_creation_job
+from dagster._loggers import default_system_loggers
 
 from tg_pipeline.defs import console
 from tg_pipeline.observability import logs
@@ -19,7 +20,8 @@ def printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[BaseException], str]]:
     """What Dagster prints of a run in which we log a line, its step logs one, and then ends with the error."""
-    monkeypatch.setattr(context_creation_job, "default_system_loggers", console.default_system_loggers)
+    monkeypatch.setattr("coloredlogs.terminal_supports_colors", lambda _: True)
+    monkeypatch.setattr(context_creation_job, "default_system_loggers", default_system_loggers)
     factory, level = logging.getLogRecordFactory(), logging.getLogger(logs.OURS).level
     logging.setLogRecordFactory(logs._Record)
     captured = {"python_logs": {"managed_python_loggers": [logs.OURS], "python_log_level": "INFO"}}
@@ -58,4 +60,5 @@ def test_a_run_that_was_asked_to_stop_says_so_without_a_stack(printed: Callable[
     assert "RUN_FAILURE" in said
     assert "Traceback" not in said
     assert "Stack" not in said
+    assert "u001b" not in said, "no colours, which would be written as escapes"
     assert "Stack" in printed(OSError()), "what went wrong is told in full"

@@ -29,6 +29,7 @@ from tg_pipeline.observability.console import SafeConsole
 
 DAYS = 7
 COMMAND_SECONDS = 120.0
+LOOK_EVERY_SECONDS = 2.0
 SAY_EVERY_SECONDS = 10.0
 """How often a line says how far the backfill is where no terminal shows bars."""
 
@@ -58,7 +59,9 @@ def show(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | No
         if not once:
             _invite(stage, *next(iter(ranges.items())))
             try:
-                signal.pause()
+                while True:
+                    stage.start_again_what_ended()
+                    time.sleep(LOOK_EVERY_SECONDS)
             finally:
                 console.print("Stopping ...")
 
@@ -116,6 +119,7 @@ def _backfill(stage: Stage, ranges: dict[str, DayRange], console: SafeConsole) -
 
         def on_state(state: BackfillState) -> None:
             nonlocal said
+            stage.start_again_what_ended()
             for slug, done in state.days_done.items():
                 bar.update(bars[slug], completed=done)
             if not console.is_terminal and time.monotonic() - said >= SAY_EVERY_SECONDS:
