@@ -150,6 +150,9 @@ def test_once_compares_every_file_and_leaves_nothing_behind(start: Any) -> None:
     demo.wait_for("Backfill launched: ", START_SECONDS)
     traces = demo.traces()
     assert len(traces.ports) == 5, "the simulator's data centres and control, Redis, Dagster"
+    children = [pid for pid in demo.pids() if _parent(pid) == demo.process.pid]
+    (redis,) = [pid for pid in children if b"-server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(redis, signal.SIGKILL)
     assert demo.ended(BACKFILL_SECONDS) == 0, demo.said
     assert demo.said.endswith("Every file was compared with what the simulator holds: all equal.\n")
     assert_nothing_left(demo, traces)

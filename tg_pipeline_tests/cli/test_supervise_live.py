@@ -88,12 +88,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         account(plain_world(), directory, redis_url=redis.url) as found,
     ):
         watch_quickly(found.settings.home)
-        tree = Tree(found.settings.home, environment_of(found) | {"REDIS_URL": redis.url}, directory / "log")
+        temporary = directory / "t"
+        temporary.mkdir()
+        environment = environment_of(found) | {"REDIS_URL": redis.url, "TMPDIR": str(temporary)}
+        tree = Tree(found.settings.home, environment, directory / "log")
         with open_instance(found.settings) as instance:
             queue = command_queue(found.settings)
             try:
                 tree.start()
                 yield Stage(tree, found, redis, queue, instance)
+                tree.terminate(tree.top())
+                assert not list(temporary.iterdir()), "who was killed left something, as a code server its socket"
             finally:
                 tree.end()
                 queue.close()
