@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.bus.scripts import MARKS_TTL_SECONDS
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
@@ -64,7 +65,7 @@ def tell_ended_runs(
             return since, done
         with skipping(f"Run {run.run_id}", done):
             if (command := command_of(run.tags)) is not None:
-                if _is_forgotten(queue, command, record) and is_over(instance, command, days_per_run):
+                if _is_lost(queue, command, record) and is_over(instance, command, days_per_run):
                     log.warning("Redis knows nothing of the command %s: its end is published by its runs.", command.id)
                     done["published"] += tell_ended(queue, command, outcome(instance, command))
             elif AUTO_RETRY_RUN_ID_TAG not in run.tags:
@@ -73,9 +74,20 @@ def tell_ended_runs(
     return until, done
 
 
-def _is_forgotten(queue: CommandQueue, command: AcceptedCommand, record: dg.RunRecord) -> bool:
-    """Whether Redis lost the command of a run. Some time after its end a command is forgotten on purpose."""
-    return datetime.now(UTC) - _ended(record) < timedelta(seconds=queue.ttl_seconds) and queue.show(command.id) is None
+def _is_lost(queue: CommandQueue, command: AcceptedCommand, record: dg.RunRecord) -> bool:
+    """Whether Redis knows nothing of a command that it would still know of. Some time after its end it forgets each."""
+    if queue.show(command.id) is not None:
+        return False
+    if datetime.now(UTC) - _ended(record) < timedelta(seconds=MARKS_TTL_SECONDS):
+        return True
+    log.warning(
+        "Redis knows nothing of the command %s. Its run %s ended at %s, and whether that was published is no longer "
+        "known: it is not published again.",
+        command.id,
+        record.dagster_run.run_id,
+        timestamp(_ended(record).timestamp()),
+    )
+    return False
 
 
 def _tell_run(

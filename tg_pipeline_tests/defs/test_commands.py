@@ -26,7 +26,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.defs import checks, commands
+from tg_pipeline.defs import checks, commands, ended_runs
 from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
@@ -603,6 +603,23 @@ def test_a_command_that_redis_has_lost_ends_by_what_its_run_carries(platform: Pl
     assert platform.told == [("started", "running"), ("completed", "success")]
     assert {event["command_id"] for event in platform.events} == {command.id}
     assert publish_ended(platform)[1]["published"] == 0
+
+
+def test_a_lost_command_whose_end_is_looked_at_late_is_published_while_redis_would_still_know_of_it(
+    platform: Platform, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    assert unconnected(platform).execute(request).success
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    platform.queue.ttl_seconds = 0  # the time for repetitions is over, as it is where nothing ran for an hour
+    with monkeypatch.context() as patch:
+        patch.setattr(ended_runs, "MARKS_TTL_SECONDS", 0)
+        assert publish_ended(platform)[1]["published"] == 0
+        assert [record.levelname for record in caplog.records if record.name == ended_runs.__name__] == ["WARNING"]
+    assert publish_ended(platform)[1]["published"] == 1
+    assert platform.told == [("started", "running"), ("completed", "success")]
 
 
 def test_a_run_that_dagster_retries_is_one_in_its_events(platform: Platform) -> None:
