@@ -10,7 +10,7 @@ import redis
 
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.state import redis_server
-from tg_pipeline.state.redis_server import find_redis_server, local_redis
+from tg_pipeline.state.redis_server import RedisServer, find_redis_server, local_redis
 from tg_pipeline_tests.processes import is_running, wait_until
 
 
@@ -39,6 +39,20 @@ def test_two_servers_live_side_by_side(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_it_to_those_who_still_write(tmp_path: Path) -> None:
     with local_redis(tmp_path) as url:
         assert os.getpgid(server_pid(url)) != os.getpgid(0)
+
+
+def test_one_that_keeps_its_data_has_it_again_after_a_kill_at_the_same_address(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, keep=True)
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}
+            client.rpush("list", "one", "two")
+            assert server.start_again_if_ended() is None
+            os.kill(server_pid(server.url), signal.SIGKILL)
+            assert wait_until(lambda: server.start_again_if_ended() == -signal.SIGKILL)
+            assert client.lrange("list", 0, -1) == [b"one", b"two"]
+    finally:
+        server.stop()
 
 
 def test_it_ends_when_the_block_fails(tmp_path: Path) -> None:
