@@ -25,7 +25,8 @@ def demo(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | No
     """Backfill the last 7 days of the demo chats through Dagster, and show where everything is.
 
     Starts the simulator, a Redis, Dagster's webserver and daemon on 127.0.0.1, on free ports, with their own home under
-    .demo/. Your settings, chats and sessions are not touched. Ctrl-C stops all of it.
+    .demo/. Your settings, chats and sessions are not touched. Ctrl-C stops all of it. What you did in the demo before
+    is kept in .demo/1.before, until a later one takes its place.
     """
     from tg_pipeline.cli.showcase import show
 

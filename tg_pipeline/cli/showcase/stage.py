@@ -32,6 +32,9 @@ from tg_pipeline.state.tether import tethered
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 MAX_STAGES = 9
+MARK = "made-by-a-demo"
+MADE_BY_EVERY_DEMO = {MARK, "demo.env", "home", "logs", "redis", "state"}
+"""Of no use where there are no chats."""
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +85,13 @@ class Stage:
 
 @contextmanager
 def own_directory() -> Iterator[Path]:
-    """`.demo/1`, emptied; `.demo/2` and so on for demos beside a running one.
+    """`.demo/1`, with nothing in it but `logs`; `.demo/2` and so on for demos beside a running one.
 
-    Chats and archive of the demo before are in `.demo/1.before` then, until the next one begins.
+    The demo before is in `.demo/1.before` then, if it had chats or anything else that a demo does not bring along. Only
+    what a demo made is ever moved or removed, which a line says; another directory of that name is left alone.
+
+    Raises:
+        InputError: no such directory is free, or what a demo made cannot be removed.
     """
     root = PROJECT_DIRECTORY / ".demo"
     root.mkdir(exist_ok=True)
@@ -96,19 +103,47 @@ def own_directory() -> Iterator[Path]:
             os.close(lock)
             continue
         try:
-            directory = root / str(number)
-            if (directory / "chats.yaml").exists() or (directory / "data").exists():
-                before = root / f"{number}.before"
-                shutil.rmtree(before, ignore_errors=True)
-                directory.rename(before)
-                echo(f"Chats and archive of the demo before are in {before} now, until the next one begins.")
-            shutil.rmtree(directory, ignore_errors=True)
-            (directory / "logs").mkdir(parents=True)
-            yield directory
+            if _made_again(directory := root / str(number), root / f"{number}.before"):
+                yield directory
+                return
         finally:
             os.close(lock)
+    raise InputError(f"{MAX_STAGES} demos are running already, or their directories are taken: see {root}.")
+
+
+def _made_again(directory: Path, before: Path) -> bool:
+    """Make the directory of a demo, once the demo before is out of its way; False where something else is in it."""
+    try:
+        if foreign := [path for path in (directory, before) if _is_foreign(path)]:
+            echo(f"{foreign[0]} was not made by a demo: it is left as it is.")
+            return False
+        if directory.exists():
+            _clear(directory, before)
+        (directory / "logs").mkdir(parents=True)
+        (directory / MARK).write_text("The next demo moves or removes this directory.\n")
+    except OSError as error:
+        raise InputError(f"{error.filename}, of an earlier demo, cannot be removed: {error.strerror}.") from error
+    return True
+
+
+def _is_foreign(path: Path) -> bool:
+    if path.is_symlink() or path.is_file():
+        return True
+    return path.exists() and any(path.iterdir()) and not (path / MARK).is_file()
+
+
+def _clear(directory: Path, before: Path) -> None:
+    """Move the demo before away, or remove it if it had no chats, and say so."""
+    if {path.name for path in directory.iterdir()} <= MADE_BY_EVERY_DEMO:
+        shutil.rmtree(directory)
+        echo(f"The demo before had no chats: {directory} is removed and made again.")
         return
-    raise InputError(f"{MAX_STAGES} demos are running already.")
+    older = ""
+    if before.exists():
+        shutil.rmtree(before)
+        older = " What was there, of the one before that, is removed."
+    directory.rename(before)
+    echo(f"The demo before, with its chats and archive, is in {before} now.{older}")
 
 
 @contextmanager

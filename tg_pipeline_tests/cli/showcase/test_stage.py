@@ -1,6 +1,8 @@
 import asyncio
+import errno
 import json
 import os
+import shutil
 import signal
 import urllib.error
 import urllib.request
@@ -11,7 +13,7 @@ import redis
 
 from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.showcase import stage as stage_module
-from tg_pipeline.cli.showcase.stage import DemoError, dagster, own_directory, running
+from tg_pipeline.cli.showcase.stage import MARK, DemoError, dagster, own_directory, running
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline_tests.processes import wait_until
 
@@ -33,18 +35,62 @@ def test_each_demo_has_an_empty_directory_of_its_own(project: Path) -> None:
         (one / "something").touch()
         with own_directory() as other:
             assert (one, other) == (project / ".demo" / "1", project / ".demo" / "2")
-            assert [path.name for path in other.iterdir()] == ["logs"]
+            assert {path.name for path in other.iterdir()} == {"logs", MARK}
     with own_directory() as again:
-        assert [path.name for path in again.iterdir()] == ["logs"]
+        assert {path.name for path in again.iterdir()} == {"logs", MARK}
 
 
-def test_what_somebody_did_in_the_demo_before_is_kept(project: Path) -> None:
+@pytest.mark.parametrize("name", ["chats.yaml", "a note of somebody's"])
+def test_what_somebody_did_in_the_demo_before_is_kept(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    before = project / ".demo" / "1.before"
+    for content in ("first", "second"):
+        with own_directory() as directory:
+            (directory / name).write_text(content)
+        capsys.readouterr()
+    with own_directory():
+        assert (before / name).read_text() == "second"
+        (line,) = capsys.readouterr().out.splitlines()
+        assert str(before) in line
+        assert "is removed" in line, "the first one"
+    with own_directory():
+        assert (before / name).read_text() == "second", "nothing was done since"
+        assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["1", "1.before"])
+def test_what_no_demo_made_is_left_as_it_is(project: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    theirs = project / ".demo" / name / "data" / "precious.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("{}")
     with own_directory() as directory:
-        (directory / "chats.yaml").write_text("chats:\n")
+        assert directory == project / ".demo" / "2"
+    assert theirs.read_text() == "{}"
+    assert str(project / ".demo" / name) in capsys.readouterr().out
+
+
+def test_a_link_is_followed_by_no_removal(project: Path) -> None:
+    elsewhere = project / "elsewhere"
+    with own_directory() as made:
+        pass
+    made.rename(elsewhere)
+    made.symlink_to(elsewhere)
+    with own_directory() as directory:
+        assert directory == project / ".demo" / "2"
+    assert (elsewhere / MARK).exists()
+
+
+def test_what_cannot_be_removed_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with own_directory():
-        assert (project / ".demo" / "1.before" / "chats.yaml").read_text() == "chats:\n"
-    with own_directory():
-        assert (project / ".demo" / "1.before" / "chats.yaml").exists(), "nothing was done since"
+        pass
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(InputError, match=str(project / ".demo" / "1")), own_directory():
+        pass
 
 
 def test_more_demos_than_there_are_places_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
