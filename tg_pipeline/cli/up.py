@@ -49,8 +49,8 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
         return
     from tg_pipeline.cli.showcase.stage import own_directory, running
 
+    relay_as_json("auto")  # the default, which all of the demo's settings have
     with own_directory() as directory, running(directory, []) as stage:
-        relay_as_json(stage.settings.log_format)
         echo(f"A local Telegram is running; the settings to talk with it: set -a; . {stage.write_env_file()}; set +a")
         environment, look = stage.environment(), stage.start_again_what_ended
         _serve(stage.settings, environment, host, port, health_port, look)

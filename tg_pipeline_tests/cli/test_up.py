@@ -57,6 +57,7 @@ def url(tg: Terminal) -> Iterator[str]:
         assert up.wait() == 130
         assert wait_until(lambda: not of_home(tg.home), 60), "processes outlive Ctrl-C"
         assert check_log(log.read_text())
+        assert "Traceback" not in log.read_text()
 
 
 def answers(url: str) -> bool:

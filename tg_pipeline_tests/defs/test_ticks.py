@@ -30,6 +30,17 @@ def test_the_tick_that_is_exported_is_that_of_the_longest_silent(tmp_path: Path)
         assert exported()["scheduler_last_tick_ts_seconds"] == pytest.approx(began)
 
 
+def test_the_scheduler_beats_once_a_minute_and_is_judged_by_that(tmp_path: Path) -> None:
+    settings, now = Settings(_env_file=None, dagster_home=tmp_path), time.time()
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        beat(instance, names=("SENSOR",))
+        beat(instance, at=now - 80, names=("SCHEDULER",))
+        tick(instance, *sensors(settings))
+        exported = {metric.name: value for metric, _, value in of_ticks(instance, settings)}
+    assert exported["scheduler_last_tick_ts_seconds"] == pytest.approx(now - 80)
+    assert exported["scheduler_interval_seconds"] == 60, "an alert comes after two"
+
+
 def test_the_sensors_that_must_tick_are_among_the_definitions(tmp_path: Path) -> None:
     register(tmp_path, "busy")
     settings = Settings(_env_file=None, dagster_home=tmp_path, chats_file=tmp_path / "chats.yaml")
