@@ -292,7 +292,7 @@ class Fetch:
         records = [record for record, _ in segment.held]
         records += [
             record
-            for record in page.records()
+            for record in map(segment.dated, page.records())
             if (ends_at is None or record.id < ends_at) and not any(s.has_taken(record.id) for s in others)
         ]
         found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)

@@ -12,7 +12,8 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_end, day_of, day_start
+from tg_pipeline.contracts.day_file import UNREADABLE
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_end, day_of, day_start, utc_text
 from tg_pipeline.contracts.history import Cursor, Page, Record
 
 DATE_SLACK_SECONDS = 2
@@ -75,6 +76,12 @@ class Segment:
         self.after_id = self.taken_id = message_id
         self.first_id = self.covers_from = message_id + 1
 
+    def dated(self, record: Record) -> Record:
+        """The record. What could not be decoded has the date of the message before it, and is put at the start then."""
+        if record.timestamp >= self.start or record.body.get("type") != UNREADABLE:
+            return record
+        return Record(record.id, self.start, record.body | {"date": utc_text(self.start)})
+
     def receive(self, page: Page, until: int, *, ends_at: int | None = None) -> bool:
         """Note a page that has come; whether it is the last one, history ending at `until`.
 
@@ -89,7 +96,8 @@ class Segment:
             self.reached = max(self.reached, max(times) + 1)
         self.pages += 1
         if self.first_id is None:
-            self.first_id = next((record.id for record in page.records() if record.timestamp >= self.start), None)
+            dated = map(self.dated, page.records())
+            self.first_id = next((record.id for record in dated if record.timestamp >= self.start), None)
         if page.ids:
             self.after_id = page.ids[-1]
             if ends_at is not None:

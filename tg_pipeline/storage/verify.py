@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug, is_slug
-from tg_pipeline.contracts.day_file import Condition, DayHeader, Message, Participant, describe, moved_to
+from tg_pipeline.contracts.day_file import UNREADABLE, Condition, DayHeader, Message, Participant, describe, moved_to
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
@@ -189,6 +189,8 @@ class _DayCheck:
                 self._entities(message)
             if message.action is not None:
                 self._action(message.action)
+            if message.type == UNREADABLE and all(c.kind != "unreadable" for c in self._reader.header.conditions):
+                self._note(FindingKind.UNREADABLE, f"message {message.id}, of which the header says nothing")
             if last is not None and message.id <= last:
                 kind = FindingKind.REPEATED if message.id == last else FindingKind.ORDER
                 self._note(kind, f"message {message.id} stands after {last}")

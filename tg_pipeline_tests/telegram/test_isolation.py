@@ -1,10 +1,12 @@
 """Messages that cannot be decoded: each is isolated, the rest is archived, the day says so."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import Undecodable
 from tg_pipeline.simulator import Undecodable as UndecodableRule
 from tg_pipeline.storage.day_store import DayStore
@@ -63,6 +65,24 @@ def test_once_it_can_be_decoded_the_message_takes_the_place_of_the_placeholder(t
         again = instance.fetch("busy", DAYS)
         assert instance.files() == whole
         assert not any(day.edited or day.deleted or day.conditions for day in again.days)
+
+
+def test_the_first_messages_of_a_day_have_placeholders_in_its_file(tmp_path: Path) -> None:
+    ids = read_ids(tmp_path)
+    days = DayRange(DAYS.last - timedelta(1), DAYS.last)
+    rule = UndecodableRule(ids=frozenset(ids[200:204]))
+    with account(plain_world(per_day=100, days=4), tmp_path) as instance:
+        instance.simulator.faults.add(rule)
+        instance.fetch("busy", days)
+        store = DayStore(instance.settings.data_root)
+        assert [json.loads(line)["id"] for day in days for line in store.lines("busy", day)] == ids[200:]
+        assert [finding.kind for finding in verify_day(store, "busy", days.first)] == [FindingKind.UNREADABLE]
+    with account(plain_world(per_day=100, days=4), tmp_path / "later") as instance:
+        instance.fetch("busy", DAYS)
+        whole = instance.files()
+        instance.simulator.faults.add(rule)
+        instance.fetch("busy", days)
+        assert instance.files() == whole, "what is archived is neither deleted nor replaced"
 
 
 def test_a_page_of_nothing_else_comes_to_its_end(tmp_path: Path) -> None:
