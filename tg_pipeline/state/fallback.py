@@ -23,10 +23,10 @@ class FallbackStore:
     """The port `contracts.state.StateStore` over `primary`, and over `home` while that cannot be reached.
 
     After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute, or until anybody else in
-    this process has reached a Redis. Changes marked `keep` are
-    in both, so that what Telegram asked for holds whichever is read: those made meanwhile are brought to the primary
-    when it is back, by whichever process of this home comes first, and a primary that lost its data is given them again
-    when their keys are asked for. `degraded` is true while the home serves.
+    this process has reached a Redis. Changes marked `keep` are in both, so that what Telegram asked for holds whichever
+    is read: those made meanwhile are brought to the primary when it is back, by whichever process of this home comes
+    first, and a primary that lost its data is given them again when their keys are asked for. `degraded` is true while
+    the home serves.
     """
 
     def __init__(self, primary: StateStore, home: StateStore) -> None:

@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 class UnreadableMessage:
     """What stands for a message that cannot be decoded.
 
-    `date` is that of the nearest earlier one that can be,
-    or of a later one where there is none.
+    `date` is that of the nearest earlier one that can be, or of a later one where there is none.
     """
 
     id: int
