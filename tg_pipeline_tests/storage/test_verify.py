@@ -67,6 +67,11 @@ def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progre
     assert seen == [DAY, NEXT]
 
 
+def test_a_placeholder_of_which_the_header_says_nothing_is_found(archive: DayStore, progress: Progress) -> None:
+    rewrite(archive, lambda document: document["messages"][3].update(type="unreadable"))
+    assert (DAY, "unreadable") in kinds(list(verify(archive, progress, SLUG, today=TODAY)))
+
+
 def test_the_rewriting_of_these_tests_changes_nothing(archive: DayStore) -> None:
     before = archive.path(SLUG, DAY).read_bytes()
     rewrite(archive, lambda _: None)
