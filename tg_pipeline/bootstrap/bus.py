@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from tg_pipeline.bootstrap.settings import Settings
@@ -40,7 +41,10 @@ def command_queue(settings: Settings) -> CommandQueue:
 def reporter(settings: Settings) -> Reporter:
     """What tells of this process's run, through the stack that every call goes through: retry, breaker, budget."""
     policy, clock, meter = PUBLISHING, SystemClock(), CallMeter()
-    gate = Gate(state_store(settings, clock), REDIS, policy=policy, clock=clock, meter=meter, component=REDIS)
+    held = ExitStack()
+    queue = held.enter_context(closing(command_queue(settings)))
+    store = held.enter_context(closing(state_store(settings, clock)))
+    gate = Gate(store, REDIS, policy=policy, clock=clock, meter=meter, component=REDIS)
 
     def guarded(call: Callable[[], object]) -> None:
         async def attempt() -> None:
@@ -54,4 +58,4 @@ def reporter(settings: Settings) -> Reporter:
         patience = replace(policy, max_attempts=1) if OUTAGE.is_known else policy
         asyncio.run(resilient(attempt, method="publish", policy=patience, gate=gate, clock=clock, meter=meter))
 
-    return Reporter(command_queue(settings), guarded)
+    return Reporter(queue, guarded, held.close)

@@ -22,11 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Publishes the events of one run in their order. Use as a context manager; each method returns at once."""
+    """Publishes the events of one run in their order. Close it at the end; each other method returns at once.
 
-    def __init__(self, queue: CommandQueue, guard: Guard) -> None:
+    `release` closes what publishing needs. It is called once, when nothing is left to publish.
+    """
+
+    def __init__(self, queue: CommandQueue, guard: Guard, release: Callable[[], None]) -> None:
         self._queue = queue
         self._guard = guard
+        self._release = release
         self._started: Event | None = None
         self._progress: tuple[Event, dict[str, int]] | None = None
         self._ended: tuple[Event, Event] | None = None
@@ -68,11 +72,16 @@ class Reporter:
             self._wake.notify()
 
     def _run(self) -> None:
+        try:
+            self._publish_all()
+        finally:
+            self._release()
+
+    def _publish_all(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._closing or any(self._pending()))
                 if self._given_up or (self._closing and not any(self._pending())):
-                    self._queue.close()
                     return
             try:
                 pause = self._publish()

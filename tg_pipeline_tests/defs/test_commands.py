@@ -37,7 +37,7 @@ from tg_pipeline.storage.registry import load_registry, read_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
 from tg_pipeline_tests.defs.pipeline import MAX_RETRIES, Pipeline, pipeline
 from tg_pipeline_tests.log_lines import json_lines
-from tg_pipeline_tests.processes import wait_until
+from tg_pipeline_tests.processes import open_files, wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 DAY = str(FIRST_DAY)
@@ -710,6 +710,8 @@ def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_com
     assert len(of_publishing) >= 3, "away, an attempt, given up"
     assert {line.get("command_id") for line in of_publishing} == {ID}
     assert len([line for line in of_publishing if line["logger"].startswith("tg_pipeline.state")]) == 1
+    home = platform.pipeline.account.settings.home
+    assert not [path for path in open_files() if home / "state" in path.parents], "closed, not left to the collector"
 
 
 def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
