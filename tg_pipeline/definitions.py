@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+import tg_pipeline.defs.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.bootstrap.logs import keep_logs

@@ -1,13 +1,15 @@
 """Runs that died without a word are failed, so that they give back their slot of the pool.
 
 Dagster's default launcher cannot tell: it learns of a dead run from the code server, and that may have died with it.
-So each run holds a lease while its process lives, and a sensor looks for runs under way whose lease nobody holds.
+So each run holds a lease while its process lives, and a sensor looks for runs under way whose lease nobody holds. A run
+that is starting holds none yet: of those it looks for the process.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -18,11 +20,18 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.defs.skipping import skipping
-from tg_pipeline.state.lease import discard, hold_until_exit, look
+from tg_pipeline.defs.workers import worker_of, workers
+from tg_pipeline.state.lease import discard, hold_until_exit, look, signer
 
 LOOK_EVERY_SECONDS = 30
 GRACE_SECONDS = 600.0
-"""How long ago a launched run must have started to count as dead if it never held a lease: it died at once."""
+"""How long ago a launched run must have started to count as dead if it never held a lease, and may have a process."""
+
+STARTING_SECONDS = 20.0
+"""How long ago a run must have been launched to count as dead if there is no process that could be its own.
+
+Dagster notes the launch before it asks the code server, which starts the process at once.
+"""
 
 LAUNCH_SECONDS = 120.0
 """How long ago a run of a backfill was created that was not submitted since: the daemon died in between.
@@ -35,8 +44,8 @@ CODE_LOCATION_TAG = "dagster/code_location"
 """Dagster's tag on runs that were launched; a run that a program executes in its own process has none."""
 
 _NEVER_SUBMITTED = "Dagster's daemon died before it had submitted the run."
-UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
-"""Runs that are only starting are failed by Dagster's own run monitoring, after three minutes."""
+UNDER_WAY = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+"""Runs that have, or should have, a process."""
 
 
 def watched_executor(directory: Path) -> dg.ExecutorDefinition:
@@ -95,7 +104,8 @@ def watchdog_sensor(directory: Path) -> dg.SensorDefinition:
 def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: str | None, now: float) -> list[str]:
     """Fail the runs whose process is no more, or cancel them where somebody asked for that; the ids of those.
 
-    A run that never held a lease is only ended if it is of the code location `location`: others hold none.
+    A run that never held a lease is only ended if it is of the code location `location`: others hold none. It is dead
+    if its process is no more; where nobody knows its process, if none is left that no other run has.
 
     So are runs of our jobs' backfills that were created and never submitted.
 
@@ -105,10 +115,11 @@ def end_dead_runs(instance: dg.DagsterInstance, directory: Path, *, location: st
         return []
     ended: list[str] = []
     skipped: Counter[str] = Counter()
+    spare = cache(lambda: _spare_workers(instance, directory))
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNDER_WAY))):
         run_id = record.dagster_run.run_id
         with skipping(f"Run {run_id}", skipped):
-            if _is_dead(record, directory, location, now) and _end(instance, record):
+            if _is_dead(instance, record, directory, location, now, spare) and _end(instance, record):
                 ended.append(run_id)
     for forgotten in _forgotten(instance, now):
         with skipping(f"Run {forgotten.run_id}", skipped):
@@ -132,7 +143,22 @@ def _is_watched(instance: dg.DagsterInstance) -> bool:
     return isinstance(instance.run_launcher, dg.DefaultRunLauncher)
 
 
-def _is_dead(record: dg.RunRecord, directory: Path, location: str | None, now: float) -> bool:
+def _spare_workers(instance: dg.DagsterInstance, directory: Path) -> set[int]:
+    """The processes that may carry out a run and hold no run's lease."""
+    holders = {
+        signer(directory, file.stem) for file in directory.glob("*.lock") if look(directory, file.stem) == "held"
+    }
+    return {pid for pid in workers(instance.root_directory) if pid not in holders}
+
+
+def _is_dead(
+    instance: dg.DagsterInstance,
+    record: dg.RunRecord,
+    directory: Path,
+    location: str | None,
+    now: float,
+    spare: Callable[[], set[int]],
+) -> bool:
     run = record.dagster_run
     match look(directory, run.run_id):
         case "held":
@@ -140,8 +166,14 @@ def _is_dead(record: dg.RunRecord, directory: Path, location: str | None, now: f
         case "left":
             return True
         case "never held":
-            is_ours = location is not None and run.tags.get(CODE_LOCATION_TAG) == location
-            return is_ours and now - (record.start_time or now) > GRACE_SECONDS
+            if location is None or run.tags.get(CODE_LOCATION_TAG) != location:
+                return False
+            launched = instance.get_run_stats(run.run_id).launch_time or record.start_time or now
+            if now - launched <= STARTING_SECONDS:
+                return False
+            own = worker_of(instance, run.run_id)
+            exists = own in spare() if own is not None else bool(spare())
+            return not exists or now - (record.start_time or now) > GRACE_SECONDS
 
 
 def _end(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:

@@ -30,8 +30,8 @@ Stream = Literal["stdout", "stderr"]
 Style = Literal["auto", "json", "console"]
 
 OURS = "tg_pipeline"
-EXTRA = ("chat", "command_id", "run_id", "mode", "duration_ms", "error_type")
-"""What one line may say by `extra`."""
+EXTRA = ("chat", "command_id", "run_id", "mode", "duration_ms", "error_type", "exception")
+"""What one line may say by `extra`; `exception` is for tracebacks of others, ours come by `exc_info`."""
 IS_OURS = "is_of_tg_pipeline"
 """Attribute of records that our loggers made, and of handlers that were set up here."""
 HIDDEN = "[hidden]"

@@ -35,7 +35,7 @@ from tg_pipeline.simulator import Latency, Simulator, World
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state.lease import look
 from tg_pipeline.storage.verify import verify
-from tg_pipeline_tests.chaos.operating import QUICKER, watch_quickly
+from tg_pipeline_tests.chaos.operating import QUICKER, lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.schedule import HISTORY
 from tg_pipeline_tests.chaos.tree import Tree
@@ -174,7 +174,7 @@ class Campaign:
         sessions = [simulator.new_session() for _ in range(SESSIONS)]
         self.account = Account(simulator, home, sessions=sessions)
         instance_home = self.account.settings.home
-        watch_quickly(instance_home)
+        lay_home(instance_home)
         register(home, *CHATS)
         own = {"REDIS_URL": redis.url, "FETCH_CONCURRENCY": str(SESSIONS)}
         self.tree = Tree(instance_home, environment_of(self.account) | QUICKER | own, home / "log")

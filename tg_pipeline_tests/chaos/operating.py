@@ -36,17 +36,12 @@ LOOK_SECONDS = 0.02
 PATIENCE_SECONDS = 8.0
 """How long nothing may be asked of the simulator before somebody looks whether a run sits out a pause."""
 QUICKER = {"BACKOFF_BASE_SECONDS": "0.05", "BACKOFF_MAX_SECONDS": "0.5", "FETCH_CONCURRENCY": "2"}
-MONITORING = "run_monitoring:\n  enabled: true\n"
-QUICK_MONITORING = f"{MONITORING}  start_timeout_seconds: 30\n  poll_interval_seconds: 5\n"
-"""Dagster's own watch over runs that do not start, which takes minutes by itself."""
 
 
-def watch_quickly(home: Path) -> None:
-    """Make the instance home, with the dagster.yaml that is shipped but for the times of that watch."""
+def lay_home(home: Path) -> None:
+    """Make the instance home, with the dagster.yaml that is shipped."""
     home.mkdir(parents=True)
-    shipped = (PROJECT_DIRECTORY / "dagster.yaml").read_text()
-    assert MONITORING in shipped
-    (home / "dagster.yaml").write_text(shipped.replace(MONITORING, QUICK_MONITORING))
+    (home / "dagster.yaml").symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
 
 
 @dataclass
@@ -65,7 +60,7 @@ class Operator:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         home = scene.account.settings.home
-        watch_quickly(home)
+        lay_home(home)
         register(scene.account.home, *scene.chats)
         self.lanes = [Lane(chat) for chat in scene.chats]
         self.tree = Tree(home, scene.environment | QUICKER, scene.account.home / "log")

@@ -14,9 +14,10 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from tg_pipeline.bootstrap.bus import command_queue
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.defs.workers import worker_of
 from tg_pipeline.simulator import Latency
 from tg_pipeline.state.lease import look
-from tg_pipeline_tests.chaos.operating import watch_quickly
+from tg_pipeline_tests.chaos.operating import lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.tree import SERVICES, Role, Tree
 from tg_pipeline_tests.defs.pipeline import environment_of, register
@@ -55,6 +56,15 @@ class Stage:
         self.redis.start()
         self.account.simulator.faults.clear()
 
+    def kill_starting_run(self) -> str:
+        """Kill the inner code server and the process of a run that was launched and has not begun; the run."""
+        self._push()
+        self._wait(lambda: any(self._starting().values()))
+        ((run, pid),) = self._starting().items()
+        assert pid is not None
+        self.tree.kill({pid} | self.tree.pids("inner code server"))
+        return run
+
     def assert_it_works(self) -> None:
         """A command that is sent now is carried out, and nothing of what was killed is left open."""
         id_ = self._push()
@@ -69,6 +79,10 @@ class Stage:
         command = {"command": "fetch", "command_id": id_, "chat": "@busy", "mode": "date", "date": str(FIRST_DAY)}
         self.queue.push(json.dumps(command))
         return id_
+
+    def _starting(self) -> dict[str, int | None]:
+        starting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])
+        return {run.run_id: worker_of(self.instance, run.run_id) for run in self.instance.get_runs(starting)}
 
     def _reading(self) -> list[str]:
         runs = [run.run_id for run in self.instance.get_runs(UNDER_WAY)]
@@ -87,7 +101,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         mortal_redis(directory / "redis", keeps=True) as redis,
         account(plain_world(), directory, redis_url=redis.url) as found,
     ):
-        watch_quickly(found.settings.home)
+        lay_home(found.settings.home)
         temporary = directory / "t"
         temporary.mkdir()
         environment = environment_of(found) | {"REDIS_URL": redis.url, "TMPDIR": str(temporary)}
@@ -108,6 +122,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def test_the_pipeline_recovers_from_the_death_of_one_process(stage: Stage, part: Part) -> None:
     stage.kill(part)
     stage.assert_it_works()
+
+
+def test_a_run_that_dies_with_the_code_server_while_it_starts_gives_back_its_slot(stage: Stage) -> None:
+    run = stage.kill_starting_run()
+    stage.assert_it_works()
+    found = stage.instance.get_run_by_id(run)
+    assert found is not None
+    assert found.status is dg.DagsterRunStatus.FAILURE
+    (event,) = stage.instance.all_logs(run, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert "process is no more" in str(event.dagster_event and event.dagster_event.message)
 
 
 @pytest.mark.nightly

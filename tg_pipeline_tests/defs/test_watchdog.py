@@ -1,5 +1,7 @@
 """A run whose process died without a word is ended; one whose process lives never is."""
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -9,12 +11,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.defs.watchdog import (
     CODE_LOCATION_TAG,
     GRACE_SECONDS,
     LAUNCH_SECONDS,
+    STARTING_SECONDS,
     end_dead_runs,
     watchdog_sensor,
     watched_executor,
@@ -144,11 +148,69 @@ def test_a_dead_run_that_somebody_was_cancelling_is_cancelled(instance: dg.Dagst
     assert slots_taken(instance) == 0
 
 
-def test_a_launched_run_that_never_held_its_lease_has_ten_minutes(instance: dg.DagsterInstance, leases: Path) -> None:
-    run_id = under_way(instance, location=OURS)
-    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS - 10) == []
-    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS + 10) == [run_id]
+def launched(instance: dg.DagsterInstance, *, pid: int | None = None) -> str:
+    """A run that the code server was asked to start; `pid` is what it said of its process."""
+    run = instance.create_run_for_job(nothing, tags={CODE_LOCATION_TAG: OURS})
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", nothing.name), run.run_id)
+    if pid is not None:
+        instance.report_engine_event("Started process for run.", run, EngineEventData.in_process(pid))
+    return run.run_id
+
+
+@contextmanager
+def spawned_worker(home: Path) -> Iterator[int]:
+    """A process with the command line of those that carry out runs of the instance in `home`."""
+    code = "import sys; print(flush=True); sys.stdin.read() # from multiprocessing.spawn import spawn_main"
+    command = [sys.executable, "-c", code, "--multiprocessing-fork"]
+    environment = os.environ | {"DAGSTER_HOME": str(home)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+SOON, LATER = STARTING_SECONDS - 10, STARTING_SECONDS + 10
+
+
+@pytest.mark.parametrize("pid", [None, 2**22 + 1])
+def test_a_run_that_is_starting_and_has_no_process_is_ended_at_once(
+    instance: dg.DagsterInstance, leases: Path, pid: int | None
+) -> None:
+    run_id = launched(instance, pid=pid)
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + SOON) == [], "it is just being launched"
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + LATER) == [run_id]
     assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_is_starting_is_left_alone_while_its_process_exists(
+    instance: dg.DagsterInstance, leases: Path, tmp_path: Path
+) -> None:
+    with spawned_worker(tmp_path) as pid:
+        said, silent, dead = launched(instance, pid=pid), launched(instance), launched(instance, pid=2**22 + 1)
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time() + 1e6) == [dead]
+    assert set(end_dead_runs(instance, leases, location=OURS, now=time.time() + LATER)) == {said, silent}
+
+
+def test_the_processes_of_other_runs_and_homes_are_not_its_own(
+    instance: dg.DagsterInstance, leases: Path, tmp_path: Path
+) -> None:
+    run_id, other = launched(instance), under_way(instance, location=OURS)
+    with spawned_worker(tmp_path / "elsewhere"), spawned_worker(tmp_path) as pid, process_of(other, leases):
+        (leases / f"{other}.lock").write_text(json.dumps({"pid": pid}))
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time() + LATER) == [run_id]
+
+
+def test_a_started_run_that_never_held_its_lease_has_ten_minutes_if_a_process_may_be_its_own(
+    instance: dg.DagsterInstance, leases: Path, tmp_path: Path
+) -> None:
+    run_id = under_way(instance, location=OURS)
+    with spawned_worker(tmp_path):
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS - 10) == []
+        assert end_dead_runs(instance, leases, location=OURS, now=time.time() + GRACE_SECONDS + 10) == [run_id]
+    other = under_way(instance, location=OURS)
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + SOON) == []
+    assert end_dead_runs(instance, leases, location=OURS, now=time.time() + LATER) == [other]
 
 
 def test_a_lease_that_is_just_being_taken_does_not_count_as_left(instance: dg.DagsterInstance, leases: Path) -> None:
