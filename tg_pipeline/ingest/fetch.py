@@ -139,9 +139,16 @@ class Fetch:
         await to_its_end(self._strays.keep, self._report.slug, last.records(), last.participants(), day_of(self._until))
 
     def _reopen_lost_days(self) -> None:
-        """A day that was committed by an interrupted call is read again where its file is not there any more."""
+        """A day that was committed by an interrupted call is read again where its file is not there any more.
+
+        What the call lacked of the others counts for those that are still to be judged.
+        """
         for day in sorted(self._pending.committed):
-            if self._store.header(self._report.slug, day) is None:
+            header = self._store.header(self._report.slug, day)
+            if header is not None:
+                held_back = sum(c.count or 0 for c in header.conditions if c.kind == "held_back")
+                self._losses.judge(day, held_back, header.message_count)
+            else:
                 log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
 
