@@ -159,8 +159,9 @@ class Condition(_Record):
     `not_visible`: the account may not see messages of this day (history before it joined, or cleared history);
     `first_id` is the lowest id it may see, null where it sees none, `count` how many archived messages it no longer
     sees. `unreadable`: `count` messages could not be decoded; placeholders with their ids stand for them. `held_back`:
-    the last read lacked `count` of the file's messages, too many to be deletions; the file was left as it was. `moved`:
-    the chat went on as another one, `chat_id`.
+    the last read lacked `count` of the file's messages, too many to be deletions, or was made with `account` and nothing
+    shows that the file is that account's; the file was left as it was. `moved`: the chat went on as another one,
+    `chat_id`.
     """
 
     kind: Literal["not_visible", "unreadable", "held_back", "moved"] = Field(description="What it is.")
@@ -169,6 +170,9 @@ class Condition(_Record):
     last_id: int | None = Field(default=None, description="The highest message id that it concerns.")
     since: UtcText | None = Field(default=None, description="When it was first noticed, UTC.")
     chat_id: int | None = Field(default=None, description="Of moved: marked id of the chat it went on as.")
+    account: int | None = Field(
+        default=None, description="Of held_back: user id of the account that read, where the file may be another's."
+    )
 
 
 def moved_to(action: Mapping[str, Any] | None) -> int | None:
@@ -190,6 +194,12 @@ def describe(condition: Condition) -> str:
             )
         case "unreadable":
             return f"{messages} cannot be decoded, the first is {condition.first_id}: upgrade, then fetch the day again"
+        case "held_back" if condition.account is not None:
+            return (
+                f"nothing shows that this file, which was left as it was, is what account {condition.account} sees: "
+                "fetch the day with the account that it was archived with; "
+                f"if that is {condition.account}, and {messages} were deleted, with --accept-deletions"
+            )
         case "held_back":
             return (
                 f"the last read lacked {messages} of this file, which was left as it was: fetch the day again; "

@@ -183,10 +183,11 @@ class DayFileError(StorageError):
     """A file where a day file should be is truncated, foreign or of an unknown version."""
 
 
-def other_account_hint(account: int) -> str:
-    """What to do about a chat that belongs to `account`."""
+def other_account_hint(account: int | None) -> str:
+    """What to do about a chat that belongs to `account`, or to one that is not known."""
+    owner = "the account that it was archived with" if account is None else f"account {account}"
     return (
-        f"Log in with account {account} again (`tg-pipeline login`), or register the other account's chat under a slug "
+        f"Log in with {owner} again (`tg-pipeline login`), or register the other account's chat under a slug "
         "of its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
     )
 

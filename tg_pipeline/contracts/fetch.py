@@ -14,7 +14,8 @@ from tg_pipeline.contracts.meter import CallMeter
 class CommittedDay:
     """One day file as it stands after a commit. Counts compare it with the file that was there before.
 
-    `conditions` are those of the file's header.
+    `conditions` are those of the file's header. `undecided`: the file is not written yet, because only the rest of the
+    read can tell whether what it lacks of the day was deleted.
     """
 
     day: date
@@ -30,6 +31,7 @@ class CommittedDay:
     deleted: int = 0
     changed: bool = True
     conditions: tuple[Condition, ...] = ()
+    undecided: bool = False
 
 
 @dataclass(slots=True)

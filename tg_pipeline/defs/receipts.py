@@ -4,7 +4,8 @@ from datetime import date
 
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.storage.day_store import DayStore, receipt_of
+from tg_pipeline.storage.commit import receipt_of
+from tg_pipeline.storage.day_store import DayStore
 
 
 def receipt(store: DayStore, slug: str, day: date) -> CommittedDay:

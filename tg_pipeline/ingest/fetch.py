@@ -32,6 +32,7 @@ from tg_pipeline.ingest.sorting import sort_out
 from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 
@@ -68,7 +69,8 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug, report.range)
+        self._past = Past(history, store, report.slug)
+        self._losses = Losses()
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
         self._move = Move(history, store, report.slug)
@@ -101,6 +103,9 @@ class Fetch:
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
+            if self._pending.undecided and all(segment.done for segment in self._segments):
+                self._losses.end()
+                await self._commit_whole_days(self._segments)
             if any(not self._move.is_before(day) for day in self._open_days):
                 await self._save_pointers()
                 status = "stopped"
@@ -134,14 +139,26 @@ class Fetch:
         await to_its_end(self._strays.keep, self._report.slug, last.records(), last.participants(), day_of(self._until))
 
     def _reopen_lost_days(self) -> None:
-        """A day that was committed by an interrupted call is read again where its file is not there any more."""
+        """A day that was committed by an interrupted call is read again where its file is not there any more.
+
+        What the call lacked of the others counts for those that are still to be judged.
+        """
         for day in sorted(self._pending.committed):
-            if self._store.header(self._report.slug, day) is None:
+            header = self._store.header(self._report.slug, day)
+            if header is not None:
+                held_back = sum(c.count or 0 for c in header.conditions if c.kind == "held_back")
+                self._losses.judge(day, held_back, header.message_count)
+            else:
                 log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
 
     def _reopen_stale_days(self) -> None:
-        """A day whose file another request has written since is read again: what was spooled before is older."""
+        """A day whose file another request has written since is read again: what was spooled before is older.
+
+        So is one of which only the rest of the interrupted read could tell what became of it.
+        """
+        for day in sorted(self._pending.undecided):
+            self._pending.reopen(day)
         for day, spooled_at in self._pending.spooled_at.items():
             written_at = self._store.written_at(self._report.slug, day)
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
@@ -360,6 +377,8 @@ class Fetch:
                     continue
                 hidden = await self._past.hidden(day, self._pending.parts(day).first_id)
                 committed = await to_its_end(self._commit, day, hidden)
+                if committed.undecided:
+                    continue
                 messages = count(committed.message_count, "message")
                 log.debug("%s %s is committed: %s.", self._report.slug, day, messages)
                 self._report.days.append(committed)
@@ -369,13 +388,13 @@ class Fetch:
                 self._note_covered(day, touched)
 
     def _days_reached(self, touched: Sequence[Segment]) -> list[date]:
-        """The days not yet committed that these segments have begun or passed."""
+        """The days not yet committed that these segments have begun or passed, but for those that wait for the end."""
         reached: set[date] = set()
         for segment in touched:
             first = bisect_left(self._open_days, day_of(segment.start))
             last = bisect_right(self._open_days, day_of(min(segment.passed, segment.end - 1)))
             reached.update(self._open_days[first:last])
-        return sorted(reached)
+        return sorted(reached if self._losses.ended else reached - self._pending.undecided)
 
     def _note_covered(self, day: date, segments: Iterable[Segment]) -> None:
         """Remember that a part of the day is read to its end though the day is not; of today, the part until now."""
@@ -398,9 +417,12 @@ class Fetch:
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
-            missing=self._past.missing,
+            losses=self._losses,
             covers=self._covers,
         )
+        if committed.undecided:
+            self._pending.mark_undecided(day)
+            return committed
         count_conditions(report.slug, committed)
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
         if self._until >= day_end(day):

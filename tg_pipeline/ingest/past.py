@@ -6,14 +6,14 @@ from contextlib import suppress
 from datetime import date, timedelta
 
 from tg_pipeline.contracts.day_file import Condition
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_of, day_start
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import History, Page
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.observability import metrics
-from tg_pipeline.storage.day_store import HELD_BACK_MESSAGES, DayStore
+from tg_pipeline.storage.day_store import DayStore
 
 DAYS_LOOKED_BACK = 30
 """For the archived message that comes before a day."""
@@ -29,13 +29,10 @@ class Past:
     lacks, and otherwise one a day and chat, or one for ever where there are no messages to wonder about.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str, days: DayRange) -> None:
+    def __init__(self, history: History, store: DayStore, slug: str) -> None:
         self._history = history
         self._store = store
         self._slug = slug
-        self._days = days
-        self.missing = 0
-        """How many archived messages of the range precede all that was seen, and are not known to be hidden."""
         self._earliest = math.inf
         self._lowest_id: int | None = None
 
@@ -52,8 +49,7 @@ class Past:
         if self._earliest < day_start(day):
             return None
         first_id = _lower(self._lowest_id, first_id)
-        missing = await to_its_end(self._missing, day, first_id)
-        if missing:
+        if await to_its_end(self._lacks_the_beginning, day, first_id):
             max_age = 0.0
         elif self._history.account is not None or await to_its_end(self._is_joined, day, first_id):
             return None
@@ -61,22 +57,14 @@ class Past:
             max_age = math.inf if first_id is None else SECONDS_PER_DAY
         visible = await self._history.visible(max_age)
         if visible.begins is not None and day_of(visible.begins) < day:
-            self.missing = max(self.missing, missing)
             return None
         return Condition(kind="not_visible", first_id=visible.first_id)
 
-    def _missing(self, day: date, first_id: int | None) -> int:
-        """How many archived messages precede all that was seen; 0 where none of them is the day's.
-
-        Those of later days count too, until there are enough to hold the days back.
-        """
-        found = 0
-        for later in DayRange(day, self._days.last):
-            with suppress(DayFileError):  # the commit raises it
-                found += self._store.count_before(self._slug, later, first_id)
-            if not found or found >= HELD_BACK_MESSAGES:
-                break
-        return found
+    def _lacks_the_beginning(self, day: date, first_id: int | None) -> bool:
+        """Whether archived messages of the day precede all that was seen."""
+        with suppress(DayFileError):  # the commit raises it
+            return self._store.count_before(self._slug, day, first_id) > 0
+        return False
 
     def _is_joined(self, day: date, first_id: int | None) -> bool:
         """Whether no id lies between `first_id` and the newest archived message before the day.

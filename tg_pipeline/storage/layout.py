@@ -7,7 +7,7 @@ import codecs
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, BinaryIO, cast
 
@@ -245,3 +245,14 @@ def open_day(path: UPath) -> Iterator[DayReader]:
         raise unreadable(path, error) from error
     with timed("%s is read.", path), stream, reading(path):
         yield DayReader(stream, str(path))
+
+
+@contextmanager
+def archived(path: UPath) -> Iterator[DayReader | None]:
+    """The day file at `path`, or None where there is none."""
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(open_day(path))
+        except FileNotFoundError:
+            reader = None
+        yield reader

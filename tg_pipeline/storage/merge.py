@@ -7,6 +7,7 @@ import orjson
 from tg_pipeline.contracts.day_file import UNREADABLE, Condition
 from tg_pipeline.storage.day_index import INDEXED, DayIndex
 from tg_pipeline.storage.layout import encode, message_id
+from tg_pipeline.storage.ownership import differ
 from tg_pipeline.storage.reread import reread
 
 
@@ -18,7 +19,8 @@ class Merge:
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read. So
     are those whose ids the new read does not cover. After `lines()` has been exhausted the rest tells what happened;
     `kept` indexes the archived messages that are not in the new read, `hidden` counts those of them that it could not
-    see; where `index_is_stale`, an author or a thread was known better before, and the new read's index misses it.
+    see; where `index_is_stale`, an author or a thread was known better before, and the new read's index misses it;
+    `other` is the first id that stands for another message in the new read.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Merge:
         self.edited = 0
         self.deleted = 0
         self.matched = 0
+        self.other: int | None = None
         self.index_is_stale = False
         self.kept = DayIndex()
         self.kept_ids: list[int] = []
@@ -71,6 +74,8 @@ class Merge:
         new = orjson.loads(line)
         if new.get("type") == UNREADABLE != old.get("type"):
             self.known_ids.add(number)
+        if self.other is None and differ(old, new):
+            self.other = number
         message, changed = reread(old, new)
         self.edited += changed
         if not self.index_is_stale:

@@ -49,6 +49,8 @@ class PendingRequest:
         """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
         self.committing = {day for journal in self._journals for day in journal.committing if day in days}
         """Days whose day files this request has written, or was about to write when it was interrupted."""
+        self.undecided = {day for journal in self._journals for day in journal.undecided if day in days} - self.committed
+        """Days that were read to their ends and not written: only the rest of their request tells what they lack."""
         self.spooled_at: dict[date, float] = {}
         """Per day that an interrupted process left in work, when it last wrote to its spools (POSIX s)."""
         path = directory / f"{days.first}_{days.last}{_JOURNAL}"
@@ -176,10 +178,19 @@ class PendingRequest:
             self._note(day, f"committing {day}")
             self.committing.add(day)
 
+    def mark_undecided(self, day: date) -> None:
+        """Remember that the day file was not written after all: only the rest of the request tells what becomes of it.
+
+        The spools stay. A resumed request reads the day again: it would not know which ids the read has covered.
+        """
+        self._note(day, f"undecided {day}")
+        self.undecided.add(day)
+
     def mark_committed(self, day: date) -> None:
         """Remember that the day file is in place, and drop the day's spools."""
         self._note(day, f"committed {day}", durable=self._is_covered(day))
         self.committed.add(day)
+        self.undecided.discard(day)
         self._drop_spools(day)
 
     def reopen(self, day: date) -> None:
@@ -187,6 +198,7 @@ class PendingRequest:
         self._note(day, f"reopened {day}", durable=self._is_covered(day))
         self.committed.discard(day)
         self.committing.discard(day)
+        self.undecided.discard(day)
         self.covered = {interval for interval in self.covered if day_of(interval[0]) != day}
         self._drop_spools(day)
 
@@ -239,6 +251,7 @@ class _Journal:
         """The chat's marked id and, where message ids are an account's own, `/` and the account's id."""
         self.committed: set[date] = set()
         self.committing: set[date] = set()
+        self.undecided: set[date] = set()
         self.covered: set[tuple[int, int]] = set()
         self.last_sign = int(path.stat().st_mtime)
         """When a process last worked on it, as far as the journal knows (POSIX s)."""
@@ -285,12 +298,15 @@ class _Journal:
                 self.last_sign = max(self.last_sign, _time(value))
             case "committing":
                 self.committing.add(date.fromisoformat(value))
+            case "undecided":
+                self.undecided.add(date.fromisoformat(value))
             case "committed":
                 self.committed.add(date.fromisoformat(value))
             case "reopened":
                 day = date.fromisoformat(value)
                 self.committed.discard(day)
                 self.committing.discard(day)
+                self.undecided.discard(day)
                 self.covered = {part for part in self.covered if day_of(part[0]) != day}
             case "covered":
                 start, _, end = value.partition(" ")

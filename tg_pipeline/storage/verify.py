@@ -20,8 +20,8 @@ from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
 from tg_pipeline.storage.atomic import is_directory, is_of_a_system, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
-from tg_pipeline.storage.day_store import DayStore, archived
-from tg_pipeline.storage.layout import DayReader, first_problem, message_id
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.layout import DayReader, archived, first_problem, message_id
 from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
 from tg_pipeline.storage.request import interrupted_ranges
 

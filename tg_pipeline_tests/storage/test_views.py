@@ -1,18 +1,24 @@
 """Whose view a day file is, and what a read that sees less than the file does to it: nothing is deleted on trust."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.errors import WrongAccount
-from tg_pipeline.storage.day_store import HELD_BACK_MESSAGES, DayStore
-from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, SLUG, commit, record
+from tg_pipeline.contracts.history import Record
+from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.losses import HELD_BACK_MESSAGES, Losses
+from tg_pipeline.storage.spool import DaySpool
+from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, SLUG, commit, fill, record
 
 ACCOUNT = 500_000_001
 OTHER = 500_000_777
+NEXT = DAY + timedelta(days=1)
 
 
 def states(store: DayStore) -> dict[int, bool]:
@@ -24,6 +30,12 @@ def conditions(store: DayStore) -> list[Condition]:
     header = store.header(SLUG, DAY)
     assert header is not None
     return header.conditions
+
+
+def header_account(store: DayStore) -> int | None:
+    header = store.header(SLUG, DAY)
+    assert header is not None
+    return header.account
 
 
 def not_visible(first_id: int | None) -> Sequence[Condition]:
@@ -62,14 +74,67 @@ def test_a_file_without_an_account_becomes_the_readers_where_a_message_is_in_bot
     assert header.account == ACCOUNT
 
 
+@pytest.mark.parametrize("read", [[record(7)], []], ids=["others", "nothing"])
 @pytest.mark.parametrize("found", [(), not_visible(7)], ids=["lower", "hidden"])
 def test_a_file_without_an_account_is_held_back_where_no_message_is_in_both(
-    store: DayStore, scratch: Path, found: Sequence[Condition]
+    store: DayStore, scratch: Path, found: Sequence[Condition], read: list[Record]
 ) -> None:
     commit(store, scratch, [record(5)])
-    done = commit(store, scratch, [record(7)], account=ACCOUNT, conditions=found, now=LATER)
-    assert [c.kind for c in done.conditions] == ["held_back"]
+    done = commit(store, scratch, read, account=ACCOUNT, conditions=found, now=LATER)
+    assert [(c.kind, c.account, c.count) for c in done.conditions] == [("held_back", ACCOUNT, 1)]
     assert states(store) == {5: False}
+    assert header_account(store) is None
+    done = commit(store, scratch, read, account=ACCOUNT, conditions=found, now=LATER, accept_deletions=True)
+    assert header_account(store) == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"date": "2025-03-14T10:00:00Z"}, {"from_id": ACCOUNT}, {"from_id": ACCOUNT, "date": "2025-03-14T10:00:00Z"}],
+    ids=["date", "author", "both"],
+)
+@pytest.mark.parametrize("accept", [False, True])
+def test_a_file_without_an_account_is_never_written_where_an_id_is_another_message(
+    store: DayStore, scratch: Path, other: dict[str, Any], *, accept: bool
+) -> None:
+    commit(store, scratch, [record(n) for n in range(1, 9)])
+    before = store.path(SLUG, DAY).read_bytes()
+    read = [record(4), record(5, **other)]
+    with pytest.raises(WrongAccount):
+        commit(store, scratch, read, account=OTHER, now=LATER, accept_deletions=accept)
+    with pytest.raises(WrongAccount):
+        store.amend(SLUG, CHAT_ID, DAY, read, {}, account=OTHER)
+    assert store.path(SLUG, DAY).read_bytes() == before
+
+
+def test_a_private_dialog_belongs_to_its_other_author(store: DayStore, scratch: Path) -> None:
+    ivan = 600_000_041
+    for account in (OTHER, ACCOUNT):
+        for n, people in enumerate(([ivan], [ivan, ACCOUNT])):
+            day = DAY + timedelta(days=n)
+            store.path(SLUG, day).unlink(missing_ok=True)
+            with DaySpool(scratch, f"{account}{n}") as spool, DaySpool(scratch, f"{account}{n}.later") as later:
+                fill(spool, [record(9 + m, from_id=author, day=day) for m, author in enumerate(people)])
+                store.commit(SLUG, ivan, day, spool, sealed=True, now=NOW)
+                done = store.commit(SLUG, ivan, day, later, sealed=True, now=LATER, account=account)
+            assert [c.kind for c in done.conditions] == ["held_back"] * (account != ACCOUNT or n == 0)
+
+
+def test_what_turns_up_late_does_not_say_whose_the_file_is(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(5)])
+    store.amend(SLUG, CHAT_ID, DAY, [record(9)], {}, account=ACCOUNT)
+    assert header_account(store) is None
+    store.amend(SLUG, CHAT_ID, DAY, [record(5), record(11)], {}, account=ACCOUNT)
+    assert header_account(store) == ACCOUNT
+
+
+def test_what_could_not_be_decoded_shows_nothing(store: DayStore, scratch: Path) -> None:
+    commit(store, scratch, [record(5), record(6)])
+    unreadable = record(5, type="unreadable", date="2025-03-14T10:00:00Z", from_id=None)
+    done = commit(store, scratch, [unreadable], account=ACCOUNT, now=LATER)
+    assert [c.kind for c in done.conditions] == ["held_back"]
+    done = commit(store, scratch, [unreadable, record(6)], account=ACCOUNT, now=LATER)
+    assert done.conditions == ()
 
 
 def test_what_the_account_cannot_see_is_not_called_deleted(store: DayStore, scratch: Path) -> None:
@@ -101,8 +166,8 @@ def test_a_day_that_is_seen_again_is_whole(store: DayStore, scratch: Path) -> No
 @pytest.mark.parametrize(
     ("left", "count", "held_back"),
     [
-        (HELD_BACK_MESSAGES, 2 * HELD_BACK_MESSAGES, False),
-        (HELD_BACK_MESSAGES - 1, 2 * HELD_BACK_MESSAGES - 1, True),
+        (HELD_BACK_MESSAGES, 2 * HELD_BACK_MESSAGES, True),
+        (HELD_BACK_MESSAGES + 1, 2 * HELD_BACK_MESSAGES + 1, False),
         (0, HELD_BACK_MESSAGES, True),
         (0, HELD_BACK_MESSAGES - 1, False),
         (150, 200, False),
@@ -120,13 +185,20 @@ def test_a_read_that_lacks_an_implausible_share_is_held_back(
     assert (list(store.lines(SLUG, DAY)) == messages) is held_back
 
 
-def test_a_small_day_is_held_back_where_the_whole_read_lacks_too_much(store: DayStore, scratch: Path) -> None:
-    records = [record(n) for n in range(1, 6)]
-    commit(store, scratch, records)
-    done = commit(store, scratch, [], now=LATER, missing=HELD_BACK_MESSAGES)
+def test_a_small_day_waits_for_the_rest_of_the_read_which_tells_what_becomes_of_it(
+    store: DayStore, scratch: Path
+) -> None:
+    for day in (DAY, NEXT):
+        commit(store, scratch, [record(n, day=day) for n in range(1, 6)], day=day)
+    before = store.path(SLUG, DAY).read_bytes()
+    losses = Losses()
+    done = commit(store, scratch, [], now=LATER, losses=losses)
+    assert (done.undecided, done.changed, store.path(SLUG, DAY).read_bytes()) == (True, False, before)
+    done = commit(store, scratch, [], day=NEXT, now=LATER, losses=losses)
+    assert (done.undecided, [c.kind for c in done.conditions]) == (False, ["held_back"])
+    done = commit(store, scratch, [], now=LATER, losses=losses)
     assert [c.kind for c in done.conditions] == ["held_back"]
-    done = commit(store, scratch, records[2:], now=LATER, missing=HELD_BACK_MESSAGES)
-    assert (done.deleted, done.conditions) == (2, ())
+    assert not any(states(store).values())
 
 
 def test_a_day_that_is_held_back_says_since_when_and_is_released_by_a_normal_read(
