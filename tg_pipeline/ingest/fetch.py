@@ -26,6 +26,7 @@ from tg_pipeline.ingest.joins import edge_before
 from tg_pipeline.ingest.moving import Move
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
+from tg_pipeline.ingest.resuming import reopen_unseen
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
@@ -66,7 +67,7 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug, report.range)
+        self._past = Past(history, store, report.slug, report.range, resumed=pending.resumed)
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
         self._move = Move(history, store, report.slug)
@@ -92,6 +93,7 @@ class Fetch:
             await to_its_end(self._move.recall, self._report.range.last)
             self._reopen_lost_days()
             self._reopen_stale_days()
+            await self._reopen_unseen_days()
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
@@ -152,6 +154,13 @@ class Fetch:
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
                 log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
+
+    async def _reopen_unseen_days(self) -> None:
+        report = self._report
+        try:
+            await reopen_unseen(report.slug, report.chat_id, self._history, self._pages, self._pending, self._store)
+        except Stopped:
+            raise Stopped(self._how_far()) from None
 
     async def _read_all(self) -> None:
         await self._commit_whole_days(self._segments)

@@ -29,11 +29,13 @@ class Past:
     lacks, and otherwise one a day and chat, or one for ever where there are no messages to wonder about.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str, days: DayRange) -> None:
+    def __init__(self, history: History, store: DayStore, slug: str, days: DayRange, *, resumed: bool) -> None:
+        """`resumed`: an interrupted process may have read when the account saw more or less: no old answer will do."""
         self._history = history
         self._store = store
         self._slug = slug
         self._days = days
+        self._resumed = resumed
         self.missing = 0
         """How many archived messages of the range precede all that was seen, and are not known to be hidden."""
         self._earliest = math.inf
@@ -58,7 +60,7 @@ class Past:
         elif self._history.account is not None or await to_its_end(self._is_joined, day, first_id):
             return None
         else:
-            max_age = math.inf if first_id is None else SECONDS_PER_DAY
+            max_age = 0.0 if self._resumed else math.inf if first_id is None else SECONDS_PER_DAY
         visible = await self._history.visible(max_age)
         if visible.begins is not None and day_of(visible.begins) < day:
             self.missing = max(self.missing, missing)
