@@ -326,7 +326,7 @@ class Fetch:
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             missing=self._past.missing,
-            covers=self._intake.covers,
+            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
         )
         count_conditions(report.slug, committed)
         self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)

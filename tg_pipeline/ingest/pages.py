@@ -7,7 +7,7 @@ from itertools import pairwise
 from tg_pipeline.contracts.days import SECONDS_PER_DAY
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page, begins_of
 from tg_pipeline.contracts.text import count
 from tg_pipeline.observability import metrics
 from tg_pipeline.observability.traces import span
@@ -78,7 +78,8 @@ class PageReader:
             wrong = self._wrong(page, cursor)
             answers.append(list(page.ids))
             is_last = attempt == self._rereads and all(a == answers[0] for a in answers)
-            stays = is_last and self._is_resumed_at(cursor) and cursor.after_id not in self._found
+            is_of_before = self._is_resumed_at(cursor) or cursor.after_id in self._begins
+            stays = is_last and is_of_before and cursor.after_id not in self._found
             if not wrong and (not self._surprises(page, cursor) or await self._confirms(page, cursor) or stays):
                 self._remember(page)
                 return page
@@ -157,4 +158,5 @@ class PageReader:
             return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
         times = page.timestamps
         least = 0 if self._resumed else SECONDS_PER_DAY
-        return bool(times) and times[0] - cursor.since > max(least, (times[-1] - times[0]) / 2)
+        begins = begins_of(times)
+        return bool(times) and begins - cursor.since > max(least, (times[-1] - begins) / 2)
