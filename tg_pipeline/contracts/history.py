@@ -1,5 +1,6 @@
 """The port between ingest and whatever can read a chat's history page by page."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 PAGE_SIZE = 100
 """Telegram answers at most 100 messages a getHistory call (telegram-facts: "Reading history")."""
+
+
+WITNESSES = 3
+"""Of so many messages in a row, one may be dated out of the order of their ids without leading astray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,22 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """What an account may see of a chat's past: ids from `first_id` on, sent from `begins` (POSIX s) on.
+    """What an account may see of a chat's past: ids from `first_id` on, sent from `begins` (POSIX s, `begins_of`) on.
 
     None for both where it sees nothing.
     """
 
     first_id: int | None
     begins: int | None
+
+
+def begins_of(timestamps: Sequence[int]) -> float:
+    """When messages begin, of which those of the lowest ids have these times (POSIX s); infinity where there are none.
+
+    Of WITNESSES of them the middle one: dates are only nearly in the order of ids. Of fewer the latest.
+    """
+    first = sorted(timestamps[:WITNESSES])
+    return first[1] if len(first) == WITNESSES else max(first, default=math.inf)
 
 
 class Page(Protocol):

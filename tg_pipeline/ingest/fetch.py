@@ -7,28 +7,27 @@ ends; the pending request forgets a day's spools only after the day file is in p
 
 import asyncio
 import logging
-import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
 
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.day_file import UNREADABLE, Condition
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_end, day_of, day_start
+from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.days import day_end, day_of, day_start
 from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
-from tg_pipeline.contracts.history import History, Page, Record
+from tg_pipeline.contracts.history import History, Page
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.intake import Intake
 from tg_pipeline.ingest.joins import edge_before
 from tg_pipeline.ingest.moving import Move
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
+from tg_pipeline.ingest.resuming import reopen_unseen
 from tg_pipeline.ingest.segments import Segment, plan, split
-from tg_pipeline.ingest.sorting import sort_out
 from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
@@ -69,18 +68,18 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug)
+        self._past = Past(history, store, report.slug, resumed=pending.resumed)
         self._losses = Losses()
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
         self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
+        self._intake: Intake
         self._open_days: list[date] = []
         self._busy: list[Segment] = []
         self._writing = asyncio.Lock()
         """One page or day is written at a time: a commit, which runs in a thread, looks at all spools."""
-        self._pointers: dict[date, int] = {}
         self._pointers_saved = 0.0
 
     async def run(self) -> FetchReport:
@@ -96,10 +95,18 @@ class Fetch:
             await to_its_end(self._move.recall, self._report.range.last)
             self._reopen_lost_days()
             self._reopen_stale_days()
+            await self._reopen_unseen_days()
             self._report.resumed_days = sorted(self._pending.committed)
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.ids()
+            )
+            self._intake = Intake(
+                *(self._pending, self._strays, self._report),
+                segments=self._segments,
+                open_days=self._open_days,
+                until=self._until,
+                commit=self._commit_whole_days,
             )
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
@@ -164,6 +171,13 @@ class Fetch:
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
                 log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
+
+    async def _reopen_unseen_days(self) -> None:
+        report = self._report
+        try:
+            await reopen_unseen(report.slug, report.chat_id, self._history, self._pages, self._pending, self._store)
+        except Stopped:
+            raise Stopped(self._how_far()) from None
 
     async def _read_all(self) -> None:
         await self._commit_whole_days(self._segments)
@@ -233,11 +247,11 @@ class Fetch:
                 self._past.saw(page)
                 self._move.saw(page)
                 if ends_at is None and ended and page.ids:
-                    ended = await to_its_end(self._is_joined, page)
-                self._skip_taken(segment)
+                    ended = await to_its_end(self._intake.is_joined, page)
+                self._intake.skip_taken(segment)
                 async with self._writing:
                     stopping = self._stop.asked
-                    if self._left_a_gap(segment, ended=ended):
+                    if self._intake.left_a_gap(segment, ended=ended):
                         ended, page_under_way = False, self._ask(segment)
                         continue
                     if ended and ends_at is None and page.ids:
@@ -246,7 +260,7 @@ class Fetch:
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
                         await _until_sent()
-                    await self._take(segment, page, ended=ended, ends_at=ends_at)
+                    await self._intake.take(segment, page, ended=ended, ends_at=ends_at)
                     if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
                         await self._save_pointers()
                 more.set()
@@ -275,96 +289,9 @@ class Fetch:
         """The id from which on the next segment reads, where it is known."""
         return next((s.first_id for s in self._segments if s.start == segment.end), None)
 
-    def _left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
-        """Whether a date led past messages that the segment before left to this one, which then goes on from there."""
-        before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
-        begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
-        if before is None or segment.taken_id or begins_at <= (before.left_from or 0):
-            return False
-        segment.go_on_after(before.taken_id)
-        before.left_from = None
-        return True
-
-    def _is_joined(self, page: Page) -> bool:
-        """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
-        return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
-
-    def _skip_taken(self, segment: Segment) -> None:
-        """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
-        after = segment.after_id
-        if after is not None:
-            others = (s.taken_id for s in self._segments if s is not segment and s.has_taken(after))
-            segment.after_id = max(after, *others, 0)
-
-    async def _take(self, segment: Segment, page: Page, *, ended: bool, ends_at: int | None) -> None:
-        """Spool the messages of the page that belong to the segment, and commit the days that are whole by it.
-
-        First those that are out of order, then day by day: the last id of a spool is where an interrupted read goes on,
-        and a kill on a page of many days leaves one of them half done and not all.
-        """
-        people = page.participants()
-        if segment.held:
-            people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
-        others = [s for s in self._segments if s is not segment and s.has_taken_of(page.ids)]
-        records = [record for record, _ in segment.held]
-        records += [
-            record
-            for record in map(segment.dated, page.records())
-            if (ends_at is None or record.id < ends_at) and not any(s.has_taken(record.id) for s in others)
-        ]
-        found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
-        segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
-        if segment.first_id is not None and found.after:
-            segment.taken_id = found.after[0].id - 1
-        elif segment.first_id is not None and page.ids:
-            segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
-        if ended and found.after:
-            segment.left_from = found.after[0].id
-        outside = [*found.before, *found.after] if ended else found.before
-        strays = found.strays
-        if outside:
-            strays += await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
-        self._report.messages += self._keep_strays(strays, people)
-        for number, group in found.days.items():
-            segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
-            await self._commit_whole_days([segment])
-            taken_now = self._spool(segment, day_of(group[0].timestamp), group, people)
-            self._report.messages += taken_now
-            self._report.repeated += len(group) - taken_now
-            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(group) - taken_now)
-        segment.taken(page, ended=ended)
-        await self._commit_whole_days([segment])
-
-    def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
-        """Append what the spool lacks; how many that was."""
-        if day in self._pending.committed:
-            return self._keep_strays(records, people)
-        part = max(segment.start, day_start(day))
-        spool = self._pending.spool(day, part)
-        news = [record for record in records if not self._pending.holds(day, record.id)]
-        if not news:
-            return 0
-        spool.append(news, people)
-        self._count_unreadable(news)
-        if part == day_start(day):
-            self._pointers[day] = news[-1].id
-        return len(news)
-
-    def _keep_strays(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
-        """Put messages aside that are out of order; how many were not there yet."""
-        kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
-        self._count_unreadable(kept)
-        return len(kept)
-
-    def _count_unreadable(self, records: Sequence[Record]) -> None:
-        unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
-        if unreadable:
-            self._report.unreadable += unreadable
-            metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)
-
     async def _save_pointers(self) -> None:
         """Tell `progress.json` how far the days in flight have come."""
-        pointers, self._pointers, self._pointers_saved = self._pointers, {}, self._clock.now()
+        pointers, self._intake.pointers, self._pointers_saved = self._intake.pointers, {}, self._clock.now()
         for day, last_id in pointers.items():
             if day not in self._pending.committed:
                 await to_its_end(self._progress.advance, self._report.slug, day, last_id)
@@ -418,7 +345,7 @@ class Fetch:
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             losses=self._losses,
-            covers=self._covers,
+            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
         )
         if committed.undecided:
             self._pending.mark_undecided(day)
@@ -430,10 +357,6 @@ class Fetch:
         else:
             self._note_covered(day, self._segments)
         return committed
-
-    def _covers(self, message_id: int) -> bool:
-        """Whether a message of that id would be in the spool of its day, if there still were one."""
-        return any(s.covers(message_id) for s in self._segments) and message_id not in self._strays
 
     def _tell(self, committed: CommittedDay | None = None) -> None:
         if self._on_progress is not None:

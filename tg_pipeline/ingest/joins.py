@@ -4,12 +4,15 @@ The rules (ADR 0038): a read takes a message to the file of its date, whatever p
 call its own is one unbroken interval of ids. The next read goes on from there.
 """
 
+import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
 from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.contracts.history import WITNESSES
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import message_id
 
@@ -22,14 +25,17 @@ class Edge(NamedTuple):
 
 
 NO_EDGE = Edge(0, joined=False)
+LAST_IDS = 10
+"""So many messages at most are read twice where a file ends with ids that do not follow each other."""
 
 
 def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     """What is known of the ids before `day`.
 
     A file may hold a message out of place, which a read of later days has found. So only ids below those of the later
-    files count; and nothing is joined where a later day was read to its end, because what that read has found may lie
-    behind what nobody has read. Reads the heads of a few files, and one whole file where there is such a message.
+    files count, and of the last ids of a file that which follows others directly; and nothing is joined where a later
+    day was read to its end, because what that read has found may lie behind what nobody has read. Reads the heads of a
+    few files, and one whole file where ids are missing in it.
     """
     days = sorted(store.days(slug))
     at = bisect_left(days, day)
@@ -45,12 +51,21 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
             first, last = header.first_message_id, header.last_message_id
             if first is None or last is None or (below is not None and first >= below):
                 continue
-            if below is not None and last >= below:
-                last = max(number for number in map(message_id, store.lines(slug, earlier)) if number < below)
+            if (below is not None and last >= below) or last - first >= header.message_count:
+                last = _last_in_order(
+                    number for number in map(message_id, store.lines(slug, earlier)) if number < (below or math.inf)
+                )
             return Edge(last, joined)
     except DayFileError:
         pass
     return NO_EDGE
+
+
+def _last_in_order(ids: Iterable[int]) -> int:
+    """Of the last of the ascending ids the highest that follows others directly, or else the lowest."""
+    last = list(deque(ids, maxlen=LAST_IDS))
+    runs = (number for number in reversed(last) if {number - n for n in range(WITNESSES)}.issubset(last))
+    return next(runs, last[0])
 
 
 def _later(store: DayStore, slug: str, day: date, later: Sequence[date]) -> tuple[int | None, bool]:

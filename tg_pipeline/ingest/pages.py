@@ -2,11 +2,12 @@
 
 import logging
 from dataclasses import replace
+from itertools import pairwise
 
 from tg_pipeline.contracts.days import SECONDS_PER_DAY
 from tg_pipeline.contracts.errors import PageIntegrityError
 from tg_pipeline.contracts.fetch import FetchReport
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page
+from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History, Page, begins_of
 from tg_pipeline.contracts.text import count
 from tg_pipeline.observability import metrics
 from tg_pipeline.observability.traces import span
@@ -31,6 +32,8 @@ class PageReader:
         self._ends: set[int] = set()
         """The last ids of the pages that were believed."""
         self._begins: set[int] = set()
+        self._found: dict[int, int] = {}
+        """Of messages of an earlier process that were found in their place, what follows each; 0 for nothing."""
         self._newest_id = 0
         self._newest_time = 0
 
@@ -38,13 +41,32 @@ class PageReader:
         """A read begins after that id, which no page of this process ends with."""
         self._begins.add(message_id)
 
+    async def look(self, cursor: Cursor) -> Page:
+        """The page at `cursor`, believed or not. `finds` need not ask for a message of it."""
+        page = await self._read(cursor)
+        self._found.update(pairwise(page.ids))
+        return page
+
+    async def finds(self, message_id: int) -> bool:
+        """Whether a message that an earlier process was answered is still there, so that what follows it can be read.
+
+        Its place is then known, and only what follows it there is believed to follow.
+        """
+        if message_id in self._found:
+            return True
+        first, *rest = (await self._read(Cursor(since=0, after_id=message_id - 1))).ids or [0]
+        if first == message_id:
+            self._found[message_id] = next(iter(rest), 0)
+        return first == message_id
+
     async def page(self, cursor: Cursor) -> Page:
         """The page at `cursor`, its ids strictly ascending and all beyond the cursor.
 
         A page that repeats or reorders ids, that is empty although later messages are known, or that came before in
         another place, is counted and read again, up to `rereads` times; then PageIntegrityError. A page that is only
         surprising (where nothing was sent between two places, the same page follows both) is believed once confirmed,
-        or if it stays after a message of an earlier process: where that was deleted since, nothing can confirm it.
+        or if it stays after a message of another day that an earlier process read: where that was deleted since,
+        nothing can confirm it, and whether the day's beginning is hidden is asked (`ingest.past`).
         """
         with span("page", {"tg.chat": self._report.slug, "tg.after_id": cursor.after_id or 0}):
             return await self._believed(cursor)
@@ -55,7 +77,9 @@ class PageReader:
             page = await self._read(cursor)
             wrong = self._wrong(page, cursor)
             answers.append(list(page.ids))
-            stays = attempt == self._rereads and all(a == answers[0] for a in answers) and self._is_resumed_at(cursor)
+            is_last = attempt == self._rereads and all(a == answers[0] for a in answers)
+            is_of_before = self._is_resumed_at(cursor) or cursor.after_id in self._begins
+            stays = is_last and is_of_before and cursor.after_id not in self._found
             if not wrong and (not self._surprises(page, cursor) or await self._confirms(page, cursor) or stays):
                 self._remember(page)
                 return page
@@ -127,11 +151,12 @@ class PageReader:
         After an interrupted process that page may be the very next one, of which it kept a part: any gap may be it.
         """
         if cursor.after_id is not None and self._is_resumed_at(cursor):
-            return page.ids[0] > cursor.after_id + 1
+            return page.ids[0] > cursor.after_id + 1 and page.ids[0] != self._found.get(cursor.after_id)
         if len(page.ids) < PAGE_SIZE:
             return False
         if cursor.after_id is not None and cursor.after_id not in self._begins:
             return 2 * (page.ids[0] - cursor.after_id) > page.ids[-1] - page.ids[0]
         times = page.timestamps
         least = 0 if self._resumed else SECONDS_PER_DAY
-        return bool(times) and times[0] - cursor.since > max(least, (times[-1] - times[0]) / 2)
+        begins = begins_of(times)
+        return bool(times) and begins - cursor.since > max(least, (times[-1] - begins) / 2)

@@ -9,14 +9,15 @@ from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.contracts.history import History, Page
+from tg_pipeline.contracts.history import WITNESSES, History, Page, Record, begins_of
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.layout import message_id
 
 DAYS_LOOKED_BACK = 30
-"""For the archived message that comes before a day."""
+"""For the archived messages that come before a day."""
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +25,29 @@ log = logging.getLogger(__name__)
 class Past:
     """What one fetch knows of where the history begins that its account may see. What is hidden is always a beginning.
 
-    A day with a visible message before it is seen whole, and so is one whose first message follows the archived one
-    before it. What is then still in doubt costs a call: one a fetch where the archive has messages that this read
-    lacks, and otherwise one a day and chat, or one for ever where there are no messages to wonder about.
+    A day with visible messages before it is seen whole, and so is one whose first message follows the archived ones
+    before it. One message alone proves neither: it may be dated out of the order of the ids. What is then still in
+    doubt costs a call: one a fetch where the archive has messages that this read lacks, and otherwise one a day and
+    chat, or one for ever where there are no messages to wonder about.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str) -> None:
+    def __init__(self, history: History, store: DayStore, slug: str, *, resumed: bool) -> None:
+        """`resumed`: an interrupted process may have read when the account saw more or less: no old answer will do."""
         self._history = history
         self._store = store
         self._slug = slug
-        self._earliest = math.inf
+        self._resumed = resumed
+        self.first_visible = 0
+        """The lowest id that the account may see, where that was asked and it sees any."""
+        self._lowest: list[Record] = []
+        """The messages of the lowest ids that were seen."""
         self._lowest_id: int | None = None
 
     def saw(self, page: Page) -> None:
         """Take note of a page that was believed."""
-        self._earliest = min(self._earliest, *page.timestamps, math.inf)
+        if page.ids and (len(self._lowest) < WITNESSES or page.ids[0] < self._lowest[-1].id):
+            found = {record.id: record for record in (*self._lowest, *page.records()[:WITNESSES])}
+            self._lowest = [found[number] for number in sorted(found)[:WITNESSES]]
         self._lowest_id = _lower(self._lowest_id, min(page.ids, default=None))
 
     async def hidden(self, day: date, first_id: int | None) -> Condition | None:
@@ -46,16 +55,21 @@ class Past:
 
         Raises what `History.visible` raises.
         """
-        if self._earliest < day_start(day):
+        is_preceded = begins_of([record.timestamp for record in self._lowest]) < day_start(day)
+        first_id = self._lowest_id if is_preceded else _lower(self._lowest_id, first_id)
+        lacks_its_beginning = await to_its_end(self._lacks_the_beginning, day, first_id)
+        if is_preceded and not lacks_its_beginning:
             return None
-        first_id = _lower(self._lowest_id, first_id)
-        if await to_its_end(self._lacks_the_beginning, day, first_id):
+        if lacks_its_beginning:
             max_age = 0.0
         elif self._history.account is not None or await to_its_end(self._is_joined, day, first_id):
             return None
         else:
-            max_age = math.inf if first_id is None else SECONDS_PER_DAY
+            max_age = 0.0 if self._resumed else math.inf if first_id is None else SECONDS_PER_DAY
         visible = await self._history.visible(max_age)
+        self.first_visible = visible.first_id or 0
+        if is_preceded:
+            return None
         if visible.begins is not None and day_of(visible.begins) < day:
             return None
         return Condition(kind="not_visible", first_id=visible.first_id)
@@ -67,22 +81,21 @@ class Past:
         return False
 
     def _is_joined(self, day: date, first_id: int | None) -> bool:
-        """Whether no id lies between `first_id` and the newest archived message before the day.
-
-        Only where ids are the chat's own.
-        """
-        if first_id is None or first_id == 1:
-            return first_id is not None
-        for days in range(1, DAYS_LOOKED_BACK + 1):
-            try:
-                header = self._store.header(self._slug, day - timedelta(days=days))
-            except DayFileError:
-                return False
-            if header is None:
-                return False
-            if header.last_message_id is not None:
-                return first_id <= header.last_message_id + 1
-        return False
+        """Whether the ids before `first_id` are archived, on days before the day. Only where ids are the chat's own."""
+        if first_id is None:
+            return False
+        sought = set(range(max(1, first_id - WITNESSES + 1), first_id))
+        try:
+            for days in range(1, DAYS_LOOKED_BACK + 1):
+                before = day - timedelta(days=days)
+                header = self._store.header(self._slug, before) if sought else None
+                if header is None:
+                    break
+                if header.last_message_id is not None and header.last_message_id >= min(sought):
+                    sought.difference_update(map(message_id, self._store.lines(self._slug, before)))
+        except DayFileError:
+            return False
+        return not sought
 
 
 def count_conditions(slug: str, committed: CommittedDay) -> None:

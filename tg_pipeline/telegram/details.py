@@ -1,6 +1,7 @@
 """What is asked of a chat besides its messages: before it is registered, and when its past is not there any more."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -12,7 +13,7 @@ from telethon.tl.functions.messages import GetHistoryRequest
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.days import day_of
 from tg_pipeline.contracts.errors import Undecodable
-from tg_pipeline.contracts.history import Visible
+from tg_pipeline.contracts.history import Visible, begins_of
 from tg_pipeline.telegram.connection import Connection
 from tg_pipeline.telegram.isolation import Isolation
 from tg_pipeline.telegram.offsets import Offset
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatDetails:
-    """`first_day` is the UTC day of the oldest message the account can see; None where there is none.
+    """`first_day` is the earliest UTC day of the oldest messages that the account can see; None where there is none.
 
     `migrated_from` is the marked id of the basic group that this supergroup once was. Its older history stays under
     that id, with message ids that collide with the supergroup's, so it is a chat of its own here.
@@ -41,8 +42,8 @@ class ChatDetails:
 async def chat_details(connection: Connection, resolver: Resolver, name: str) -> ChatDetails:
     """Resolve and look: three calls, or more around what cannot be decoded. Raises as `Resolver.resolve`."""
     peer = await resolver.resolve(name)
-    oldest = await _oldest(connection, peer)
-    first_day = None if oldest.begins is None else day_of(oldest.begins)
+    found = await _oldest(connection, peer)
+    first_day, oldest = day_of(min(at for _, at in found)) if found else None, _seen(found)
     if peer.kind != "channel":
         return ChatDetails(peer, first_day, visible=oldest)
     answer = await _full_channel(connection, peer)
@@ -67,12 +68,12 @@ async def visible(connection: Connection, peer: Peer) -> Visible:
     still there may be cleared or deleted, and nothing tells which.
     """
     if peer.kind != "channel":
-        return await _oldest(connection, peer)
+        return _seen(await _oldest(connection, peer))
     answer = await _full_channel(connection, peer)
     if answer is None:
-        return await _oldest(connection, peer)
+        return _seen(await _oldest(connection, peer))
     hidden = answer.full_chat.available_min_id
-    return Visible(hidden + 1, (await _oldest(connection, peer)).begins) if hidden else Visible(1, 0)
+    return Visible(hidden + 1, _seen(await _oldest(connection, peer)).begins) if hidden else Visible(1, 0)
 
 
 async def _full_channel(connection: Connection, peer: Peer) -> Any | None:
@@ -84,7 +85,12 @@ async def _full_channel(connection: Connection, peer: Peer) -> Any | None:
         return None
 
 
-async def _oldest(connection: Connection, peer: Peer) -> Visible:
+def _seen(oldest: Sequence[tuple[int, int]]) -> Visible:
+    """From the oldest messages that can be seen, by id and time."""
+    return Visible(oldest[0][0], int(begins_of([at for _, at in oldest]))) if oldest else Visible(None, None)
+
+
+async def _oldest(connection: Connection, peer: Peer) -> list[tuple[int, int]]:
     async def ask(offset: Offset) -> Any:
         return await connection.call(GetHistoryRequest(input_peer(peer), **offset.fields()))
 

@@ -16,7 +16,7 @@ from telethon.tl import types as tl
 
 from tg_pipeline.contracts.days import FIRST_DAY, day_start
 from tg_pipeline.contracts.errors import Undecodable
-from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, Visible
+from tg_pipeline.contracts.history import PAGE_SIZE, WITNESSES, Cursor
 from tg_pipeline.telegram.offsets import Offset
 
 REMEMBERED = 64
@@ -109,16 +109,19 @@ class Isolation:
         self._remember(found.messages)
         return found
 
-    async def oldest(self) -> Visible:
-        """The oldest message that can be seen; of one that cannot be decoded the id, and the begin of its day."""
+    async def oldest(self) -> list[tuple[int, int]]:
+        """Ids and times (POSIX s) of the WITNESSES oldest messages that can be seen, ascending by id.
+
+        Where one of them cannot be decoded, the oldest alone, and the begin of its day.
+        """
         try:
-            answer = await self._ask(Offset(id=1, ascending=1))
+            answer = await self._ask(Offset(id=1, ascending=WITNESSES))
         except Undecodable:
             await self._check_that_it_is_a_message()
             days = await _least(lambda n: self._is_any_before(FIRST_DAY + timedelta(days=n)))
-            return Visible(await self._next_id(0), day_start(FIRST_DAY + timedelta(days=days - 1)))
-        found = [message for message in answer.messages if type(message) is not tl.MessageEmpty]
-        return Visible(found[0].id, int(found[0].date.timestamp())) if found else Visible(None, None)
+            return [(await self._next_id(0), day_start(FIRST_DAY + timedelta(days=days - 1)))]
+        found = [message for message in reversed(answer.messages) if type(message) is not tl.MessageEmpty]
+        return [(message.id, int(message.date.timestamp())) for message in found]
 
     async def newest(self) -> Any:
         """The newest message that can be decoded, alone."""
@@ -133,9 +136,9 @@ class Isolation:
         `newest_id` is that of one dated at `since` or later.
         """
         oldest = await self.oldest()
-        if oldest.first_id is None or oldest.begins is None or oldest.begins >= since:
+        if not oldest or oldest[0][1] >= since:
             return 0
-        earlier, later = oldest.first_id, newest_id
+        earlier, later = oldest[0][0], newest_id
         while later - earlier > 1:
             middle = (earlier + later) // 2
             _, moment = await self._near(Offset(id=middle + 1))

@@ -1,0 +1,136 @@
+"""From pages to spools: which messages of a page a segment takes, which stand aside, and what is spooled where."""
+
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from tg_pipeline.contracts.day_file import UNREADABLE
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
+from tg_pipeline.contracts.fetch import FetchReport
+from tg_pipeline.contracts.history import Page, Record
+from tg_pipeline.ingest.background import to_its_end
+from tg_pipeline.ingest.segments import Segment
+from tg_pipeline.ingest.sorting import sort_out
+from tg_pipeline.ingest.strays import Strays
+from tg_pipeline.observability import metrics
+from tg_pipeline.storage.request import PendingRequest
+
+
+class Intake:
+    """What one request has taken. `segments` and `open_days` are the request's own and change while it runs.
+
+    `until` is the end of history (POSIX s). `commit` is called with a segment each time that days may be whole by it.
+    """
+
+    def __init__(
+        self,
+        pending: PendingRequest,
+        strays: Strays,
+        report: FetchReport,
+        *,
+        segments: Sequence[Segment],
+        open_days: Collection[date],
+        until: int,
+        commit: Callable[[Sequence[Segment]], Awaitable[None]],
+    ) -> None:
+        self._pending = pending
+        self._strays = strays
+        self._report = report
+        self._segments = segments
+        self._open_days = open_days
+        self._until = until
+        self._commit = commit
+        self.pointers: dict[date, int] = {}
+        """The last id taken of each day in flight, since they were last saved."""
+
+    async def take(self, segment: Segment, page: Page, *, ended: bool, ends_at: int | None) -> None:
+        """Spool the messages of the page that belong to the segment, and commit the days that are whole by it.
+
+        First those that are out of order, then day by day: the last id of a spool is where an interrupted read goes on,
+        and a kill on a page of many days leaves one of them half done and not all.
+        """
+        people = page.participants()
+        if segment.held:
+            people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
+        others = [s for s in self._segments if s is not segment and s.has_taken_of(page.ids)]
+        records = [record for record, _ in segment.held]
+        records += [
+            record
+            for record in map(segment.dated, page.records())
+            if (ends_at is None or record.id < ends_at) and not any(s.has_taken(record.id) for s in others)
+        ]
+        found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
+        segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
+        if segment.first_id is not None and found.after:
+            segment.taken_id = found.after[0].id - 1
+        elif segment.first_id is not None and page.ids:
+            segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
+        if ended and found.after:
+            segment.left_from = found.after[0].id
+        outside = [*found.before, *found.after] if ended else found.before
+        strays = found.strays
+        if outside:
+            strays += await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
+        self._report.messages += self._keep_strays(strays, people)
+        for number, group in found.days.items():
+            segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
+            await self._commit([segment])
+            taken_now = self._spool(segment, day_of(group[0].timestamp), group, people)
+            self._report.messages += taken_now
+            self._report.repeated += len(group) - taken_now
+            metrics.DEDUPLICATED_MESSAGES.labels(self._report.slug).inc(len(group) - taken_now)
+        segment.taken(page, ended=ended)
+        await self._commit([segment])
+
+    def left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
+        """Whether a date led past messages that the segment before left to this one, which then goes on from there."""
+        before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
+        begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
+        if before is None or segment.taken_id or begins_at <= (before.left_from or 0):
+            return False
+        segment.go_on_after(before.taken_id)
+        before.left_from = None
+        return True
+
+    def skip_taken(self, segment: Segment) -> None:
+        """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
+        after = segment.after_id
+        if after is not None:
+            others = (s.taken_id for s in self._segments if s is not segment and s.has_taken(after))
+            segment.after_id = max(after, *others, 0)
+
+    def is_joined(self, page: Page) -> bool:
+        """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
+        return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
+
+    def covers(self, message_id: int) -> bool:
+        """Whether a message of that id would be in the spool of its day, if there still were one."""
+        return any(s.covers(message_id) for s in self._segments) and message_id not in self._strays
+
+    def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
+        """Append what the spool lacks; how many that was."""
+        if day in self._pending.committed:
+            return self._keep_strays(records, people)
+        part = max(segment.start, day_start(day))
+        spool = self._pending.spool(day, part)
+        news = [record for record in records if not self._pending.holds(day, record.id)]
+        if not news:
+            return 0
+        spool.append(news, people)
+        self._count_unreadable(news)
+        if part == day_start(day):
+            self.pointers[day] = news[-1].id
+        return len(news)
+
+    def _keep_strays(self, records: Sequence[Record], people: Mapping[int, Any]) -> int:
+        """Put messages aside that are out of order; how many were not there yet."""
+        kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
+        self._count_unreadable(kept)
+        return len(kept)
+
+    def _count_unreadable(self, records: Sequence[Record]) -> None:
+        unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
+        if unreadable:
+            self._report.unreadable += unreadable
+            metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)
