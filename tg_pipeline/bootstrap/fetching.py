@@ -68,9 +68,7 @@ async def fetch(
         async with _chat_lease(settings, login.store, entry.slug, clock):
             now = int(clock.now())
             history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
-            await confirm_owner(
-                history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions
-            )
+            await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
             spools = spool_root(settings)
             with PendingRequest.open(
                 spools, entry.slug, days, chat_id=peer.marked_id, account=history.account, now=now

@@ -15,6 +15,7 @@ from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.ownership import anothers, differ
 
+
 async def confirm_owner(
     history: History, store: DayStore, slug: str, *, chat_id: int, accept_deletions: bool = False
 ) -> None:
