@@ -24,6 +24,7 @@ from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
+from tg_pipeline.ingest.ownership import confirm_owner
 from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.day_store import DayStore
@@ -67,6 +68,7 @@ async def fetch(
         async with _chat_lease(settings, login.store, entry.slug, clock):
             now = int(clock.now())
             history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
+            await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
             spools = spool_root(settings)
             with PendingRequest.open(
                 spools, entry.slug, days, chat_id=peer.marked_id, account=history.account, now=now

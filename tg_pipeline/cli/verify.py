@@ -38,8 +38,8 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
     settings = load_settings()
     store, pointers = day_store(settings), progress(settings)
     present = {slug: list(store.days(slug)) for slug in ([find_chat(settings, chat).slug] if chat else store.slugs())}
-    chat_ids = {entry.slug: entry.id for entry in registered(settings)}
-    findings = [] if chat else list(verify_root(store, pointers))
+    entries = {entry.slug: entry for entry in registered(settings)}
+    findings = [] if chat else list(verify_root(store, pointers, entries.values(), today=today_utc()))
     files = 0
     with _progress_bar() as bar:
         for slug, days in present.items():
@@ -53,7 +53,7 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
                 slug,
                 today=today_utc(),
                 days=asked,
-                chat_id=chat_ids.get(slug),
+                entry=entries.get(slug),
                 spool_root=spool_root(settings),
                 on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
@@ -90,5 +90,8 @@ def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
         raise SystemExit(1)
     whole = f"{count(files, 'day file')} of {count(chats, 'chat')}"
     partly = len({(finding.slug, finding.day) for finding in findings if finding.kind == "not_visible"})
-    verdict = f"Valid, but not whole: {count(partly, 'day')} the account cannot see fully, in" if partly else "Whole:"
+    begun = len({finding.slug for finding in findings if finding.kind == "not_fetched"})
+    lacks = [f"{count(partly, 'day')} the account cannot see fully"] if partly else []
+    lacks += [f"{count(begun, 'chat')} not fetched from the beginning"] if begun else []
+    verdict = f"Valid, but not whole: {' and '.join(lacks)}, in" if lacks else "Whole:"
     echo(f"{verdict} {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")

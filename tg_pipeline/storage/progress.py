@@ -36,9 +36,15 @@ class DayProgress(_Part):
 
 
 class ChatProgress(_Part):
-    """`high_water_mark` is the highest message id that a committed day holds."""
+    """How far a chat has come. Nothing here moves back: where day files are lost, it is what still knows of them.
+
+    `high_water_mark` is the highest message id that a committed day had; `first_day` and `last_day` are the outermost
+    days that were committed as sealed.
+    """
 
     high_water_mark: int | None = None
+    first_day: date | None = None
+    last_day: date | None = None
     days: dict[date, DayProgress] = Field(default_factory=dict)
 
 
@@ -62,7 +68,6 @@ class Progress:
         self._path = root / FILE_NAME
         self._lock = lock_dir / f"{FILE_NAME}.lock"
         self._swept = False
-        self._checked: set[str] = set()
 
     def read(self) -> ProgressFile:
         """The present state, without writing anything."""
@@ -86,9 +91,11 @@ class Progress:
     def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
         """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
         with self._changing(slug) as chat:
-            if slug not in self._checked:
-                chat.high_water_mark = _held_mark(DayStore(self._root), slug, chat.high_water_mark)
-                self._checked.add(slug)
+            if sealed:
+                known = filter(None, (day, chat.first_day, chat.last_day))
+                before = [] if chat.first_day else list(DayStore(self._root).days(slug))
+                ends = sorted((*known, *before[:1], *before[-1:]))
+                chat.first_day, chat.last_day = ends[0], ends[-1]
             if sealed or last_id is None:
                 chat.days.pop(day, None)
             else:
@@ -149,34 +156,13 @@ class Progress:
         logger.warning("%s was kept as %s.", self._path, aside)
 
 
-def _held_mark(store: DayStore, slug: str, mark: int | None) -> int | None:
-    """The mark, or the highest id that the day files hold where no file reaches the mark.
-
-    Costs the head of the newest file as a rule. A mark that cannot be judged, since a file is damaged or there is
-    none, stays.
-    """
-    highest = None
-    for day in reversed(list(store.days(slug)) if mark is not None else []):
-        try:
-            header = store.header(slug, day)
-        except DayFileError:
-            return mark
-        last_id = header.last_message_id if header else None
-        if last_id is not None:
-            highest = max(last_id, highest or 0)
-            if highest >= (mark or 0):
-                return mark
-    if highest is not None:
-        logger.warning("The high-water mark of %s was %s; no day file holds more than %s.", slug, mark, highest)
-    return highest or mark
-
-
 def _rebuilt(store: DayStore) -> ProgressFile:
     """What the day files tell: back from each chat's newest day to its last sealed day that has messages."""
     state = ProgressFile()
     for slug in store.slugs():
-        for day in reversed(list(store.days(slug))):
-            chat = state.chats.setdefault(slug, ChatProgress())
+        days = list(store.days(slug))
+        for day in reversed(days):
+            chat = state.chats.setdefault(slug, ChatProgress(first_day=days[0], last_day=day))
             try:
                 header = store.header(slug, day)
             except DayFileError as error:

@@ -49,7 +49,9 @@ class PendingRequest:
         """Intervals (POSIX s, end excluded) that were read to their end though their day is not committed yet."""
         self.committing = {day for journal in self._journals for day in journal.committing if day in days}
         """Days whose day files this request has written, or was about to write when it was interrupted."""
-        self.undecided = {day for journal in self._journals for day in journal.undecided if day in days} - self.committed
+        self.undecided = {
+            day for journal in self._journals for day in journal.undecided if day in days
+        } - self.committed
         """Days that were read to their ends and not written: only the rest of their request tells what they lack."""
         self.spooled_at: dict[date, float] = {}
         """Per day that an interrupted process left in work, when it last wrote to its spools (POSIX s)."""

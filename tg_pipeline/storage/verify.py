@@ -1,7 +1,7 @@
 """The proof of an archive: every file is read again and held to everything that the contract promises."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 from upath import UPath
 
-from tg_pipeline.contracts.chat import Slug, is_slug
+from tg_pipeline.contracts.chat import RegisteredChat, Slug, is_slug
 from tg_pipeline.contracts.day_file import UNREADABLE, Condition, DayHeader, Message, Participant, describe, moved_to
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
@@ -39,18 +39,20 @@ class FindingKind(StrEnum):
     THREADS = "threads"
     PARTICIPANTS = "participants"
     MISSING = "missing"
+    NOT_FETCHED = "not_fetched"
     UNSEALED = "unsealed"
     NOT_VISIBLE = "not_visible"
     UNREADABLE = "unreadable"
     HELD_BACK = "held_back"
     MOVED = "moved"
     FOREIGN = "foreign"
+    REGISTRY = "registry"
     PROGRESS = "progress"
     LEFTOVER = "leftover"
     INTERRUPTED = "interrupted"
 
 
-WARNINGS = frozenset({FindingKind.LEFTOVER, FindingKind.INTERRUPTED, FindingKind.NOT_VISIBLE})
+WARNINGS = frozenset({FindingKind.LEFTOVER, FindingKind.INTERRUPTED, FindingKind.NOT_VISIBLE, FindingKind.NOT_FETCHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,10 @@ class Finding:
         return self.kind in WARNINGS
 
 
-def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
-    """What lies in the archive beside the chats' directories, and what progress says of chats that have none.
+def verify_root(
+    store: DayStore, progress: Progress, registered: Iterable[RegisteredChat] = (), *, today: date
+) -> Iterator[Finding]:
+    """What lies in the archive beside the chats' directories, and what is known of chats that have none.
 
     Hidden names and those of file systems are passed over, here as in the chats' directories.
     """
@@ -81,8 +85,12 @@ def verify_root(store: DayStore, progress: Progress) -> Iterator[Finding]:
         elif is_temporary(path.name) or not (path.name == FILE_NAME or (is_slug(path.name) and is_directory(path))):
             yield _stray(None, path)
     chats = progress.read().chats
-    for slug in sorted(chats.keys() - set(store.slugs())):
-        yield from _progress(slug, chats[slug], {}, whole=True, running=True)
+    absent = {slug: None for slug in chats} | {entry.slug: entry for entry in registered}
+    for slug in sorted(absent.keys() - set(store.slugs())):
+        known = chats.get(slug)
+        yield from _missing(slug, [], _known_days([], known), today)
+        yield from _not_fetched(slug, absent[slug], _known_days([], known))
+        yield from _progress(slug, known, {}, whole=True, running=True)
 
 
 def verify(  # noqa: PLR0913 - what is verified, and what it is held to
@@ -92,19 +100,23 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
     *,
     today: date,
     days: DayRange | None = None,
-    chat_id: int | None = None,
+    entry: RegisteredChat | None = None,
     spool_root: Path | None = None,
     on_day: Callable[[date], None] | None = None,
 ) -> Iterator[Finding]:
     """Everything that is wrong with one chat: all its days, or those of `days`, which must then all be there.
 
-    `today` is the current UTC day: those before it must be sealed, and it must not be. `chat_id` is the chat's marked
-    id where it is known; else that of most of the files must be that of all. `spool_root` lets an interrupted fetch be
-    told from progress that points past the data. Reads line by line; calls `on_day` after each day file.
+    `today` is the current UTC day: those before it must be sealed, and it must not be. `entry` is what the registry
+    says of the chat. `spool_root` lets an interrupted fetch be told from progress that points past the data. Reads line
+    by line; calls `on_day` after each day file.
     """
+    known = progress.read().chats.get(slug)
     yield from _strays(store, slug)
     present = [day for day in store.days(slug) if days is None or day in days]
-    yield from _missing(slug, present, days or (DayRange(present[0], present[-1]) if present else None), today)
+    expected = days or _known_days(present, known)
+    yield from _missing(slug, present, expected, today)
+    if days is None:
+        yield from _not_fetched(slug, entry, expected)
     headers: dict[date, DayHeader] = {}
     for day in present:
         yield from verify_day(store, slug, day)
@@ -115,12 +127,12 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
             yield from _seal(slug, day, today, sealed=header.sealed)
         if on_day is not None:
             on_day(day)
-    yield from _chat_ids(slug, headers, chat_id)
-    yield from _accounts(slug, headers)
+    yield from _chat_ids(slug, headers, entry and entry.id)
+    yield from _accounts(slug, headers, entry and entry.account)
     interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
     for asked in interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
-    yield from _progress(slug, progress.read().chats.get(slug), headers, whole=days is None, running=bool(interrupted))
+    yield from _progress(slug, known, headers, whole=days is None, running=bool(interrupted))
 
 
 def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
@@ -263,28 +275,40 @@ def _seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Findi
         yield Finding(slug, day, FindingKind.UNSEALED, "the day was not read to its end: fetch it again")
 
 
-def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], expected: int | None) -> Iterator[Finding]:
+def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], registered: int | None) -> Iterator[Finding]:
     """One finding for each wrong `chat_id`, on the first day that has it."""
-    days = Counter(header.chat_id for header in headers.values())
-    right = expected if expected is not None else next((chat_id for chat_id, _ in days.most_common(1)), None)
-    owner = "the chat's" if expected is not None else "that of the other files"
-    for chat_id, number in days.items():
-        if chat_id != right:
-            first = min(day for day, header in headers.items() if header.chat_id == chat_id)
+    ids = {day: header.chat_id for day, header in headers.items()}
+    yield from _odd_ones(slug, ids, registered, "id", lambda found: f"it says that its chat_id is {found}")
+
+
+def _accounts(slug: Slug, headers: Mapping[date, DayHeader], registered: int | None) -> Iterator[Finding]:
+    """One finding for each wrong `account`, on the first day that has it. Older files name none."""
+    accounts = {day: header.account for day, header in headers.items() if header.account is not None}
+    yield from _odd_ones(slug, accounts, registered, "account", lambda found: f"it is what account {found} sees")
+
+
+def _odd_ones(
+    slug: Slug, values: Mapping[date, int], registered: int | None, field: str, says: Callable[[int], str]
+) -> Iterator[Finding]:
+    """The files that differ from the registry or, where none is as the registry says, from most of the others.
+
+    Then it is the registry's entry that is wrong, or the files of another chat lie in the place of this one's.
+    """
+    days = Counter(values.values())
+    if not days:
+        return
+    usual = days.most_common(1)[0][0]
+    right = registered if registered in days else usual
+    if registered is not None and registered != right:
+        files = f"{'the day file is' if len(values) == 1 else 'the day files are'} those of {usual}"
+        detail = f"chats.yaml says that its {field} is {registered}; {files}: correct the entry, or move the files away"
+        yield Finding(slug, None, FindingKind.REGISTRY, detail)
+    owner = "the registered chat's" if right == registered else "that of most of the other files"
+    for value, number in days.items():
+        if value != right:
+            first = min(day for day, found in values.items() if found == value)
             more = f" (and {number - 1} more)" if number > 1 else ""
-            detail = f"it says that its chat_id is {chat_id}; {owner} is {right}{more}"
-            yield Finding(slug, first, FindingKind.HEADER, detail)
-
-
-def _accounts(slug: Slug, headers: Mapping[date, DayHeader]) -> Iterator[Finding]:
-    """One finding for each account but the one of most files, on the first day that has it. Older files name none."""
-    days = Counter(header.account for header in headers.values() if header.account is not None)
-    (owner, _), *others = days.most_common() or [(0, 0)]
-    for account, number in others:
-        first = min(day for day, header in headers.items() if header.account == account)
-        more = f" (and {number - 1} more)" if number > 1 else ""
-        detail = f"it is what account {account} sees; most of the other files are what account {owner} sees{more}"
-        yield Finding(slug, first, FindingKind.HEADER, detail)
+            yield Finding(slug, first, FindingKind.HEADER, f"{says(value)}; {owner} is {right}{more}")
 
 
 def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
@@ -305,6 +329,27 @@ def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping
 
 def _ids(store: DayStore, slug: Slug, day: date, low: int, high: int) -> set[int]:
     return {number for number in map(message_id, store.lines(slug, day)) if low <= number <= high}
+
+
+def _known_days(present: Sequence[date], known: ChatProgress | None) -> DayRange | None:
+    """From the first to the last day that has a file, or had one as far as progress tells."""
+    recorded = (known.first_day, known.last_day) if known else ()
+    days = sorted({*present[:1], *present[-1:], *filter(None, recorded)})
+    return DayRange(days[0], days[-1]) if days else None
+
+
+def _not_fetched(slug: Slug, entry: RegisteredChat | None, days: DayRange | None) -> Iterator[Finding]:
+    """That the history of a registered chat begins before its files, or that it has none."""
+    if entry is None:
+        return
+    if days is None:
+        detail = f"nothing of it is archived: tg-pipeline fetch {slug} --from DAY"
+        yield Finding(slug, entry.start, FindingKind.NOT_FETCHED, detail)
+    elif entry.start is not None and entry.start < days.first:
+        before = days.first - timedelta(days=1)
+        detail = f"the chat begins on {entry.start} and its files on {days.first}: tg-pipeline fetch {slug} "
+        detail += f"--from {entry.start} --to {before}, or set its `start` in chats.yaml"
+        yield Finding(slug, entry.start, FindingKind.NOT_FETCHED, detail)
 
 
 def _missing(slug: Slug, present: Iterable[date], days: DayRange | None, today: date) -> Iterator[Finding]:
@@ -354,7 +399,8 @@ def _progress(
     highest = max((header.last_message_id or 0 for header in headers.values()), default=0)
     if whole and (chat.high_water_mark or 0) > highest:
         end = f"the archive ends with {highest}" if highest else "no day file holds a message"
-        detail = f"the high-water mark is {chat.high_water_mark}; {end}"
+        detail = f"the high-water mark is {chat.high_water_mark}; {end}: fetch the days that are missing, or remove "
+        detail += f"{FILE_NAME}, which is rebuilt, where nothing can be missing"
         yield Finding(slug, None, FindingKind.PROGRESS, detail)
     for day, pointer in () if running else chat.days.items():
         header = headers.get(day)

@@ -29,7 +29,6 @@ from tg_pipeline.contracts.errors import (
 
 UPGRADE_HINT = "Upgrade with `pip install --upgrade tg-pipeline`: a newer one may know it."
 LOGIN_HINT = "Log in again with `tg-pipeline login`."
-UPDATE = "Update tg-pipeline."
 
 
 class StalePeer(ChatNotFound):
@@ -86,7 +85,9 @@ def _bot(error: BaseException, method: str) -> TgPipelineError:
 
 
 def _outdated(error: BaseException, method: str) -> TgPipelineError:
-    return ApiRejected(f"Telegram no longer understands {method} as this version sends it ({_name(error)}). {UPDATE}")
+    return ApiRejected(
+        f"Telegram no longer understands {method} as this version sends it ({_name(error)}). {UPGRADE_HINT}"
+    )
 
 
 def _private(error: BaseException, _method: str) -> TgPipelineError:

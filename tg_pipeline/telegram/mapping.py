@@ -88,24 +88,9 @@ class MessageMapper:
         return Record(message.id, timestamp, body)
 
     def unreadable(self, message: UnreadableMessage, timestamp: int) -> Record:
-        """What stands for a message that cannot be decoded."""
-        body: dict[str, Any] = {
-            "id": message.id,
-            "date": utc_text(timestamp),
-            "from_id": None,
-            "chat": self._slug,
-            "text": "",
-            "reply_to": None,
-            "views": None,
-            "forwards": None,
-            "replies_count": None,
-            "entities": [],
-            "edited": False,
-            "edit_date": None,
-            "deleted": False,
-            "deleted_at": None,
-            "type": UNREADABLE,
-        }
+        """What stands for a message that cannot be decoded: one without content or author."""
+        body = self.record(tl.Message(message.id, peer_id=None, date=None, message=""), timestamp).body
+        body |= {"from_id": None, "type": UNREADABLE}
         if message.constructor is not None:
             body["wire"] = {"constructor": f"{message.constructor:08x}"}
         return Record(message.id, timestamp, body)

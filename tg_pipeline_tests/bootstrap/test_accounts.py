@@ -1,6 +1,7 @@
 """Several accounts, several views: which one reads a chat, and what becomes of messages that it cannot see."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -461,6 +462,43 @@ def test_a_history_that_is_gone_without_a_reason_is_held_back_until_it_is_back_o
         report = fetch_days(account, first_days(5), accept=True)
         assert not report.with_condition("held_back")
         assert all(all(states(account, "busy", day).values()) for day in first_days(5))
+
+
+def forget_account(account: Account, slug: str) -> dict[str, bytes]:
+    """Make the archive one of version 1.0.0, which does not say whose it is; its files."""
+    for path in Path(account.settings.data_uri, slug).rglob("*.json"):
+        text = path.read_bytes().replace(b'"schema_version":"1.1.0"', b'"schema_version":"1.0.0"')
+        path.write_bytes(re.sub(rb'"(account|conditions)":.*\n', b"", text))
+    return account.files()
+
+
+@pytest.mark.parametrize("kind", ["user", "chat"])
+@pytest.mark.parametrize("days", [DayRange(FIRST_DAY, FIRST_DAY), first_days(3)], ids=["archived", "new too"])
+def test_an_archive_that_names_no_account_is_not_gone_on_with_by_another_one(
+    tmp_path: Path, kind: str, days: DayRange
+) -> None:
+    with two(tmp_path, world_of(dialog(1, kind)), other_world(dialog(2, kind))) as both:
+        number = IVAN if kind == "user" else GROUP
+        chat = RegisteredChat(slug=f"id{number}", chat=str(number if kind == "user" else -number))
+        both.account("a").fetch(chat, first_days(2))
+        before = forget_account(both.account(), chat.slug)
+        with pytest.raises(WrongAccount):
+            both.account("b").fetch(chat, days)
+        assert both.account().files() == before
+        both.account("a").fetch(chat, days)
+        assert header_account(both.account(), chat.slug) == ME.id
+
+
+def test_an_archive_of_another_account_than_the_registered_one_is_refused(tmp_path: Path) -> None:
+    with two(tmp_path, world_of(dialog(1)), other_world(dialog(2))) as both:
+        chat = RegisteredChat(slug=f"id{IVAN}", chat=str(IVAN))
+        both.account("a").fetch(chat, first_days(1))
+        before = both.account().files()
+        chat = add(both.account("b"), str(IVAN), chat.slug)
+        with pytest.raises(WrongAccount) as refused:
+            both.account("b").fetch(chat, DayRange(first_days(3).last, first_days(3).last))
+        assert str(ME.id) in str(refused.value)
+        assert both.account().files() == before
 
 
 def test_an_interrupted_read_is_not_gone_on_with_by_another_account(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def archive() -> Iterator[Archive]:
         yield files
 
 
-def reread(archive: Archive, keep: Callable[[int], bool], pages_in_flight: int = 1, life: Life | None = None) -> FetchReport:
+def reread(
+    archive: Archive, keep: Callable[[int], bool], pages_in_flight: int = 1, life: Life | None = None
+) -> FetchReport:
     left = [message for message in HISTORY if keep(message.id)]
     return archive.fetch(MemoryHistory(left, NOW), RANGE, pages_in_flight=pages_in_flight, life=life)
 

@@ -25,14 +25,20 @@ def content(store: DayStore) -> dict[str, object]:
     return found
 
 
-def chat(mark: int | None, **days: int) -> dict[str, object]:
-    pointers = {day.replace("_", "-").removeprefix("d"): {"last_processed_msg_id": n} for day, n in days.items()}
-    return {"schema_version": "1.0.0", "timezone": "UTC", "chats": {SLUG: {"high_water_mark": mark, "days": pointers}}}
+def chat(mark: int | None, *, days: int = 1, **open_days: int) -> dict[str, object]:
+    """The file of a chat of which so many days from DAY on are sealed."""
+    pointers = {day.replace("_", "-").removeprefix("d"): {"last_processed_msg_id": n} for day, n in open_days.items()}
+    ends = {
+        "first_day": str(DAY) if days else None,
+        "last_day": str(DAY + timedelta(days=days - 1)) if days else None,
+    }
+    chats = {SLUG: {"high_water_mark": mark, **ends, "days": pointers}}
+    return {"schema_version": "1.0.0", "timezone": "UTC", "chats": chats}
 
 
 def test_a_day_in_flight_has_a_pointer_and_a_sealed_one_none(store: DayStore, progress: Progress) -> None:
     progress.advance(SLUG, DAY, 5)
-    assert content(store) == chat(None, d2025_03_14=5)
+    assert content(store) == chat(None, days=0, d2025_03_14=5)
     progress.commit(SLUG, DAY, 9, sealed=True)
     assert content(store) == chat(9)
     progress.commit(SLUG, DAY + timedelta(days=1), 12, sealed=False)
@@ -44,7 +50,9 @@ def test_the_high_water_mark_only_rises(progress: Progress) -> None:
     progress.commit(SLUG, DAY, 9, sealed=True)
     progress.commit(SLUG, DAY - timedelta(days=1), 4, sealed=True)
     progress.commit(SLUG, DAY, None, sealed=False)
-    assert progress.read().chats[SLUG].model_dump() == {"high_water_mark": 9, "days": {}}
+    assert progress.read().chats[SLUG].model_dump() == {
+        "high_water_mark": 9, "first_day": DAY - timedelta(days=1), "last_day": DAY, "days": {},
+    }  # fmt: skip
 
 
 def test_nothing_new_is_not_written(store: DayStore, progress: Progress) -> None:
@@ -88,7 +96,7 @@ def test_a_corrupt_file_is_set_aside_and_rebuilt_from_the_days(
         commit(store, scratch, [record(n * 10 + 1, day=day)] if n != 1 else [], day=day, sealed=n < 3)
     path = store.root / "progress.json"
     path.write_bytes(text)
-    rebuilt = chat(31, d2025_03_17=31)
+    rebuilt = chat(31, days=4, d2025_03_17=31)
     assert progress.read().model_dump(mode="json") == rebuilt
     assert path.read_bytes() == text, "reading changes nothing"
     progress.commit(SLUG, DAY, 1, sealed=True)
@@ -116,7 +124,7 @@ def test_a_directory_in_its_place_is_set_aside(store: DayStore, progress: Progre
     (path / "within").mkdir(parents=True)
     assert progress.problem() == "it is a directory"
     progress.advance(SLUG, DAY, 1)
-    assert content(store) == chat(None, d2025_03_14=1)
+    assert content(store) == chat(None, days=0, d2025_03_14=1)
     assert (path.parent / "progress.json.corrupt-1" / "within").is_dir()
 
 
@@ -134,27 +142,25 @@ def test_a_lock_directory_that_is_none_is_named(store: DayStore, tmp_path: Path)
         Progress(store.root, tmp_path / "locks").advance(SLUG, DAY, 1)
 
 
-def test_a_high_water_mark_beyond_the_days_is_repaired(
-    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for n in range(3):
-        commit(store, scratch, [record(n + 1)] if n < 2 else [], day=DAY + timedelta(days=n))
-    (store.root / "progress.json").write_bytes(orjson.dumps(chat(999)))
-    progress.commit(SLUG, DAY, 1, sealed=True)
-    assert content(store) == chat(2)
-    assert "no day file holds more than 2" in caplog.text
-    caplog.clear()
-    Progress(store.root, scratch / "locks").commit(SLUG, DAY, 1, sealed=True)
-    assert not caplog.text
+def test_lost_files_are_not_forgotten_by_the_next_commit(store: DayStore, progress: Progress, scratch: Path) -> None:
+    for n in range(4):
+        day = DAY + timedelta(days=n)
+        done = commit(store, scratch, [record(n + 1, day=day)] if n < 3 else [], day=day)
+        progress.commit(SLUG, day, done.last_message_id, sealed=True)
+    for n in (0, 2, 3):
+        store.path(SLUG, DAY + timedelta(days=n)).unlink()
+    Progress(store.root, scratch / "locks").commit(SLUG, DAY + timedelta(days=1), 2, sealed=True)
+    assert content(store) == chat(3, days=4)
 
 
-def test_a_mark_that_a_damaged_day_may_hold_is_left_alone(store: DayStore, progress: Progress, scratch: Path) -> None:
-    commit(store, scratch, [record(1)])
-    commit(store, scratch, [record(9)], day=DAY + timedelta(days=1))
-    store.path(SLUG, DAY + timedelta(days=1)).write_bytes(b"{")
-    (store.root / "progress.json").write_bytes(orjson.dumps(chat(9)))
-    progress.commit(SLUG, DAY, 1, sealed=True)
-    assert content(store) == chat(9)
+def test_a_file_of_an_older_version_learns_the_days(store: DayStore, progress: Progress, scratch: Path) -> None:
+    for n in range(4):
+        commit(store, scratch, [], day=DAY + timedelta(days=n))
+    (store.root / "progress.json").write_bytes(
+        orjson.dumps(chat(9, days=0)).replace(b'"first_day":null,"last_day":null,', b"")
+    )
+    progress.commit(SLUG, DAY + timedelta(days=2), None, sealed=True)
+    assert content(store) == chat(9, days=4)
 
 
 def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:

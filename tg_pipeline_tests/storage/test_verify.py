@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.storage.day_store import DayStore
@@ -20,6 +21,7 @@ from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, PEOPLE, SLUG, c
 
 TODAY = DAY + timedelta(days=30)
 NEXT = DAY + timedelta(days=1)
+LAST = NEXT + timedelta(days=1)
 Document = dict[str, Any]
 
 
@@ -63,7 +65,7 @@ def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progre
     seen: list[date] = []
     assert list(verify(archive, progress, SLUG, today=TODAY, on_day=seen.append)) == []
     assert list(verify(archive, progress, SLUG, today=TODAY, days=DayRange(DAY, NEXT))) == []
-    assert list(verify_root(archive, progress)) == []
+    assert list(verify_root(archive, progress, today=TODAY)) == []
     assert seen == [DAY, NEXT]
 
 
@@ -223,11 +225,54 @@ def test_files_of_one_chat_carry_one_chat_id(archive: DayStore, progress: Progre
     commit(archive, scratch, [record(300, day=third)], day=third)
     rewrite(archive, lambda d: d.update(chat_id=-5), DAY)
     for chat_id, day, detail in [
-        (None, DAY, f"-5; that of the other files is {CHAT_ID}"),
-        (-5, NEXT, f"{CHAT_ID}; the chat's is -5 (and 1 more)"),
+        (None, DAY, f"-5; that of most of the other files is {CHAT_ID}"),
+        (-5, NEXT, f"{CHAT_ID}; the registered chat's is -5 (and 1 more)"),
     ]:
-        found = list(verify(archive, progress, SLUG, today=TODAY, chat_id=chat_id))
+        found = list(verify(archive, progress, SLUG, today=TODAY, entry=registered(id=chat_id)))
         assert [(f.day, f.kind, f.detail) for f in found] == [(day, "header", f"it says that its chat_id is {detail}")]
+
+
+def registered(**fields: Any) -> RegisteredChat:
+    return RegisteredChat(slug=SLUG, chat="@durov", **fields)
+
+
+@pytest.mark.parametrize(("field", "wrong", "right"), [("id", -7, CHAT_ID), ("account", 7, 500)])
+def test_an_entry_that_no_file_agrees_with_is_what_is_wrong(
+    archive: DayStore, progress: Progress, field: str, wrong: int, right: int
+) -> None:
+    for day in (DAY, NEXT):
+        rewrite(archive, lambda d: d.update(account=500), day)
+    assert list(verify(archive, progress, SLUG, today=TODAY, entry=registered(**{field: right}))) == []
+    (found,) = verify(archive, progress, SLUG, today=TODAY, entry=registered(**{field: wrong}))
+    assert (found.day, found.kind) == (None, "registry")
+    assert found.detail.startswith(f"chats.yaml says that its {field} is {wrong}; the day files are those of {right}: ")
+
+
+@pytest.mark.parametrize("gone", [[DAY], [NEXT], [LAST], [NEXT, LAST], [DAY, NEXT, LAST]])
+def test_days_that_progress_knows_are_missed(
+    archive: DayStore, progress: Progress, scratch: Path, gone: list[date]
+) -> None:
+    commit(archive, scratch, [], day=LAST)
+    progress.commit(SLUG, LAST, None, sealed=True)
+    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    for day in gone:
+        archive.path(SLUG, day).unlink()
+    for day in (d for d in (DAY, NEXT) if d not in gone):
+        progress.commit(SLUG, day, 20, sealed=True)
+    assert (gone[0], "missing") in kinds(list(verify(archive, progress, SLUG, today=TODAY)))
+
+
+def test_a_chat_that_is_not_archived_from_its_beginning_has_a_warning(archive: DayStore, progress: Progress) -> None:
+    begun = registered(start=DAY)
+    assert list(verify(archive, progress, SLUG, today=TODAY, entry=begun)) == []
+    older = registered(start=DAY - timedelta(days=9))
+    (found,) = verify(archive, progress, SLUG, today=TODAY, entry=older)
+    assert (found.day, found.kind, found.is_warning) == (older.start, "not_fetched", True)
+    assert f"--from {older.start} --to {DAY - timedelta(days=1)}" in found.detail
+    assert list(verify(archive, progress, SLUG, today=TODAY, days=DayRange(DAY, NEXT), entry=older)) == []
+    other = RegisteredChat(slug="other", chat="@other")
+    (found,) = verify_root(archive, progress, [begun, other], today=TODAY)
+    assert (found.slug, found.kind, found.is_warning) == ("other", "not_fetched", True)
 
 
 def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
@@ -271,7 +316,7 @@ def test_what_a_nas_or_a_desktop_puts_everywhere_is_passed_over(
     for directory in (archive.root, year.parent, year):
         (directory / name).mkdir()
         (directory / name / "SYNO@.fileindexdb").touch()
-    assert list(verify_root(archive, progress)) == []
+    assert list(verify_root(archive, progress, today=TODAY)) == []
     assert list(verify(archive, progress, SLUG, today=TODAY)) == []
     assert list(archive.slugs()) == [SLUG]
 
@@ -280,7 +325,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayS
     progress.commit(SLUG, DAY, 1, sealed=True)
     for path in (archive.path(SLUG, DAY), archive.root / "progress.json"):
         path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert list(verify_root(archive, progress)) == []
+    assert list(verify_root(archive, progress, today=TODAY)) == []
     assert list(verify(archive, progress, SLUG, today=TODAY)) == []
     assert progress.problem() is None
 
@@ -288,9 +333,9 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayS
 def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progress) -> None:
     for name in ("progress.json.corrupt-1", ".progress.json.ab.tmp", "stray.json"):
         (archive.root / name).touch()
-    assert sorted(f.kind for f in verify_root(archive, progress)) == ["foreign", "leftover", "leftover"]
+    assert sorted(f.kind for f in verify_root(archive, progress, today=TODAY)) == ["foreign", "leftover", "leftover"]
     (archive.root / "progress.json").write_text("{")
-    assert next(verify_root(archive, progress)).kind == "progress"
+    assert next(verify_root(archive, progress, today=TODAY)).kind == "progress"
 
 
 def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayStore, progress: Progress) -> None:
@@ -300,7 +345,7 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
     (archive.root / ".gitignore").touch()
     (archive.root / "slug").touch()
     (archive.root / "gone").symlink_to(archive.root / "nowhere")
-    found = list(verify_root(archive, progress))
+    found = list(verify_root(archive, progress, today=TODAY))
     assert {finding.kind for finding in found} == {FindingKind.FOREIGN}
     assert [finding.detail for finding in found] == [
         f"{archive.root / name} is no part of this archive" for name in ("Bad Slug", "UPPER case", "gone", "slug")
@@ -309,13 +354,14 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
 
 def test_a_chat_that_progress_knows_must_have_its_directory(archive: DayStore, progress: Progress) -> None:
     progress.advance("begun", DAY, 7)
-    assert list(verify_root(archive, progress)) == [], "no day of it was committed"
+    assert list(verify_root(archive, progress, today=TODAY)) == [], "no day of it was committed"
     progress.commit("lost", DAY, 7, sealed=True)
-    (finding,) = verify_root(archive, progress)
-    assert (finding.slug, finding.kind, finding.detail) == (
-        "lost", "progress", "the high-water mark is 7; no day file holds a message",
-    )  # fmt: skip
-    assert list(verify(archive, progress, "lost", today=TODAY)) == [finding]
+    found = list(verify_root(archive, progress, today=TODAY))
+    assert [(finding.slug, finding.day, finding.kind) for finding in found] == [
+        ("lost", DAY, "missing"), ("lost", None, "progress"),
+    ]  # fmt: skip
+    assert found[1].detail.startswith("the high-water mark is 7; no day file holds a message: ")
+    assert list(verify(archive, progress, "lost", today=TODAY)) == found
 
 
 def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress: Progress, tmp_path: Path) -> None:
@@ -353,4 +399,4 @@ def test_files_of_two_accounts_in_one_chat_are_found(archive: DayStore, progress
     rewrite(archive, lambda d: d.update(account=5002))
     (found,) = verify(archive, progress, SLUG, today=TODAY)
     assert (found.kind, found.day) == ("header", DAY)
-    assert found.detail == "it is what account 5002 sees; most of the other files are what account 5001 sees"
+    assert found.detail == "it is what account 5002 sees; that of most of the other files is 5001"
