@@ -295,6 +295,7 @@ def _commands() -> tuple[Panel, ...]:
             unit="s",
             about="Of the sensor or daemon that is the longest silent.",
         ),
+        _lines("Queued runs that do not move", ("tg:runs_stalled_seconds", "stalled"), unit="s"),
     )
 
 

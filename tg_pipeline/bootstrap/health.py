@@ -137,14 +137,18 @@ class HealthCheck:
             return max((beat.missed(now) for beat in beats), default=0.0)
 
         is_down = missed(found.beats) > DOWN_INTERVALS or missed(found.ticks) > STALE_INTERVALS
-        last = max([*found.ticks, *found.beats], key=lambda beat: beat.missed(now))
+        starting = [beat for beat in (*found.ticks, *found.beats) if beat.is_starting and not is_down]
+        is_stale = missed(found.beats) > STALE_INTERVALS
+        last = max(starting or [*found.ticks, *found.beats], key=lambda beat: beat.missed(now))
         return Scheduler(
-            status="down" if is_down else "stale" if missed(found.beats) > STALE_INTERVALS else "ok",
+            status="down" if is_down else "starting" if starting else "stale" if is_stale else "ok",
             last_tick_of=last.name,
-            last_tick_ts=None if last.at is None else timestamp(last.at),
+            last_tick_ts=None if last.at is None or last.is_starting else timestamp(last.at),
             age_sec=None if last.at is None else max(0.0, now - last.at),
             interval_sec=last.interval_seconds,
             lock_owner=max(found.beats, key=lambda beat: beat.missed(now)).owner,
+            queued_runs=found.runs.queued,
+            stalled_sec=found.runs.stalled_seconds,
         )
 
     def _redis(self) -> Redis | Absent:

@@ -11,15 +11,23 @@ from tg_pipeline.contracts.health import (
     Place,
     Queue,
     Redis,
+    Scheduler,
     StateStoreHealth,
     Unread,
 )
+from tg_pipeline.contracts.text import count
 
 REDIS_GRACE_SECONDS: Final = 30.0
 """For so long the pipeline is ready without its Redis: the home's store serves, and commands wait."""
 
 UNTAKEN_SECONDS: Final = 60.0
 """For so long commands may wait for a reader; it comes every five seconds."""
+
+STALLED_SECONDS: Final = 90.0
+"""For so long runs may be queued while none is under way; the watchdog ends a dead one within a minute."""
+
+LONG_SECONDS: Final = 86_400.0
+"""An accepted command that has not ended for so long wants a look; the alert CommandsWaiting has the same limit."""
 
 NEEDED: Final = ("storage", "home", "state_store")
 _STATES = {"open": "open: nothing is called", "half_open": "half-open: the next call tries whether it answers again"}
@@ -39,12 +47,13 @@ def judge(parts: Mapping[str, Any], *, longest_flood_wait: float) -> Verdict:
 
     Down: nothing would be fetched, for it could not be kept or nobody would start it. Degraded: something is not as
     it should be, or not known. A flood wait is usual; one that is longer than runs sleep (`longest_flood_wait`, in
-    seconds) is not.
+    seconds) is not. Starting: nothing is wrong, and what fetches has not begun yet; it is not ready.
     """
-    not_ready = list(_not_ready(parts))
-    down = [*not_ready, *_not_scheduled(parts["scheduler"])]
-    reasons = list(dict.fromkeys([*down, *_degraded(parts, longest_flood_wait)]))
-    return Verdict("down" if down else "degraded" if reasons else "ok", reasons, not_ready)
+    unable = list(_not_ready(parts))
+    down, starting = [*unable, *_not_scheduled(parts["scheduler"])], list(_starting(parts["scheduler"]))
+    reasons = list(dict.fromkeys([*down, *starting, *_degraded(parts, longest_flood_wait)]))
+    status: Overall = "down" if down else "starting" if starting else "degraded" if reasons else "ok"
+    return Verdict(status, reasons, [*unable, *starting])
 
 
 def _not_ready(parts: Mapping[str, Any]) -> Iterator[str]:
@@ -66,22 +75,24 @@ def _not_scheduled(scheduler: Any) -> Iterator[str]:
         yield f"scheduler: {scheduler.last_tick_of}: {ago}. Does tg-pipeline up run?"
 
 
+def _starting(scheduler: Any) -> Iterator[str]:
+    if scheduler.status == "starting":
+        yield f"scheduler: starting: no tick of {scheduler.last_tick_of} since the start {scheduler.age_sec:.0f} s ago."
+
+
 def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[str]:
     unread: dict[str, list[str]] = {}
     for name, part in parts.items():
         if isinstance(part, Unread) and name not in NEEDED:
             unread.setdefault(part.reason, []).append(name)
     yield from (f"{', '.join(names)}: {reason}" for reason, names in unread.items())
-    if parts["scheduler"].status == "stale":
-        yield f"scheduler: {parts['scheduler'].last_tick_of}: the last tick was {parts['scheduler'].age_sec:.0f} s ago."
+    yield from _scheduled(parts["scheduler"])
     match parts["redis"]:
         case Redis(status="away", away_sec=float(seconds), reason=reason) if seconds <= REDIS_GRACE_SECONDS:
             yield f"redis: {reason}"
     if parts["state_store"].status == "degraded":
         yield "state_store: the home's SQLite serves in place of Redis; runs of other machines are not heard."
-    match parts["queue"]:
-        case Queue(untaken_sec=float(seconds), pushed=pushed) if seconds > UNTAKEN_SECONDS:
-            yield f"queue: {pushed} commands were not taken for {seconds:.0f} s. Is the sensor `commands` on?"
+    yield from _commands(parts["queue"])
     if parts["sessions"].status == "none":
         yield f"sessions: {parts['sessions'].reason}"
     for session in getattr(parts["sessions"], "sessions", ()):
@@ -94,6 +105,24 @@ def _degraded(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[s
 def _disabled(chats: Any) -> Iterator[str]:
     for name, reason in getattr(chats, "disabled", {}).items():
         yield f"chats: {name} is disabled: {reason}"
+
+
+def _scheduled(scheduler: Any) -> Iterator[str]:
+    match scheduler:
+        case Scheduler(status="stale", last_tick_of=name, age_sec=float(seconds)):
+            yield f"scheduler: {name}: the last tick was {seconds:.0f} s ago."
+    match scheduler:
+        case Scheduler(stalled_sec=seconds, queued_runs=queued) if seconds > STALLED_SECONDS:
+            yield f"runs: {count(queued, 'run')} queued, and none has run for {seconds:.0f} s. See Dagster's page Runs."
+
+
+def _commands(queue: Any) -> Iterator[str]:
+    match queue:
+        case Queue(untaken_sec=float(seconds), pushed=pushed) if seconds > UNTAKEN_SECONDS:
+            yield f"queue: {pushed} commands were not taken for {seconds:.0f} s. Is the sensor `commands` on?"
+    match queue:
+        case Queue(oldest_age_sec=float(seconds)) if seconds > LONG_SECONDS:
+            yield f"queue: a command has not ended for {seconds / 3_600:.0f} h. See `tg-pipeline commands list`."
 
 
 def _paced(parts: Mapping[str, Any], longest_flood_wait: float) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`tg-pipeline chats`: the registry of what is archived."""
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,9 @@ from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
+
+COMING_UP_SECONDS = 60.0
+"""How long a webserver is waited for that `tg-pipeline up` is starting."""
 
 
 @click.group()
@@ -115,9 +119,13 @@ def remove(slug: str) -> None:
 
 def _reload(settings: "Settings") -> None:
     """A Dagster that is running shows the change at once; one that is not will at its start."""
-    from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, reload_code_location, webserver_url
+    from tg_pipeline.bootstrap.running import up_since
+    from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, is_up, reload_code_location, webserver_url
 
     url = webserver_url(settings.home)
+    give_up = time.monotonic() + COMING_UP_SECONDS
+    while up_since(settings.home) is not None and not is_up(url) and time.monotonic() < give_up:
+        time.sleep(0.5)
     try:
         reload_code_location(url)
         echo(f"Dagster at {url} has taken it up.")

@@ -29,6 +29,7 @@ COLOURS = {
     "degraded": "yellow",
     "stale": "yellow",
     "away": "yellow",
+    "starting": "yellow",
     "unknown": "yellow",
     "none": "yellow",
     "half_open": "yellow",
@@ -137,6 +138,8 @@ def _paced(health: "Health") -> Iterator[tuple[str, str, str]]:
 def _scheduler(part: "Scheduler") -> str:
     if part.age_sec is None:
         return f"no tick of {part.last_tick_of}"
+    if part.status == "starting":
+        return f"no tick of {part.last_tick_of} since the start {duration(part.age_sec)} ago"
     tick = f"last tick {duration(part.age_sec)} ago ({part.last_tick_of})"
     return f"{tick}, every {part.interval_sec:g} s, by {part.lock_owner}"
 

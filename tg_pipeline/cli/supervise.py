@@ -22,8 +22,8 @@ STOP_SECONDS = 60.0
 """Time for runs to finish the page in hand."""
 SHORT_LIFE_SECONDS = 20.0
 SHORT_LIVES = 3
-SILENT_SECONDS = 2 * LOOK_EVERY_SECONDS
-"""How long a service that has answered may be silent before it is started again."""
+SILENT_SECONDS = LOOK_EVERY_SECONDS / 2
+"""How long a service that has answered may not answer before it is started again: until the look after next."""
 FIRST_ANSWER_SECONDS = 360.0
 """The same for a service that has not answered since its start: thousands of chats take minutes to load."""
 
@@ -74,7 +74,7 @@ class _Kept:
     service: Service
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
-    heard: float = 0.0
+    silent_since: float | None = None
     patience: float = FIRST_ANSWER_SECONDS
     short_lives: int = 0
 
@@ -90,10 +90,11 @@ class Supervisor:
         self._signals: list[signal.Signals] = []
         self._stop = threading.Event()
 
-    def run(self, look: Callable[[], None]) -> None:
+    def run(self, look: Callable[[], None], ready: Callable[[], None] = lambda: None) -> None:
         """Keep them running until SIGINT or SIGTERM, for which they get SIGTERM; then KeyboardInterrupt or Terminated.
 
-        A service that ends by itself, or no longer answers, is started again. `look` is called every few seconds.
+        A service that ends by itself, or no longer answers, is started again. `ready` is called once when all of
+        them are ready, `look` every few seconds.
         SupervisionError where a service does not stay alive, or what `look` raises; all are ended then.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -103,7 +104,10 @@ class Supervisor:
                 self._start(one)
                 while not (self._stop.is_set() or one.service.is_ready()):
                     self._stop.wait(0.1)
-                    self._restart_if_ended(one)
+                    for begun in self._kept:
+                        self._restart_if_ended(begun)
+            if not self._stop.is_set():
+                ready()
             while not self._stop.wait(LOOK_EVERY_SECONDS):
                 look()
                 for one in self._kept:
@@ -123,10 +127,13 @@ class Supervisor:
         self._start(kept)
 
     def _restart_if_silent(self, kept: _Kept) -> None:
+        asked = time.monotonic()
         if kept.service.answers():
-            kept.heard, kept.patience = time.monotonic(), SILENT_SECONDS
-        silent = time.monotonic() - kept.heard
-        if silent > kept.patience and not self._stop.is_set() and kept.process is not None:
+            kept.silent_since, kept.patience = None, SILENT_SECONDS
+            return
+        kept.silent_since = asked if kept.silent_since is None else kept.silent_since
+        silent = time.monotonic() - kept.silent_since
+        if asked - kept.silent_since > kept.patience and not self._stop.is_set() and kept.process is not None:
             log.error("The %s has not answered for %.0f s. It is started again.", kept.service.name, silent)
             # Only the process itself: the runs that it has launched go on.
             kept.process.kill()
@@ -145,7 +152,7 @@ class Supervisor:
             start_new_session=True,
         )
         self._leaders.append(kept.process)
-        kept.began = kept.heard = time.monotonic()
+        kept.began = kept.silent_since = time.monotonic()
         kept.patience = FIRST_ANSWER_SECONDS
         if self._signals:  # it came while the process was being started
             os.killpg(kept.process.pid, signal.SIGTERM)

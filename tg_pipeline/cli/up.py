@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def _serve(
     from tg_pipeline.cli.supervise import Service, Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
     from tg_pipeline.defs.services import CodeServer, daemon_command, webserver_command
-    from tg_pipeline.defs.webserver import write_webserver_url
+    from tg_pipeline.defs.webserver import is_up, write_webserver_url
     from tg_pipeline.web.service import listening, serving
 
     try:
@@ -99,13 +100,14 @@ def _serve(
         workspace = code.workspace()
         services = [
             Service("code server", code.command(level), is_ready=code.is_listening, answers=code.answers),
-            Service("webserver", webserver_command(host, port, level, workspace)),
             Service("daemon", daemon_command(level, workspace)),
+            Service("webserver", webserver_command(host, port, level, workspace), is_ready=partial(is_up, url)),
         ]
         # DAGSTER_IS_DEV_CLI: as `dagster dev` sets it, an error of the definitions is logged once, and briefly.
         # TMPDIR: a code server that is killed leaves its socket.
         own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path, "TMPDIR": directory}
-        Supervisor(services, {**environment, **own}, Path.cwd()).run(_watch(settings, look))
+        supervisor = Supervisor(services, {**environment, **own}, Path.cwd())
+        supervisor.run(_watch(settings, look), ready=lambda: echo(f"Dagster is ready: {url}"))
 
 
 def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]:
@@ -126,7 +128,9 @@ def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]
 
 def _be_the_only_one(home: Path) -> None:
     """Hold the home's lock until this process ends. InputError where one runs."""
-    descriptor = os.open(home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    from tg_pipeline.bootstrap.running import LOCK
+
+    descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

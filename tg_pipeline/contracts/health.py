@@ -10,24 +10,34 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Overall = Literal["ok", "degraded", "down"]
+Overall = Literal["ok", "degraded", "starting", "down"]
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """When something that must run for the pipeline to work was heard of last (POSIX s); None for never.
 
-    `interval_seconds` is the longest time from one to the next that is usual.
+    `interval_seconds` is the longest time from one to the next that is usual. Where `is_starting`, nothing was heard of
+    it since the pipeline was started, which was at `at`.
     """
 
     name: str
     at: float | None
     owner: str | None
     interval_seconds: float
+    is_starting: bool = False
 
     def missed(self, now: float) -> float:
         """How many intervals ago that was; infinite for never."""
         return math.inf if self.at is None else max(0.0, now - self.at) / self.interval_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RunQueue:
+    """How many runs are queued, and for how long nothing has moved while none is under way (s)."""
+
+    queued: int = 0
+    stalled_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Heartbeats:
 
     beats: Sequence[Heartbeat]
     ticks: Sequence[Heartbeat] = ()
+    runs: RunQueue = RunQueue()
 
 
 ReadHeartbeats = Callable[[], Heartbeats]
@@ -62,15 +73,19 @@ class Absent(_Part):
 class Scheduler(_Part):
     """What schedules fetches: "down" after 2 intervals without a tick of one of our sensors, or 10 without a heartbeat.
 
-    "stale" after 2 intervals without a heartbeat. `last_tick_of` is the sensor or daemon that is the longest silent.
+    "stale" after 2 intervals without a heartbeat; "starting" until each sensor has ticked once since the start, for
+    2 intervals at most. `last_tick_of` is the sensor or daemon that is the longest silent. `queued_runs` wait in
+    Dagster's queue; `stalled_sec`: for how long they have while no run was under way and none was launched or ended.
     """
 
-    status: Literal["ok", "stale", "down"]
+    status: Literal["ok", "starting", "stale", "down"]
     last_tick_of: str
     last_tick_ts: str | None
     age_sec: float | None
     interval_sec: float
     lock_owner: str | None
+    queued_runs: int = 0
+    stalled_sec: float = 0.0
 
 
 class Redis(_Part):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import socket
 import threading
 import time
@@ -39,7 +40,7 @@ from tg_pipeline.defs.launching import (
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
-from tg_pipeline.defs.webserver import WebserverError, reload_code_location, webserver_url
+from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, reload_code_location, webserver_url
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
@@ -326,7 +327,8 @@ class _Reloading:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._last = 0.0
+        self._last = -math.inf
+        self._is_known = False
 
     def ask(self) -> None:
         """Ask for it, unless that was done lately."""
@@ -338,4 +340,10 @@ class _Reloading:
         try:
             reload_code_location(webserver_url(self._settings.home))
         except WebserverError as error:
-            log.warning("Commands for new chats wait until Dagster's code location is reloaded: %s", error)
+            if isinstance(error, NobodyAnswers):  # as while it is starting: the next tick tries again
+                self._last = -math.inf
+            if not self._is_known:
+                log.warning("Commands for new chats wait until Dagster's code location is reloaded: %s", error)
+            self._is_known = True
+        else:
+            self._is_known = False

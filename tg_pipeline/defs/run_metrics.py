@@ -21,11 +21,12 @@ def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
 
 
 def of_ticks(instance: dg.DagsterInstance, settings: Settings) -> Iterable[Sample]:
-    """The last tick of what is most overdue, and how often it comes."""
+    """The last tick of what is most overdue, and how often it comes; whether queued runs move."""
     found, now = heartbeats(instance, settings), time.time()
     last = max((*found.beats, *found.ticks), key=lambda beat: beat.missed(now))
     yield metrics.SCHEDULER_LAST_TICK, [], last.at or 0.0
     yield metrics.SCHEDULER_INTERVAL, [], last.interval_seconds
+    yield metrics.RUNS_STALLED, [], found.runs.stalled_seconds
 
 
 def metrics_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -1,20 +1,26 @@
 """When what must run in Dagster was last heard of: its daemons, and our sensors."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC
 from typing import Final
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
 from dagster._daemon.controller import DEFAULT_HEARTBEAT_INTERVAL_SECONDS
 
+from tg_pipeline.bootstrap.running import up_since
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.contracts.health import Heartbeat, Heartbeats
+from tg_pipeline.contracts.health import Heartbeat, Heartbeats, RunQueue
 
 DAEMONS: Final = {"SENSOR": DEFAULT_HEARTBEAT_INTERVAL_SECONDS, "SCHEDULER": 60}
 """Those that start fetches, and the seconds between their heartbeats: the scheduler has one when a minute begins.
 
 Commands, backfills and the watchdog come by sensors.
 """
+OVERDUE_INTERVALS: Final = 2
+_NOT_LAUNCHED: Final = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 WORKED: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED]
 
 
@@ -33,7 +39,33 @@ def heartbeats(instance: dg.DagsterInstance | None, settings: Settings) -> Heart
         for name, interval in DAEMONS.items()
     ]
     interval = max(DEFAULT_HEARTBEAT_INTERVAL_SECONDS, settings.commands_interval_seconds if settings.redis else 0)
-    return Heartbeats(daemons, list(_ticks(instance, sensors(settings), interval)) if instance else [])
+    ticks = list(_ticks(instance, sensors(settings), interval)) if instance else []
+    since, now = up_since(settings.home), time.time()
+    if since is None:
+        return Heartbeats(daemons, ticks, queue_of(instance, 0.0, now))
+    # A daemon that was stopped for a moment beats again in time; a sensor is to have ticked before all is ready.
+    daemons = [beat if beat.missed(now) <= OVERDUE_INTERVALS else _since_start(beat, since) for beat in daemons]
+    return Heartbeats(daemons, [_since_start(tick, since) for tick in ticks], queue_of(instance, since, now))
+
+
+def _since_start(beat: Heartbeat, since: float) -> Heartbeat:
+    """The heartbeat, or the start of `tg-pipeline up` where that was later."""
+    return beat if (beat.at or 0.0) >= since else replace(beat, at=since, is_starting=True)
+
+
+def queue_of(instance: dg.DagsterInstance | None, since: float, now: float) -> RunQueue:
+    """What waits in Dagster's queue, and for how long nothing has moved since `since` (both in POSIX s)."""
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+    oldest = instance.get_run_records(waiting, limit=1, ascending=True) if instance else []
+    if instance is None or not oldest:
+        return RunQueue()
+    queued = instance.get_runs_count(waiting)
+    if instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        return RunQueue(queued)
+    launched = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in _NOT_LAUNCHED])
+    moved = instance.get_run_records(launched, limit=1, order_by="update_timestamp")
+    times = [oldest[0].create_timestamp, *(record.update_timestamp for record in moved)]
+    return RunQueue(queued, max(0.0, now - max(since, *(at.replace(tzinfo=UTC).timestamp() for at in times))))
 
 
 def _ticks(instance: dg.DagsterInstance, names: list[str], interval: float) -> Iterator[Heartbeat]:

@@ -47,6 +47,15 @@ def webserver_url(home: Path) -> str:
         return DEFAULT_URL
 
 
+def is_up(url: str) -> bool:
+    """Whether a webserver answers at the address."""
+    try:
+        urllib.request.urlopen(f"{url}/server_info", timeout=5).close()  # noqa: S310 - our own webserver
+    except OSError:
+        return False
+    return True
+
+
 def ask(url: str, query: str, **variables: Any) -> Any:
     """The value of the query's one field. `url` is the webserver's, such as `http://127.0.0.1:3000`.
 

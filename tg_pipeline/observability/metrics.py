@@ -179,6 +179,13 @@ SCHEDULER_INTERVAL = _derived(
     "scheduler_interval_seconds", "gauge", "The longest time from tick to tick that is usual.", unit="seconds"
 )
 
+RUNS_STALLED = _derived(
+    "runs_stalled_seconds",
+    "gauge",
+    "How long runs have been queued while none was under way, launched or ended; 0 where none is queued.",
+    unit="seconds",
+)
+
 # --- to come ----------------------------------------------------------------------------------------------------------
 _QUALITY = "data quality"
 _NEAR_LIVE = "near-live scheduler"

@@ -25,7 +25,7 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.side_by_side import SideBySide
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
-from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS
+from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS, STALLED_SECONDS
 from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
@@ -38,6 +38,7 @@ from tg_pipeline.contracts.health import (
     Place,
     Queue,
     Redis,
+    RunQueue,
     Scheduler,
     SessionHealth,
     Sessions,
@@ -163,6 +164,33 @@ def test_it_turns_stale_and_down_when_the_scheduler_stops_and_back(login: Accoun
         assert scheduler() == ("ok", "SCHEDULER of this machine", "ok"), "it beats when a minute begins"
         beat(instance, at=clock.now() - 130, names=("SCHEDULER",))
         assert scheduler() == ("stale", "SCHEDULER of this machine", "degraded"), "both must run"
+
+
+def test_it_is_starting_and_not_ready_until_the_sensors_have_ticked(login: Account, looks: Looks, clock: Clock) -> None:
+    def heartbeats() -> Heartbeats:
+        beat = Heartbeat("SENSOR", clock.now(), "me", INTERVAL)
+        return Heartbeats([beat], [Heartbeat("commands", began, None, INTERVAL, is_starting=starting)])
+
+    began, starting = clock.now(), True
+    look = looks(login.settings, heartbeats)
+    clock.ahead = INTERVAL
+    health = look()
+    assert (health.status, health.ready) == ("starting", False)
+    assert health.not_ready == health.reasons
+    assert isinstance(health.scheduler, Scheduler)
+    assert (health.scheduler.status, health.scheduler.last_tick_ts) == ("starting", None)
+    clock.ahead = 2 * INTERVAL + 5
+    assert look().status == "down", "it takes too long"
+    starting, clock.ahead = False, INTERVAL
+    assert (look().status, look().ready) == ("ok", True)
+
+
+def test_runs_that_are_queued_while_nothing_runs_make_it_degraded(login: Account, looks: Looks, clock: Clock) -> None:
+    def status(stalled: float) -> str:
+        beats = [Heartbeat("SENSOR", clock.now(), "me", INTERVAL)]
+        return looks(login.settings, lambda: Heartbeats(beats, runs=RunQueue(2, stalled)))().status
+
+    assert (status(STALLED_SECONDS - 1), status(STALLED_SECONDS + 1)) == ("ok", "degraded")
 
 
 def test_it_is_down_when_a_sensor_stops_ticking_whatever_the_daemon_says(

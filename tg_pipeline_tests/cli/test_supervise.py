@@ -40,6 +40,28 @@ def test_whatever_asks_it_to_stop_its_services_are_terminated(
     assert (tmp_path / "signals").read_text() == "SIGTERM\n"
 
 
+@pytest.mark.usefixtures("handlers")
+def test_a_silent_service_is_started_again_and_the_time_said_is_that_since_it_did_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A clock that goes on by 4 s a look: the service answers three times, and then no more."""
+    now, answers = 0.0, iter([True, True, True])
+
+    def look() -> None:
+        nonlocal now
+        now += 4.0
+        if caplog.records:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("tg_pipeline.cli.supervise.time.monotonic", lambda: now)
+    command = ["sh", "-c", NOTES_ITS_SIGNAL]
+    service = Service("shell", command, is_ready=(tmp_path / "ready").exists, answers=lambda: next(answers, False))
+    with pytest.raises(Terminated):
+        Supervisor([service], os.environ, tmp_path).run(look)
+    (record,) = caplog.records
+    assert record.args == ("shell", 4.0)
+
+
 def away() -> None:
     raise StateUnavailable("Redis is away.")
 
