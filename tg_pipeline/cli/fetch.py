@@ -131,6 +131,10 @@ def _summarise(report: "FetchReport") -> None:
             first, condition = found[0]
             more = f", the first is {first}" if len(found) > 1 else f" ({first})"
             echo(f"{count(len(found), 'day')} {kind.replace('_', ' ')}{more}: {describe(condition)}.", err=True)
+    if kept := report.resumed_not_visible:
+        days = f"{count(len(kept), 'day')} kept from the interrupted run, the first is {kept[0]},"
+        again = f"tg-pipeline fetch {report.slug} --from {kept[0]} --to {kept[-1]}"
+        echo(f"{days} not visible to the account that read them. To complete them: {again}", err=True)
 
 
 def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:

@@ -91,7 +91,9 @@ def _report(findings: "Sequence[Finding]", *, files: int, chats: int) -> None:
     whole = f"{count(files, 'day file')} of {count(chats, 'chat')}"
     partly = len({(finding.slug, finding.day) for finding in findings if finding.kind == "not_visible"})
     begun = len({finding.slug for finding in findings if finding.kind == "not_fetched"})
-    lacks = [f"{count(partly, 'day')} the account cannot see fully"] if partly else []
-    lacks += [f"{count(begun, 'chat')} not fetched from the beginning"] if begun else []
-    verdict = f"Valid, but not whole: {' and '.join(lacks)}, in" if lacks else "Whole:"
+    cut_off = sum(finding.kind == "interrupted" for finding in findings)
+    lacking = [f"{count(partly, 'day')} the account cannot see fully"] if partly else []
+    lacking += [f"{count(begun, 'chat')} not fetched from the beginning"] if begun else []
+    lacking += [f"{count(cut_off, 'range')} with an interrupted fetch"] if cut_off else []
+    verdict = f"Valid, but not whole: {', '.join(lacking)}, in" if lacking else "Whole:"
     echo(f"{verdict} {whole}. Checked: schema, hashes, order, uniqueness, counts, progress.")

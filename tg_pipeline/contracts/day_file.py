@@ -187,10 +187,10 @@ def describe(condition: Condition) -> str:
     messages = count(condition.count or 0, "message")
     match condition.kind:
         case "not_visible":
+            hidden = "any message" if condition.first_id is None else f"messages before {condition.first_id}"
             return (
-                f"the account cannot see messages before {condition.first_id}; what was archived of them stays"
-                if condition.first_id is not None
-                else "the account cannot see any message; what was archived stays"
+                f"the account that read it cannot see {hidden}; what was archived stays. "
+                "To complete it, fetch the day again (in a command: with force) with an account that sees it"
             )
         case "unreadable":
             return f"{messages} cannot be decoded, the first is {condition.first_id}: upgrade, then fetch the day again"

@@ -39,7 +39,8 @@ class FetchReport:
     """A range read to its end.
 
     `days` are those committed by this call, in the order they were finished; `resumed_days` were committed by an
-    earlier, interrupted call of the same request and were not read again. `messages` counts what was read now,
+    earlier, interrupted call of the same request and were not read again; `resumed_not_visible` are those of them that
+    the account of that call could not see fully. `messages` counts what was read now,
     `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that,
     `unreadable` the messages that could not be decoded.
     """
@@ -49,6 +50,7 @@ class FetchReport:
     range: DayRange
     days: list[CommittedDay] = field(default_factory=list)
     resumed_days: list[date] = field(default_factory=list)
+    resumed_not_visible: list[date] = field(default_factory=list)
     messages: int = 0
     pages: int = 0
     repeated: int = 0

@@ -96,7 +96,7 @@ class Fetch:
             self._reopen_lost_days()
             self._reopen_stale_days()
             await self._reopen_unseen_days()
-            self._report.resumed_days = sorted(self._pending.committed)
+            self._note_resumed_days()
             self._open_days = [day for day in self._report.range if day not in self._pending.committed]
             self._segments = plan(
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.ids()
@@ -144,6 +144,14 @@ class Fetch:
         last = await self._history.newest()
         self._move.saw(last)
         await to_its_end(self._strays.keep, self._report.slug, last.records(), last.participants(), day_of(self._until))
+
+    def _note_resumed_days(self) -> None:
+        report = self._report
+        report.resumed_days = sorted(self._pending.committed)
+        headers = {day: self._store.header(report.slug, day) for day in report.resumed_days}
+        report.resumed_not_visible = [
+            day for day, found in headers.items() if found and any(c.kind == "not_visible" for c in found.conditions)
+        ]
 
     def _reopen_lost_days(self) -> None:
         """A day that was committed by an interrupted call is read again where its file is not there any more.

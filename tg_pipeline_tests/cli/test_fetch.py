@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click import MissingParameter, UsageError
@@ -31,11 +31,11 @@ from tg_pipeline.contracts.errors import (
 from tg_pipeline.observability import traces
 from tg_pipeline.simulator import Error, Latency, Simulator
 from tg_pipeline.simulator.journal import Entry
-from tg_pipeline.simulator.worlds import Overlay
+from tg_pipeline.simulator.worlds import HiddenPast, Overlay, synthetic_chat
 from tg_pipeline_tests.cli.conftest import Terminal, said_by
 from tg_pipeline_tests.otlp import collector
 from tg_pipeline_tests.processes import wait_until
-from tg_pipeline_tests.telegram_account import first_days
+from tg_pipeline_tests.telegram_account import first_days, world_of
 
 KEPT = "kept from the interrupted run"
 TEN_DAYS = ("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-10")
@@ -183,9 +183,24 @@ def test_what_ends_mid_run_is_said_and_what_was_read_is_kept(
     simulator.faults.add(Error(method="messages.getHistory", error=error, code=code, skip=2))
     assert f"({error})" in str(tg.fails(kind, *TEN_DAYS))
     assert files(tg)
+    assert "not whole: 1 range with an interrupted fetch, in" in tg.ok("verify")
     simulator.faults.clear()
     assert KEPT in tg.ok(*TEN_DAYS)
     assert "Whole: 10 day files" in tg.ok("verify")
+
+
+def test_days_kept_though_they_were_not_fully_visible_are_named(terminal: Terminal) -> None:
+    chat = HiddenPast(synthetic_chat("busy", per_day=40, first_day=date(2024, 1, 1)), up_to=50)
+    with Simulator(world_of(chat)) as simulator:
+        terminal.log_in(simulator)
+        simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", code=400, skip=3))
+        terminal.fails(ChatPrivate, *TEN_DAYS)
+        simulator.faults.clear()
+        simulator.call(lambda: chat.hide(0))
+        done = terminal.run(*TEN_DAYS)
+        assert "tg-pipeline fetch busy --from 2024-01-01 --to 2024-01-02" in done.err
+        terminal.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-02")
+    assert terminal.ok("verify").startswith("Whole: 10 day files")
 
 
 def test_a_chat_that_changed_its_name_is_read_on(tg: Terminal, simulator: Simulator) -> None:
@@ -245,7 +260,7 @@ def test_a_fetch_that_is_asked_to_stop_keeps_the_page_in_hand(tg: Terminal, simu
     assert stopped[1] in json.dumps(progress), "progress.json does not know the last position"
     simulator.faults.clear()
     assert f"6 days {KEPT}" in tg.ok(*TEN_DAYS)
-    assert len(history_calls(simulator)) == 4, "the page in hand was asked for again"
+    assert len(history_calls(simulator)) == 5, "one looks whether the half-read day is seen as before"
     assert len(files(tg)) == 10
 
 

@@ -114,7 +114,7 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     assert str(path) in str(archive.fails(DayFileError, "fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03"))
     assert path.read_bytes() == before
     path.rename(path.with_suffix(".damaged"))
-    archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
+    archive.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
     path.with_suffix(".damaged").unlink()
     assert "Whole: 3 day files" in archive.ok("verify")
 
