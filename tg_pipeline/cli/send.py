@@ -17,6 +17,7 @@ from tg_pipeline.cli.options import ChatCommand, Day, echo, today_utc
 from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
+    from tg_pipeline.bootstrap.settings import Settings
     from tg_pipeline.bus.queue import CommandQueue
 
 NOBODY_READS_SECONDS = 30.0
@@ -37,22 +38,24 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
     """Push a command to fetch CHAT's days onto the Redis list tg_commands and print its id.
 
     CHAT is named as for `fetch`. The pipeline that reads the list (tg-pipeline up) carries it out; docs/commands.md is
-    for those who push commands from programs.
+    for those who push commands from programs. What the pipeline would reject is not pushed; a chat can be judged only
+    where the registry (CHATS_FILE) is.
     """
     from tg_pipeline.bootstrap.bus import command_queue
     from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.contracts.commands import CommandError, parse_command, plan
-    from tg_pipeline.contracts.days import FIRST_DAY
 
     options = {"force": force, "priority": priority}
     wanted = {"command": "fetch", "chat": chat, **_which_days(**given), "options": options, "command_id": str(uuid4())}
     text = json.dumps(wanted | ({"idempotency_key": key} if key is not None else {}))
+    settings = load_settings()
     try:
-        plan(parse_command(text.encode()), today=today_utc(), start=FIRST_DAY)
+        command = parse_command(text.encode())
+        plan(command, today=today_utc(), start=_first_day(settings, command.chat))
     except CommandError as error:
         allowed = f" Allowed: {error.allowed}." if error.allowed else ""
         raise click.UsageError(f"{str(error).removesuffix('.')}.{allowed}") from None
-    with closing(command_queue(load_settings())) as queue:
+    with closing(command_queue(settings)) as queue:
         since = queue.last_entry()
         queue.push(text)
         try:
@@ -62,6 +65,18 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
         except KeyboardInterrupt:
             echo(f"The command goes on. To look at it: tg-pipeline commands show {wanted['command_id']}", err=True)
             raise
+
+
+def _first_day(settings: "Settings", name: str) -> date:
+    """The chat's first day. CommandError where the registry is here and the chat cannot be fetched."""
+    from tg_pipeline.bootstrap.chats import registry
+    from tg_pipeline.contracts.days import FIRST_DAY
+    from tg_pipeline.contracts.registry import chat_of_command
+
+    if not settings.chats_path.exists():
+        return FIRST_DAY  # a client on another machine
+    may_register = settings.commands_unregistered_chats == "register"
+    return chat_of_command(registry(settings), name, may_register=may_register).start or settings.start_date
 
 
 def _which_days(

@@ -26,6 +26,13 @@ from tg_pipeline.cli.options import Zone
     show_default=True,
     help="To listen on at 127.0.0.1; 0 is any free one.",
 )
+@click.option(
+    "--control-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="Of the control server; 0 is any free one.",
+)
 @click.option("--latency-ms", type=click.FloatRange(min=0), default=0, show_default=True, help="Delay of every answer.")
 @click.option(
     "--faults", type=click.Path(path_type=Path), help="A JSON file that scripts faults; see docs/simulator.md."

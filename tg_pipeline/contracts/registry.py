@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tg_pipeline.contracts.chat import Peer, RegisteredChat, identifier, is_slug
+from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, ChatName, parse_name, readings
 
@@ -119,3 +120,26 @@ def _is(chat: RegisteredChat, wanted: ChatName) -> bool:
 def _username(chat: RegisteredChat) -> str | None:
     parsed = _parsed(chat.chat)
     return parsed.username.lower() if isinstance(parsed, ByUsername) else None
+
+
+def chat_of_command(registry: Registry, name: str, *, may_register: bool) -> RegisteredChat:
+    """The chat that a command names; where `may_register`, also one that is not registered, under its username or id.
+
+    Raises CommandError: ChatDisabled, ChatNotRegistered.
+    """
+    found = find_registered(registry.chats, name)
+    if found is not None:
+        return found
+    disabled = find_disabled(registry.disabled, name)
+    if disabled is not None:
+        raise CommandError("ChatDisabled", disabled.reason, field="chat", value=name)
+    new = unregistered(name) if may_register else None
+    if new is None:
+        raise CommandError(
+            "ChatNotRegistered",
+            "the chat is not registered",
+            field="chat",
+            value=name,
+            allowed="a chat of chats.yaml; register others with `tg-pipeline chats add`",
+        )
+    return new

@@ -23,7 +23,7 @@ from tg_pipeline.bus.queue import CommandQueue, InFlight, Taken
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
-from tg_pipeline.contracts.registry import DisabledChat, find_disabled, find_registered, unregistered
+from tg_pipeline.contracts.registry import DisabledChat, Registry, chat_of_command, find_disabled, find_registered
 from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.launching import (
     Outcome,
@@ -135,27 +135,16 @@ class Tick:
         )
 
     def _chat(self, name: str) -> RegisteredChat:
-        found = find_registered(self.registry, name)
-        if found is not None:
-            return found
-        disabled = find_disabled(self.disabled, name)
-        if disabled is not None:
-            raise CommandError("ChatDisabled", disabled.reason, field="chat", value=name)
-        new = unregistered(name) if self.settings.commands_unregistered_chats == "register" else None
-        if new is None:
-            raise CommandError(
-                "ChatNotRegistered",
-                "the chat is not registered",
-                field="chat",
-                value=name,
-                allowed="a chat of chats.yaml; register others with `tg-pipeline chats add`",
-            )
+        may_register = self.settings.commands_unregistered_chats == "register"
+        chat = chat_of_command(Registry(self.registry, list(self.disabled)), name, may_register=may_register)
+        if chat in self.registry:
+            return chat
         try:
-            add_chat(self.settings.chats_path, new)
+            add_chat(self.settings.chats_path, chat)
         except InputError as error:
             raise CommandError("ChatNotRegistered", str(error), field="chat", value=name) from None
-        self.registry.append(new)
-        return new
+        self.registry.append(chat)
+        return chat
 
     def _follow(self, flight: InFlight) -> None:
         command = flight.command

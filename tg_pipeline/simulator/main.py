@@ -22,6 +22,7 @@ def simulate(  # noqa: PLR0913 - the flags of a command
     exports: Sequence[Path] = (),
     seed: int = 0,
     port: int = 0,
+    control_port: int = 0,
     latency_ms: float = 0,
     faults: Path | None = None,
     journal: Path | None = None,
@@ -34,6 +35,7 @@ def simulate(  # noqa: PLR0913 - the flags of a command
         exports: folders of Telegram Desktop exports, each holding a `result.json`.
         seed: of the demo world and of the session strings.
         port: to listen on, 0 for any free one.
+        control_port: of the control server, likewise.
         latency_ms: delay of every answer in milliseconds.
         faults: JSON file with a fault script (see `FaultScript`).
         journal: file to append one JSON object to for every request.
@@ -45,20 +47,20 @@ def simulate(  # noqa: PLR0913 - the flags of a command
     """
     script = load_script(faults) if faults else FaultScript()
     options = Options(seed=seed, latency=latency_ms / 1000, journal=journal, faults=script, password=password)
-    asyncio.run(serve(_world(exports, seed, timezone), options, port))
+    asyncio.run(serve(_world(exports, seed, timezone), options, port, control_port))
 
 
 def _world(exports: Sequence[Path], seed: int, timezone: tzinfo | None) -> World:
     return exported_world(exports, timezone=timezone) if exports else build_world(seed, time.time())
 
 
-async def serve(world: World, options: Options, port: int = 0) -> None:
+async def serve(world: World, options: Options, port: int = 0, control_port: int = 0) -> None:
     """As `simulate`, for a world that is there already."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     server = Server(world, options)
-    await server.start(port)
+    await server.start(port, control_port)
     try:
         sys.stdout.write(orjson.dumps(control.describe(server) | {"session": server.session}).decode() + "\n")
         sys.stdout.flush()

@@ -86,14 +86,17 @@ class Server:
         """The port of the control server."""
         return _port_of(self._listeners[-1])
 
-    async def start(self, port: int = 0) -> None:
-        """Listen: the home data centre on `port` (0: any free one), the other on a free one.
+    async def start(self, port: int = 0, control_port: int = 0) -> None:
+        """Listen: the home data centre and the control server on these ports (0: any free one), the other on any.
 
-        Raises SimulatorError where the port is taken.
+        Raises SimulatorError where a port is taken.
         """
         for dc_id, wanted in ((HOME_DC, port), (AWAY_DC, 0)):
             self.ports[dc_id] = await self._listen(dc_id, wanted)
-        self._listeners.append(await control.listen(self, HOST))
+        try:
+            self._listeners.append(await control.listen(self, HOST, control_port))
+        except OSError as error:
+            raise _taken(control_port, error) from error
 
     async def _listen(self, dc_id: int, port: int) -> int:
         def accept() -> Connection:
@@ -103,7 +106,7 @@ class Server:
         try:
             listener = await asyncio.get_running_loop().create_server(accept, HOST, port)
         except OSError as error:
-            raise SimulatorError(f"port {port} of {HOST} cannot be used: {error.strerror}") from error
+            raise _taken(port, error) from error
         self._listeners.append(listener)
         return _port_of(listener)
 
@@ -124,6 +127,10 @@ class Server:
     def new_session(self) -> str:
         """One more StringSession of the account, logged in, never used before."""
         return session_text(self.authorizations.issue(HOME_DC), HOST, self.port)
+
+
+def _taken(port: int, error: OSError) -> SimulatorError:
+    return SimulatorError(f"port {port} of {HOST} cannot be used: {error.strerror}")
 
 
 def _port_of(listener: asyncio.Server) -> int:

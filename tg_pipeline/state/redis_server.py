@@ -18,6 +18,7 @@ from tg_pipeline.state.tether import tethered
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
+_ANSWER_SECONDS = 3.0
 _PORT_ATTEMPTS = 5
 
 
@@ -52,6 +53,21 @@ class RedisServer:
         self._options = {"save": "", "appendonly": "yes" if keep else "no", "appendfsync": "always"}
         self._process, self._port = _start(find_redis_server(), directory, self._options)
         self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def answers(self) -> bool:
+        """Whether it answers within a few seconds."""
+        with redis.Redis(
+            host="127.0.0.1", port=self._port, socket_timeout=_ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    def kill(self) -> None:
+        """End it although it does not answer."""
+        self._process.kill()
+        self._process.wait()
 
     def start_again_if_ended(self) -> int | None:
         """Start it on the same port where it ended; the exit code with which it had. SettingsError as `local_redis`."""

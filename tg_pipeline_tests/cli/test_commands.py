@@ -137,6 +137,32 @@ def test_what_would_be_rejected_is_not_pushed(
     assert queue.counts()["pushed"] == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["nosuch", "--days", "1"], "chat: "),
+        (["old", "--days", "1"], "start"),
+        (["busy", "--date", "2024-01-01"], "from 2024-03-01 on"),
+    ],
+)
+def test_where_the_registry_is_what_it_rejects_is_not_pushed(
+    terminal: Terminal, queue: CommandQueue, given: list[str], said: str
+) -> None:
+    terminal.chats_file.write_text(
+        "chats:\n- {slug: busy, chat: '@busy', start: 2024-03-01}\n- {slug: old, chat: '@old_chat', start: soon}\n"
+    )
+    assert said in terminal.refused("send", *given)
+    assert queue.counts()["pushed"] == 0
+    terminal.ok("send", "busy", "--date", "2024-03-01")
+
+
+def test_where_chats_are_registered_by_commands_a_new_one_is_pushed(terminal: Terminal, queue: CommandQueue) -> None:
+    terminal.chats_file.write_text("chats: []\n")
+    terminal.set("COMMANDS_UNREGISTERED_CHATS", "register")
+    terminal.ok("send", "@busy", "--days", "1")
+    assert queue.counts()["pushed"] == 1
+
+
 @pytest.mark.parametrize("verb", [["send", "@busy", "--days", "1"], ["events"], ["commands", "list"]])
 def test_without_a_redis_it_says_what_to_set(terminal: Terminal, verb: list[str]) -> None:
     assert terminal.fails(SettingsError, *verb).field == "REDIS_URL"

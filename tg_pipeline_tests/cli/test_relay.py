@@ -52,11 +52,12 @@ def test_what_is_printed_on_standard_error_is_a_warning() -> None:
     assert relayed("Traceback\n", "stderr") == [("warning", "stderr", "Traceback")]
 
 
+BEGIN = "Traceback (most recent call last):"
 HEAD = "2026-11-28 00:33:11 +0000 - dagster.daemon.X - ERROR - Caught an error\n"
 FRAME = '  File "x.py", line 1, in f\n    raise\n    ^^^^^\n'
-FIRST = f"Traceback (most recent call last):\n{FRAME}grpc.RpcError: <it ended:\n\tstatus = 1\n>\n"
+FIRST = f"{BEGIN}\n{FRAME}grpc.RpcError: <it ended:\n\tstatus = 1\n>\n"
 CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
-SECOND = f"Traceback (most recent call last):\n{FRAME}dagster._core.Unreachable: Not reached. Code: UNKNOWN\n"
+SECOND = f"{BEGIN}\n{FRAME}dagster._core.Unreachable: Not reached. Code: UNKNOWN\n"
 BY_DAGSTER = (
     f"dagster._core.Unreachable: Not reached.\n\nStack Trace:\n{FRAME}\nThe above exception was caused by "
     f"the following exception:\ngrpc.RpcError: ended\n\nStack Trace:\n{FRAME}"
@@ -68,7 +69,7 @@ OURS_LINE = json.dumps(OURS) + "\n"
     ("printed", "events", "error_types"),
     [
         (FIRST, ["grpc.RpcError: <it ended:"], ["RpcError"]),
-        (f"Traceback (most recent call last):\n{FRAME}KeyError\n", ["KeyError"], ["KeyError"]),
+        (f"{BEGIN}\n{FRAME}KeyError\n", ["KeyError"], ["KeyError"]),
         (HEAD + FIRST + CAUSED + SECOND, ["Caught an error"], ["Unreachable"]),
         (HEAD + BY_DAGSTER, ["Caught an error"], ["Unreachable"]),
         (HEAD + SECOND + HEAD + SECOND, ["Caught an error"] * 2, ["Unreachable"] * 2),
@@ -79,7 +80,7 @@ OURS_LINE = json.dumps(OURS) + "\n"
             ["x", "dagster._core.Unreachable: Not reached. Code: UNKNOWN"],
             None,
         ),
-        ("Traceback (most recent call last):\n", ["Traceback (most recent call last):"], None),
+        (f"{BEGIN}\n", [BEGIN], None),
     ],
 )
 def test_a_traceback_is_one_line_of_the_log(printed: str, events: list[str], error_types: list[str] | None) -> None:
@@ -91,7 +92,7 @@ def test_a_traceback_is_one_line_of_the_log(printed: str, events: list[str], err
 
 
 def test_a_long_traceback_keeps_its_beginning_and_its_end() -> None:
-    printed = f"Traceback (most recent call last):\n{FRAME * 3_000}ValueError: {'x' * 2_000}\n"
+    printed = f"{BEGIN}\n{FRAME * 3_000}ValueError: {'x' * 2_000}\n"
     (line,) = check_log(b"".join(as_log_lines(io.BytesIO(printed.encode()), "stderr")).decode())
     assert len(line["event"]) == EVENT_CHARACTERS
     assert len(line["exception"]) < 2 * EXCEPTION_CHARACTERS

@@ -30,6 +30,8 @@ from tg_pipeline.state.redis_server import RedisServer
 from tg_pipeline.state.tether import tethered
 
 START_SECONDS = 120.0
+ANSWER_SECONDS = 3.0
+MISSED_ANSWERS = 2
 STOP_SECONDS = 20.0
 MAX_STAGES = 9
 MARK = "made-by-a-demo"
@@ -47,7 +49,8 @@ class DemoError(TgPipelineError):
 class Stage:
     """A running demo. `keys` are its settings as a .env would hold them; `simulator` is the simulator's ready line.
 
-    `start_again_what_ended` starts the simulator and Redis on their ports again where they ended, and logs it.
+    `start_again_what_ended` starts the simulator and Redis on their ports again where they ended, or did not answer
+    twice in a row, and logs it.
     """
 
     directory: Path
@@ -79,7 +82,8 @@ class Stage:
     def write_env_file(self) -> Path:
         """The settings for a shell to read."""
         file = self.directory / "demo.env"
-        file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in self.keys.items()))
+        given = {**self.keys, "SIMULATOR_CONTROL_URL": self.control}
+        file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in given.items()))
         return file
 
 
@@ -96,7 +100,7 @@ def own_directory() -> Iterator[Path]:
     root = PROJECT_DIRECTORY / ".demo"
     root.mkdir(exist_ok=True)
     for number in range(1, MAX_STAGES + 1):
-        lock = os.open(root / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        lock = os.open(root / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -163,19 +167,33 @@ def running(directory: Path, world: Sequence[str]) -> Iterator[Stage]:
         redis = RedisServer(directory / "redis", keep=True)
         stack.callback(redis.stop)
 
+        missed = {"Redis": 0, "simulator": 0}
+
+        def hangs(name: str, *, answers: bool) -> bool:
+            missed[name] = 0 if answers else missed[name] + 1
+            if missed[name] < MISSED_ANSWERS:
+                return False
+            missed[name] = 0
+            log.error("The %s of the demo does not answer. It is ended.", name)
+            return True
+
         def start_again_what_ended() -> None:
             nonlocal process
+            if hangs("Redis", answers=redis.answers()):
+                redis.kill()
+            if hangs("simulator", answers=_answers(ready["host"], ready["control"])):
+                process.kill()
+                process.wait()
             if (code := redis.start_again_if_ended()) is not None:
                 log.error("The Redis of the demo ended (exit code %s). It is started again.", code)
             if (code := process.poll()) is not None:
                 log.error("The simulator ended (exit code %s). It is started again.", code)
-                # Where clients find the Telegram that they know; only the control port is another.
-                process, again = simulate("--port", str(ready["port"]))
-                ready["control"] = again["control"]
+                # Where clients find the Telegram that they know.
+                process, _ = simulate("--port", str(ready["port"]), "--control-port", str(ready["control"]))
 
         home = directory / "home"
         home.mkdir(exist_ok=True)
-        shutil.copy(PROJECT_DIRECTORY / "dagster.yaml", home / "dagster.yaml")
+        shutil.copyfile(PROJECT_DIRECTORY / "dagster.yaml", home / "dagster.yaml")
         write_webserver_url(home, f"http://127.0.0.1:{free_port()}")
         yield Stage(directory, _keys(directory, ready, redis.url), ready, start_again_what_ended)
 
@@ -244,6 +262,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{host}:{port}/", timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(process: subprocess.Popen[bytes], log: Path) -> bytes:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 BODY_LIMIT = 16 * 2**20
 
 
-async def listen(server: "Server", host: str) -> asyncio.Server:
-    """Serve the control port of `server` on a free port of `host`."""
+async def listen(server: "Server", host: str, port: int = 0) -> asyncio.Server:
+    """Serve the control port of `server` on `port` of `host` (0: any free one)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -28,7 +28,7 @@ async def listen(server: "Server", host: str) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(serve, host, 0)
+    return await asyncio.start_server(serve, host, port)
 
 
 async def _exchange(server: "Server", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

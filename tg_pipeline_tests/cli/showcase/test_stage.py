@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +16,7 @@ from tg_pipeline.bootstrap.chats import register
 from tg_pipeline.cli.showcase import stage as stage_module
 from tg_pipeline.cli.showcase.stage import MARK, DemoError, dagster, own_directory, running
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.state import redis_server
 from tg_pipeline_tests.processes import wait_until
 
 
@@ -131,6 +133,31 @@ def test_servers_that_are_killed_come_back_with_what_they_had(tmp_path: Path, ca
         assert answers(f"{stage.control}/chats")
         chat, _ = asyncio.run(register(stage.settings, "@demo_busy", None))
         assert chat.slug == "demo_busy", "the session of before is still good"
+
+
+def test_servers_that_hang_are_ended_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_server, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(stage_module, "ANSWER_SECONDS", 0.2)
+    before = children()
+    with running(directory(tmp_path), []) as stage, redis.Redis.from_url(stage.keys["REDIS_URL"]) as client:
+        control = stage.control
+        assert f"SIMULATOR_CONTROL_URL={control}\n" in stage.write_env_file().read_text()
+        for pid in children() - before:
+            os.kill(pid, signal.SIGSTOP)
+        stage.start_again_what_ended()
+        assert not caplog.messages, "once may be chance"
+        stage.start_again_what_ended()
+        assert len(caplog.messages) == 4, "ended, and started again, both"
+        assert client.ping()
+        assert stage.control == control
+        assert answers(f"{control}/chats")
+
+
+def test_what_a_demo_writes_is_for_its_user_alone(project: Path) -> None:
+    with own_directory():
+        assert stat.S_IMODE((project / ".demo" / "1.lock").stat().st_mode) & 0o177 == 0
 
 
 def children() -> set[int]:
