@@ -88,8 +88,8 @@ class StateStore(Protocol):
     def hash_add(self, key: str, batch: Batch) -> bool:
         """Add to fields of a hash, 0 where there is none yet; False, and no change, for a batch that came before.
 
-        A store remembers the last number of a writer for WRITER_SECONDS after its last batch. A sum is the text of a
-        float.
+        The counter `writer:<writer>` holds the last number of a writer, until WRITER_SECONDS after its last batch. A
+        sum is the text of a float.
         """
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:

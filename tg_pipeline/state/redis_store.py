@@ -15,14 +15,7 @@ T = TypeVar("T")
 
 TOKEN_TTL_MILLISECONDS = 90 * 86_400_000
 SCANNED_AT_ONCE = 1_000
-TYPES = {
-    "value": "string",
-    "counter": "string",
-    "token": "string",
-    "writer": "string",
-    "hash": "hash",
-    "lease": "hash",
-}
+TYPES = {"value": "string", "counter": "string", "token": "string", "hash": "hash", "lease": "hash"}
 """What Redis calls the values of our keys, by what comes after the namespace."""
 
 _COMPARE_AND_SET = """
@@ -146,7 +139,7 @@ class RedisStore:
         arguments: list[bytes | int | str] = [batch.number, _milliseconds(WRITER_SECONDS)]
         for field, amount in batch.amounts.items():
             arguments += (field, repr(float(amount)))
-        return bool(self._script(_HASH_ADD, [f"hash:{key}", f"writer:{batch.writer}"], arguments))
+        return bool(self._script(_HASH_ADD, [f"hash:{key}", f"counter:writer:{batch.writer}"], arguments))
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
         """Take the lease if it is free, expired or the holder's own."""

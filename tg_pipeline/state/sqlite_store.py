@@ -21,7 +21,6 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB, expires REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, value INTEGER, expires REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fields (key TEXT, field TEXT, value BLOB, PRIMARY KEY (key, field)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS writers (key TEXT PRIMARY KEY, number INTEGER, expires REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, holder TEXT, token INTEGER, expires REAL) WITHOUT ROWID;
 """
 
@@ -103,11 +102,12 @@ class SqliteStore:
         """Add to fields of a hash; False for a batch that came before."""
 
         def write(db: sqlite3.Connection) -> bool:
-            last = db.execute("SELECT number FROM writers WHERE key = ?", (batch.writer,)).fetchone()
+            writer = f"writer:{batch.writer}"
+            last = db.execute("SELECT value FROM counters WHERE key = ?", (writer,)).fetchone()
             if last and last[0] >= batch.number:
                 return False
-            row = (batch.writer, batch.number, self._expiry(WRITER_SECONDS))
-            db.execute("INSERT OR REPLACE INTO writers VALUES (?, ?, ?)", row)
+            row = (writer, batch.number, self._expiry(WRITER_SECONDS))
+            db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?)", row)
             query = "SELECT value FROM fields WHERE key = ? AND field = ?"
             for field, amount in batch.amounts.items():
                 held = db.execute(query, (key, field)).fetchone()
@@ -228,5 +228,5 @@ def _prepare(db: sqlite3.Connection, now: float) -> None:
     enter_wal(db)
     db.execute("PRAGMA synchronous = NORMAL")
     db.executescript(_SCHEMA)
-    for table in ("entries", "counters", "writers"):
+    for table in ("entries", "counters"):
         db.execute(f"DELETE FROM {table} WHERE expires <= ?", (now,))  # noqa: S608 - ours
