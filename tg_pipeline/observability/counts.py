@@ -52,7 +52,8 @@ class _Flusher:
         if where != self._where:
             self.stop()
         with self._lock:
-            self._where, self._open = where, open_store
+            if where != self._where:
+                self._where, self._open = where, open_store
             if self._thread is None or not self._thread.is_alive():
                 self._ended = threading.Event()
                 self._thread = threading.Thread(
