@@ -36,8 +36,7 @@ class Broken(SqliteStore):
     done = False
 
     def hash_add(self, key: str, batch: Batch) -> bool:
-        if self.done or not self.broken:
-            added = super().hash_add(key, batch)
+        added = (self.done or not self.broken) and super().hash_add(key, batch)
         if self.broken:
             raise StateUnavailable("No answer.")
         return added
