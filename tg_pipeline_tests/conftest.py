@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.observability import counts
 from tg_pipeline.resilience import loopback
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
@@ -56,3 +57,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LivePlatform]":
 def _no_outage_is_known() -> None:
     """A process logs an outage of Redis once. Each test is to log its own."""
     OUTAGE.is_known = False
+
+
+@pytest.fixture(autouse=True)
+def _metrics_stay_in_their_test() -> Iterator[None]:
+    """Afterwards this process flushes nothing into the store of a test that is over."""
+    yield
+    counts.stop()

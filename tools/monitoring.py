@@ -103,18 +103,26 @@ ABOUT: Final = """\
 one runs, and by the sensor `metrics`, which also brings what killed runs had counted. METRICS_MODE chooses: `scrape`,
 `push` (there is no `/metrics` then), or `both`.
 
-**Counted** metrics are kept by each process in memory-mapped files under `<DAGSTER_HOME>/metrics`, which survive
-SIGKILL. The process holds a lock on its directory as long as it lives; whoever sums folds the dead into one archive,
-so that the files do not grow. Of a gauge the value set last stays. A directory that cannot be written, or is full, is
-one warning: nothing ever fails for a metric. **Derived** metrics are read where the state is kept when somebody asks:
-breakers, budgets and whether Redis is away in the state store, commands and events in Redis, runs in Dagster's
-history.
+**Counted** metrics are sums in the state store: Redis where one is set, else `state/shared.sqlite` in the instance
+home. Each process adds what it counted in one batch, once a second, at the end of a fetch, and when it ends. A process
+that is killed (SIGKILL) loses what it counted in its last second. A process with thousands of series flushes less
+often, so that this takes at most 2 % of its time. A gauge has the value that was flushed last.
+
+A metric never fails a fetch. While the store cannot be written (full disk, damaged file) one warning says so and what
+was counted waits in the process, one number a series; it is lost if the process ends before. While Redis is away
+batches wait in the instance home, are added when it is back, once, and count from then on; until then `/metrics`
+leaves counted metrics out and the Pushgateway keeps those it has. A store that is lost or set aside begins again at 0,
+which Prometheus takes for a restart.
+
+**Derived** metrics are read where the state is kept when Prometheus asks: breakers, budgets and whether Redis is away
+in the state store, commands and events in Redis, runs in Dagster's history.
 
 In `both` the same sums come by two ways. Use the recorded series `tg:<name>` of
 [series.yml](../deploy/prometheus/rules/series.yml), as the dashboard and the alerts do: they take the larger of the
 two, so that nothing counts twice and either way may be away. They want the scrape jobs to say which way is which, by
-a label `way` of `scrape` or `push`, and `honor_labels: true` for the Pushgateway. One home is one pipeline: of
-several homes (machines that share a Redis) they would show the largest, not the sum.
+a label `way` of `scrape` or `push`, and `honor_labels: true` for the Pushgateway. Machines that share a Redis have one
+sum of what is counted, and each of them serves it. What is derived from Dagster's history or the instance home
+(`runs_total`, `telegram_sessions`, the last tick) is of one home: of several the largest is shown.
 
 ![messages fetched by chat, and the 95th percentile of durations](images/metrics.png)
 

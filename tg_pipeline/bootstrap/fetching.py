@@ -1,5 +1,6 @@
 """One fetch from beginning to end: what the CLI, the assets, schedules and backfills all call."""
 
+import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.ingest.ownership import confirm_owner
+from tg_pipeline.observability import counts
 from tg_pipeline.state.lease import lease
 from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.day_store import DayStore
@@ -91,7 +93,10 @@ async def fetch(
             return report
 
     with collector.fetching(), pushed(settings):
-        return await with_reader(settings, wanted, read, clock)
+        try:
+            return await with_reader(settings, wanted, read, clock)
+        finally:
+            await asyncio.to_thread(counts.flush)
 
 
 def _wanted(store: DayStore, chat: RegisteredChat) -> Wanted:

@@ -7,10 +7,12 @@ of the two first, as deploy/prometheus/rules does.
 import fcntl
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -18,14 +20,13 @@ from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, generate_latest, push_to_gateway
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, basic_auth_handler, default_handler
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import TgPipelineError
-from tg_pipeline.observability import metrics
-from tg_pipeline.observability.shared_values import keep_in
-from tg_pipeline.observability.sums import sums
+from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.observability import counts, metrics
 
 JOB = "tg-pipeline"
 PUSH_SECONDS = 2.0
@@ -40,18 +41,23 @@ log = logging.getLogger(__name__)
 
 
 def keep_metrics(settings: Settings) -> None:
-    """Let what this process counts outlive it."""
-    keep_in(_home(settings))
+    """Add what this process counts to the sums of all, from now on."""
+    counts.keep_in((settings.home, settings.redis), partial(_store, settings))
 
 
-def fold_metrics(settings: Settings) -> None:
-    """Put what ended processes have counted into one file, as every scrape does: where nobody scrapes, they pile up."""
-    sums(_home(settings))
+def remove_metric_files(settings: Settings) -> None:
+    """Remove the files in which a version before kept what processes counted."""
+    home = _home(settings)
+    found = [path for name in ("live-*", "archive-*", "folding-*") for path in home.glob(name)]
+    for path in found:
+        shutil.rmtree(path, ignore_errors=True)
+    if found:
+        log.info("Removed %d directories of %s: counters are kept in the state store now.", len(found), home)
 
 
 def exposition(settings: Settings, *reads: Read) -> tuple[bytes, str]:
     """The answer to a scrape, and its content type. What cannot be read is left out, and said in the log."""
-    return generate_latest(_registry(_Sums(_home(settings)), *map(_Derived, reads))), CONTENT_TYPE_LATEST
+    return generate_latest(_registry(*_sums(settings), *map(_Derived, reads))), CONTENT_TYPE_LATEST
 
 
 def push(settings: Settings, *reads: Read) -> None:
@@ -65,7 +71,8 @@ def push(settings: Settings, *reads: Read) -> None:
     home.mkdir(parents=True, exist_ok=True)
     # One at a time: sums that were taken earlier and arrive later would look like counters that were reset.
     with _locked(home / "push.lock"):
-        _put(settings, JOB, _registry(_Sums(home)))
+        for collector in _sums(settings):  # while there is none, the Pushgateway keeps what it was given last
+            _put(settings, JOB, _registry(collector))
         if reads:
             _put(settings, f"{JOB}-state", _registry(*map(_Derived, reads)))
 
@@ -100,22 +107,30 @@ def pushed(settings: Settings) -> Iterator[None]:
         thread.join(LOCK_SECONDS + 2 * PUSH_SECONDS)
 
 
+def _store(settings: Settings) -> StateStore:
+    from tg_pipeline.bootstrap.shared_state import state_store  # noqa: PLC0415 - brings Redis, which few need
+
+    return state_store(settings)
+
+
+def _sums(settings: Settings) -> "list[_Sums]":
+    """The sums, with what this process counted until now; none where they cannot be read."""
+    counts.flush()
+    try:
+        with closing(_store(settings)) as store:
+            found = counts.sums(store)
+    except TgPipelineError as error:
+        log.warning("What processes counted cannot be read: %s", error)
+        return []
+    return [_Sums(found)] if found else []
+
+
 class _Sums(Collector):
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        try:
-            found = sums(self._home)
-        except OSError as error:
-            log.warning("What processes counted cannot be read: %s", error)
-            return []
-        for metric in found:
-            for sample in metric.samples:
-                if "le" in sample.labels:
-                    # As the Pushgateway writes it: else the two ways would bring different series.
-                    sample.labels["le"] = sample.labels["le"].removesuffix(".0")
-        return found
+        return self._families
 
 
 class _Derived(Collector):
@@ -126,17 +141,11 @@ class _Derived(Collector):
         families: dict[str, Metric] = {}
         try:
             for metric, labels, value in self._read():
-                family = families.setdefault(metric.name, _family(metric))
-                name = metric.name if metric.kind == "gauge" else f"{family.name}_total"
-                family.add_sample(name, dict(zip(metric.labels, labels, strict=True)), value)
+                family = families.setdefault(metric.name, metric.family())
+                family.add_sample(metric.name, dict(zip(metric.labels, labels, strict=True)), value)
         except (TgPipelineError, OSError) as error:
             log.warning("Some metrics cannot be read: %s", error)
         return families.values()
-
-
-def _family(metric: metrics.Metric) -> Metric:
-    family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    return family(metric.name, metric.help, labels=metric.labels)
 
 
 def _registry(*collectors: Collector) -> CollectorRegistry:

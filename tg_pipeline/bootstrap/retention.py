@@ -2,12 +2,12 @@
 
 import time
 
-from tg_pipeline.bootstrap.metrics import fold_metrics
+from tg_pipeline.bootstrap.metrics import remove_metric_files
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.storage.request import remove_expired
 
 
 def remove_leftovers(settings: Settings) -> int:
-    """Remove spools that cannot be resumed and fold the metrics of ended processes; how many requests were removed."""
-    fold_metrics(settings)
+    """Remove spools that cannot be resumed, and metric files of a version before; how many requests were removed."""
+    remove_metric_files(settings)
     return remove_expired(settings.home / "spool", int(time.time()))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+WRITER_SECONDS = 7 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -30,6 +32,18 @@ class Outcome:
 
     done: bool
     values: Mapping[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Amounts, all finite, to add to fields of a hash. A batch that is sent twice counts once.
+
+    `number` is larger than that of every earlier batch of the same `writer`.
+    """
+
+    writer: str
+    number: int
+    amounts: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,13 @@ class StateStore(Protocol):
 
     def hash_get(self, key: str) -> Mapping[str, bytes]:
         """All fields of a hash; empty where there is none."""
+
+    def hash_add(self, key: str, batch: Batch) -> bool:
+        """Add to fields of a hash, 0 where there is none yet; False, and no change, for a batch that came before.
+
+        The counter `writer:<writer>` holds the last number of a writer, until WRITER_SECONDS after its last batch. A
+        sum is the text of a float.
+        """
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
         """Take the lease if it is free or expired, for `ttl_seconds`; None while another holds it.

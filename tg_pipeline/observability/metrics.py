@@ -1,6 +1,6 @@
 """Every metric, in one list: `CATALOG`. Dashboards and alerting rules may ask for nothing else.
 
-What happens in a process is counted there, in values that outlive it (`shared_values`). What is a state rather than an
+What happens in a process is counted there and summed in the state store (`counts`). What is a state rather than an
 event - a breaker, a queue, a lag - is read where the state is kept, when somebody asks for it. docs/metrics.md is made
 of this list.
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
-
-from tg_pipeline.observability import shared_values  # noqa: F401 - its value class serves every metric made below
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -30,8 +30,14 @@ class Metric:
     derived: bool = False
     reserved: str = ""
 
+    def family(self) -> Family:
+        """What an exposition gathers its samples in; empty."""
+        return Family(self.name.removesuffix("_total"), self.help, self.kind)
+
 
 CATALOG: Final[dict[str, Metric]] = {}
+COUNTED: Final[list[Collector]] = []
+"""Those that a process counts itself, with their values in this process."""
 
 DURATION_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 1_800, 3_600)
 """Seconds: from a day without messages to a first backfill of years; 120 is what the objective asks for."""
@@ -43,18 +49,21 @@ def _list(metric: Metric) -> Metric:
 
 def _counter(name: str, help_: str, *labels: str, unit: str) -> Counter:
     _list(Metric(name, "counter", help_, labels, unit))
-    return Counter(name.removesuffix("_total"), help_, labels)
+    COUNTED.append(counter := Counter(name.removesuffix("_total"), help_, labels))
+    return counter
 
 
 def _gauge(name: str, help_: str, *labels: str, unit: str) -> Gauge:
-    """A gauge whose value is the last one that any process set."""
+    """A gauge whose value is the last one that any process flushed."""
     _list(Metric(name, "gauge", help_, labels, unit))
-    return Gauge(name, help_, labels, multiprocess_mode="mostrecent")
+    COUNTED.append(gauge := Gauge(name, help_, labels))
+    return gauge
 
 
 def _histogram(name: str, help_: str, *labels: str, unit: str) -> Histogram:
     _list(Metric(name, "histogram", help_, labels, unit))
-    return Histogram(name, help_, labels, buckets=DURATION_BUCKETS)
+    COUNTED.append(histogram := Histogram(name, help_, labels, buckets=DURATION_BUCKETS))
+    return histogram
 
 
 def _derived(name: str, kind: Kind, help_: str, *labels: str, unit: str) -> Metric:

@@ -1,12 +1,13 @@
 """A Redis that may go away: meanwhile the store in the instance home serves, and nobody is let through unasked."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.contracts.state import Change, Lease, Outcome, StateStore
+from tg_pipeline.contracts.state import Batch, Change, Lease, Outcome, StateStore
 from tg_pipeline.state.redis_client import OUTAGE
 
 FIRST_PAUSE_SECONDS = 5.0
@@ -14,6 +15,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 KEPT_SECONDS = 7 * 86_400.0
 _KEPT = "fallback:kept"
 _OWED = "fallback:owed"
+_OWED_BATCHES = "fallback:batches:"
+"""How the hashes of batches begin that a hash of the primary has not been given yet, by writer and number."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -25,8 +28,9 @@ class FallbackStore:
     After a failure the primary is left alone for 5 s, then 10, 20 and so on up to a minute, or until anybody else in
     this process has reached a Redis. Changes marked `keep` are in both, so that what Telegram asked for holds whichever
     is read: those made meanwhile are brought to the primary when it is back, by whichever process of this home comes
-    first, and a primary that lost its data is given them again when their keys are asked for. `degraded` is true while
-    the home serves.
+    first, and a primary that lost its data is given them again when their keys are asked for. Batches added meanwhile
+    wait in the home, and are brought to the primary before anybody of this home reads their hash there or adds to it.
+    `degraded` is true while the home serves.
     """
 
     def __init__(self, primary: StateStore, home: StateStore) -> None:
@@ -88,7 +92,26 @@ class FallbackStore:
 
     def hash_get(self, key: str) -> Mapping[str, bytes]:
         """All fields of a hash."""
-        return self._either(lambda store: store.hash_get(key))
+
+        def work(store: StateStore) -> Mapping[str, bytes]:
+            if store is self._primary:
+                self._bring_batches(key)
+            return store.hash_get(key)
+
+        return self._either(work)
+
+    def hash_add(self, key: str, batch: Batch) -> bool:
+        """Add to fields of a hash; False for a batch that the primary was given before."""
+
+        def work(store: StateStore) -> bool:
+            if store is self._primary:
+                self._bring_batches(key)
+                return store.hash_add(key, batch)
+            # By number first, so that those of each writer are brought in their order.
+            store.hash_set(f"{_OWED_BATCHES}{key}", {f"{batch.number:016}:{batch.writer}": _dump(batch)})
+            return True
+
+        return self._either(work)
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
         """Take the lease if it is free, expired or the holder's own."""
@@ -146,6 +169,14 @@ class FallbackStore:
                 self._home.hash_set(_OWED, {key: None})
         self._settled = True
 
+    def _bring_batches(self, key: str) -> None:
+        """Add to the primary's hash what waits for it here; whoever else does so meanwhile adds nothing twice."""
+        owed = f"{_OWED_BATCHES}{key}"
+        for field, text in sorted(self._noted(owed).items()):
+            self._primary.hash_add(key, Batch(**json.loads(text)))
+            with self._if_home_can():
+                self._home.hash_set(owed, {field: None})
+
     def _restored(self, keys: Iterable[str]) -> bool:
         """Give the primary what the home keeps of keys that it has not; whether there were any."""
         missing = list(keys)
@@ -170,6 +201,10 @@ class FallbackStore:
             if not self._home_warned:
                 self._home_warned = True
                 log.warning("%s Should Redis go away, flood waits told meanwhile are not known here.", error)
+
+
+def _dump(batch: Batch) -> bytes:
+    return json.dumps({"writer": batch.writer, "number": batch.number, "amounts": dict(batch.amounts)}).encode()
 
 
 def _overwrite(store: StateStore, key: str, value: bytes | None, ttl_seconds: float | None) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from tg_pipeline.contracts.state import Change, Lease, Outcome
+from tg_pipeline.contracts.state import WRITER_SECONDS, Batch, Change, Lease, Outcome
 from tg_pipeline.state.redis_client import ask, redis_client
 
 T = TypeVar("T")
@@ -52,6 +52,12 @@ for i = 1, #ARGV, 3 do
     end
 end
 """
+_HASH_ADD = """
+if tonumber(redis.call('GET', KEYS[2]) or '-1') >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+for i = 3, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
 _ACQUIRE = """
 local held = redis.call('HMGET', KEYS[1], 'holder', 'token')
 if held[1] and held[1] ~= ARGV[1] then return false end
@@ -87,7 +93,8 @@ class RedisStore:
         self.now = now
         self._prefix = f"{namespace}:{{state}}:"
         self._scripts = {
-            text: self._redis.register_script(text) for text in (_COMPARE_AND_SET, _ADD, _HASH_SET, _ACQUIRE, _IF_HELD)
+            text: self._redis.register_script(text)
+            for text in (_COMPARE_AND_SET, _ADD, _HASH_SET, _HASH_ADD, _ACQUIRE, _IF_HELD)
         }
 
     def read(self, *keys: str) -> Mapping[str, bytes | None]:
@@ -126,6 +133,13 @@ class RedisStore:
         """All fields of a hash."""
         found = self._run(lambda: self._redis.hgetall(f"{self._prefix}hash:{key}"))
         return {field.decode(): value for field, value in found.items()}
+
+    def hash_add(self, key: str, batch: Batch) -> bool:
+        """Add to fields of a hash; False for a batch that came before."""
+        arguments: list[bytes | int | str] = [batch.number, _milliseconds(WRITER_SECONDS)]
+        for field, amount in batch.amounts.items():
+            arguments += (field, repr(float(amount)))
+        return bool(self._script(_HASH_ADD, [f"hash:{key}", f"counter:writer:{batch.writer}"], arguments))
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
         """Take the lease if it is free, expired or the holder's own."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.contracts.state import Change, Lease, Outcome
+from tg_pipeline.contracts.state import WRITER_SECONDS, Batch, Change, Lease, Outcome
 from tg_pipeline.state.sqlite_files import BUSY_SECONDS, alone, enter_wal, identity, is_damage, set_aside
 
 T = TypeVar("T")
@@ -97,6 +97,25 @@ class SqliteStore:
         return self._run(
             lambda db: dict(db.execute("SELECT field, value FROM fields WHERE key = ?", (key,)).fetchall())
         )
+
+    def hash_add(self, key: str, batch: Batch) -> bool:
+        """Add to fields of a hash; False for a batch that came before."""
+
+        def write(db: sqlite3.Connection) -> bool:
+            writer = f"writer:{batch.writer}"
+            last = db.execute("SELECT value FROM counters WHERE key = ?", (writer,)).fetchone()
+            if last and last[0] >= batch.number:
+                return False
+            row = (writer, batch.number, self._expiry(WRITER_SECONDS))
+            db.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?)", row)
+            query = "SELECT value FROM fields WHERE key = ? AND field = ?"
+            for field, amount in batch.amounts.items():
+                held = db.execute(query, (key, field)).fetchone()
+                total = repr((float(held[0]) if held else 0.0) + amount).encode()
+                db.execute("INSERT OR REPLACE INTO fields VALUES (?, ?, ?)", (key, field, total))
+            return True
+
+        return self._run(write)
 
     def acquire(self, name: str, holder: str, *, ttl_seconds: float) -> Lease | None:
         """Take the lease if it is free, expired or the holder's own."""

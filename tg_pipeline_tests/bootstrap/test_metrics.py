@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.derived import of_policy, reads
-from tg_pipeline.bootstrap.metrics import Sample, exposition, keep_metrics, push, pushed
+from tg_pipeline.bootstrap.metrics import Sample, exposition, keep_metrics, push, pushed, remove_metric_files
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.errors import SessionRevoked, StateUnavailable
@@ -165,6 +166,57 @@ def test_a_gateway_that_is_away_or_slow_fails_nothing(tmp_path: Path, caplog: py
     assert len(told) == 2, told
     assert all("Metrics are not pushed: the Pushgateway at http://127.0.0.1:" in line for line in told)
     assert "secret" not in caplog.text
+
+
+def test_two_machines_that_share_a_redis_have_one_sum(tmp_path: Path) -> None:
+    homes = [tmp_path / "one", tmp_path / "other"]
+    with local_redis(tmp_path / "redis") as url:
+        machines = [Settings(_env_file=None, dagster_home=home, redis_url=SecretStr(url)) for home in homes]
+        for settings in machines:
+            keep_metrics(settings)
+            metrics.CALLS.labels("help.getConfig").inc(3)
+        found = [parsed(exposition(settings)[0].decode()) for settings in machines]
+    name = "telegram_calls_total", (("target", "help.getConfig"),)
+    assert [series[name] for series in found] == [6, 6]
+
+
+def test_what_is_counted_while_redis_is_away_is_left_out_until_it_is_back(tmp_path: Path) -> None:
+    alone = Settings(_env_file=None, dagster_home=tmp_path / "home")
+    keep_metrics(alone)
+    metrics.CALLS.labels("help.getConfig").inc(3)
+    assert b"telegram_calls_total" in exposition(alone)[0]
+    away = alone.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})
+    keep_metrics(away)
+    metrics.CALLS.labels("help.getConfig").inc(2)
+    assert exposition(away)[0] == b"", "a smaller sum, and a share of this home, would look like a reset"
+    with local_redis(tmp_path / "redis") as url:
+        back = alone.model_copy(update={"redis_url": SecretStr(url)})
+        series = parsed(exposition(back)[0].decode())
+    assert series["telegram_calls_total", (("target", "help.getConfig"),)] == 2
+
+
+def test_a_state_that_cannot_be_used_leaves_out_what_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    settings = Settings(_env_file=None, dagster_home=tmp_path / "home")
+    keep_metrics(settings)
+    metrics.CALLS.labels("help.getConfig").inc()
+    assert exposition(settings)[0] == b""
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+
+
+def test_the_metrics_of_a_home_from_before_are_removed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(_env_file=None, dagster_home=tmp_path)
+    for name in ("live-12", "archive-3", "folding-4"):
+        (tmp_path / "metrics" / name).mkdir(parents=True)
+        (tmp_path / "metrics" / name / "counter_12.db").write_bytes(b"\0" * 64)
+    (tmp_path / "metrics" / "instance").write_text("abc")
+    caplog.set_level(logging.INFO)
+    remove_metric_files(settings)
+    remove_metric_files(settings)
+    assert [path.name for path in (tmp_path / "metrics").iterdir()] == ["instance"]
+    assert len(caplog.records) == 1
 
 
 def test_it_pushes_while_the_work_goes_on(tmp_path: Path, gateway: str) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from tg_pipeline.contracts.state import Change, Outcome, StateStore
+from tg_pipeline.contracts.state import Batch, Change, Outcome, StateStore
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
 
@@ -91,6 +91,14 @@ def move(store: StateStore, number: int) -> None:
 def count(store: StateStore, number: int) -> list[int]:
     """Add to one counter; the sums seen."""
     return [store.add("counter") for _ in range(ROUNDS)]
+
+
+def add_up(store: StateStore, number: int) -> None:
+    """Add to fields that all share and to one of its own, each batch twice."""
+    for step in range(ROUNDS):
+        batch = Batch(f"process {number}", step, {"all": 1, "half": 0.5, f"own {number}": 2})
+        for _ in range(2):
+            store.hash_add("sums", batch)
 
 
 def hold(store: StateStore, number: int) -> list[tuple[int, bool]]:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.contracts.state import Change
+from tg_pipeline.contracts.state import Batch, Change, StateStore
 from tg_pipeline.state import redis_server
 from tg_pipeline.state.fallback import FIRST_PAUSE_SECONDS, FallbackStore
+from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
+from tg_pipeline_tests.processes import wait_until
 
 
 class Time:
@@ -217,3 +219,55 @@ def test_a_home_that_cannot_be_written_does_not_undo_what_redis_did(
     redis.stop()
     with pytest.raises(StateUnavailable):
         store.read("flood")
+
+
+def sums(store: StateStore) -> dict[str, float]:
+    return {field: float(value) for field, value in store.hash_get("sums").items()}
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_batches_added_while_redis_was_away_are_in_its_sums_when_it_is_back(
+    opened: Callable[[], FallbackStore], redis: Going, now: Time, *, same_process: bool
+) -> None:
+    store, elsewhere = opened(), RedisStore(redis.url, now)
+    redis.stop()
+    for number in range(1, 12):
+        assert store.hash_add("sums", Batch("one", number, {"a": 1}))
+    assert opened().hash_add("sums", Batch("other", 1, {"a": 0.5, "b": 1}))
+    redis.start()
+    elsewhere.hash_add("sums", Batch("elsewhere", 1, {"a": 100}))
+    now.ahead += FIRST_PAUSE_SECONDS
+    later = store if same_process else opened()
+    assert sums(later) == sums(elsewhere) == {"a": 111.5, "b": 1}
+    assert later.hash_add("sums", Batch("one", 12, {"a": 1}))
+    assert sums(opened()) == sums(elsewhere) == {"a": 112.5, "b": 1}
+
+
+def test_a_batch_that_two_processes_bring_counts_once(
+    opened: Callable[[], FallbackStore], redis: Going, tmp_path: Path, now: Time
+) -> None:
+    home = SqliteStore(tmp_path / "home.sqlite", now)
+    redis.stop()
+    opened().hash_add("sums", Batch("one", 1, {"a": 1}))
+    waiting = home.hash_get("fallback:batches:sums")
+    redis.start()
+    OUTAGE.is_known = False
+    assert sums(opened()) == {"a": 1}
+    assert home.hash_get("fallback:batches:sums") == {}
+    home.hash_set("fallback:batches:sums", waiting)  # as one sees it that read it before and was slow
+    assert sums(opened()) == {"a": 1}
+    home.close()
+
+
+def test_a_batch_whose_answer_was_lost_counts_once(
+    opened: Callable[[], FallbackStore], store: FallbackStore, redis: Going, now: Time
+) -> None:
+    store.hash_add("sums", Batch("one", 1, {"a": 1}))
+    admin = RedisStore(redis.url, now)._redis
+    admin.execute_command("CLIENT", "PAUSE", "1500", "WRITE")
+    store.hash_add("sums", Batch("one", 2, {"a": 1}))
+    assert store.degraded
+    now.ahead += FIRST_PAUSE_SECONDS
+    assert wait_until(lambda: sums(opened()) == {"a": 2})
+    store.hash_add("sums", Batch("one", 3, {"a": 1}))
+    assert sums(RedisStore(redis.url, now)) == {"a": 3}

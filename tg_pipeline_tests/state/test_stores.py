@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
-from tg_pipeline.contracts.state import Change, StateStore
+from tg_pipeline.contracts.state import WRITER_SECONDS, Batch, Change, StateStore
 from tg_pipeline.state.redis_client import redis_client, where
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.redis_store import TYPES, RedisStore
@@ -130,6 +130,28 @@ def test_a_hash_keeps_fields(store: StateStore) -> None:
     assert store.hash_get("h") == {}
 
 
+def floats(store: StateStore, key: str) -> dict[str, float]:
+    return {field: float(value) for field, value in store.hash_get(key).items()}
+
+
+def test_a_batch_is_added_to_a_hash_once(store: StateStore) -> None:
+    assert store.hash_add("h", Batch("me", 3, {"a": 2, "b": 0.5, "zero": 0}))
+    assert not store.hash_add("h", Batch("me", 3, {"a": 2, "b": 0.5}))
+    assert not store.hash_add("h", Batch("me", 2, {"a": 100}))
+    assert store.hash_add("h", Batch("other", 3, {"a": 1e-7, "b": 2**53}))
+    assert store.hash_add("h", Batch("me", 4, {"a": -1}))
+    assert store.hash_add("h", Batch("me", 5, {}))
+    assert floats(store, "h") == {"a": pytest.approx(1.0000001), "b": 2**53, "zero": 0}
+    assert store.hash_get("other") == {}
+
+
+def test_a_sum_in_a_hash_can_be_set_and_removed(store: StateStore) -> None:
+    store.hash_set("h", {"a": b"1.5"})
+    store.hash_add("h", Batch("me", 1, {"a": 1, "b": 1}))
+    store.hash_set("h", {"b": None})
+    assert floats(store, "h") == {"a": 2.5}
+
+
 def test_a_value_a_counter_a_hash_and_a_lease_of_one_name_are_four_things(store: StateStore) -> None:
     assert store.compare_and_set({"x": Change(None, b"1")}).done
     assert store.add("x") == 1
@@ -193,6 +215,13 @@ def test_changes_of_several_keys_are_seen_together(driver: Driver) -> None:
 def test_no_count_is_lost_and_no_sum_is_seen_twice(driver: Driver) -> None:
     sums = [total for seen in in_processes(contending.count, driver.opener, driver.where) for total in seen]
     assert sorted(sums) == list(range(1, PROCESSES * ROUNDS + 1))
+
+
+def test_batches_of_several_processes_add_up_exactly(driver: Driver) -> None:
+    in_processes(contending.add_up, driver.opener, driver.where)
+    expected = {"all": PROCESSES * ROUNDS, "half": PROCESSES * ROUNDS / 2}
+    expected |= {f"own {number}": 2 * ROUNDS for number in range(PROCESSES)}
+    assert floats(driver.opener(driver.where), "sums") == expected
 
 
 def test_a_lease_is_never_held_by_two_processes(driver: Driver) -> None:
@@ -425,6 +454,8 @@ def test_all_keys_carry_the_namespace_and_values_carry_a_ttl(redis_url: str) -> 
     store.compare_and_set({"a": Change(None, b"1", ttl_seconds=60)})
     store.acquire("l", "x", ttl_seconds=60)
     store.add("n", ttl_seconds=60)
+    store.hash_add("h", Batch("me", 1, {}))
     keys = store._redis.keys("*")
-    assert keys
+    assert len(keys) == 5
+    assert store._redis.pttl("mine:{state}:counter:writer:me") > (WRITER_SECONDS - 60) * 1_000
     assert all(key.startswith(b"mine:") and store._redis.pttl(key) > 0 for key in keys)
