@@ -247,12 +247,15 @@ def test_a_run_that_is_killed_keeps_its_days(busy: Pipeline) -> None:
         process.kill()
     kept = busy.green("busy")
     assert kept < texts(days)
+    on_disk = len(list(busy.store.days("busy")))
     busy.account.simulator.faults.clear()
 
     assert busy.run("busy", days).success
 
     assert busy.green("busy") == texts(days)
-    assert busy.latest("busy", days.last).metadata["fetch/resumed_days"].value == len(kept)
+    resumed = busy.latest("busy", days.last).metadata["fetch/resumed_days"].value
+    assert isinstance(resumed, int)
+    assert len(kept) <= resumed <= on_disk, "the kill may fall between a day's file and Dagster's event of it"
     undisturbed = 300 // PAGE_SIZE + 1
     assert busy.account.calls()[HISTORY] <= undisturbed + CALLS_A_KILL
 
