@@ -85,7 +85,7 @@ def verify_root(
         elif is_temporary(path.name) or not (path.name == FILE_NAME or (is_slug(path.name) and is_directory(path))):
             yield _stray(None, path)
     chats = progress.read().chats
-    absent = {slug: None for slug in chats} | {entry.slug: entry for entry in registered}
+    absent = dict.fromkeys(chats) | {entry.slug: entry for entry in registered}
     for slug in sorted(absent.keys() - set(store.slugs())):
         known = chats.get(slug)
         yield from _missing(slug, [], _known_days([], known), today)
@@ -127,8 +127,8 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
             yield from _seal(slug, day, today, sealed=header.sealed)
         if on_day is not None:
             on_day(day)
-    yield from _chat_ids(slug, headers, entry and entry.id)
-    yield from _accounts(slug, headers, entry and entry.account)
+    yield from _chat_ids(slug, headers, entry.id if entry else None)
+    yield from _accounts(slug, headers, entry.account if entry else None)
     interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
     for asked in interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
