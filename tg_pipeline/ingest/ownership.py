@@ -50,8 +50,8 @@ async def confirm_owner(
     if not (both or is_author or accept_deletions):
         raise WrongAccount(
             f"{slug} on {header.date} does not say whose view it is, and account {account} sees none of its messages. "
-            f"Nothing was written. {other_account_hint(None)} If it is this account's and they were deleted: fetch with "
-            "--accept-deletions."
+            f"Nothing was written. {other_account_hint(None)} "
+            "If it is this account's and they were deleted: fetch with --accept-deletions."
         )
 
 
