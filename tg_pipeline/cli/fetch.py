@@ -115,6 +115,8 @@ def _summarise(report: "FetchReport") -> None:
         f"{count(changed, 'file')} written, {len(report.days) - changed} unchanged",
         f"{report.duration_seconds:.1f} s",
     ]
+    if gone := sum(day.deleted for day in report.days):
+        parts.append(f"{count(gone, 'message')} found deleted")
     if report.unreadable:
         parts.append(f"{count(report.unreadable, 'message')} could not be decoded")
     if report.resumed_days:

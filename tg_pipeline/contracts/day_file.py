@@ -159,9 +159,9 @@ class Condition(_Record):
     `not_visible`: the account may not see messages of this day (history before it joined, or cleared history);
     `first_id` is the lowest id it may see, null where it sees none, `count` how many archived messages it no longer
     sees. `unreadable`: `count` messages could not be decoded; placeholders with their ids stand for them. `held_back`:
-    the last read lacked `count` of the file's messages, too many to be deletions, or was made with `account` and nothing
-    shows that the file is that account's; the file was left as it was. `moved`: the chat went on as another one,
-    `chat_id`.
+    the last read lacked `count` of the file's messages, too many to be deletions, or was made with `account`, and
+    nothing shows that the file is that account's; the file was left as it was. `moved`: the chat went on as another
+    one, `chat_id`.
     """
 
     kind: Literal["not_visible", "unreadable", "held_back", "moved"] = Field(description="What it is.")

@@ -1,4 +1,4 @@
-"""Whether a chat's archive is what the reading account sees, before anything is read: its ids are joined to (ADR 0044)."""
+"""Whether a chat's archive is what the reading account sees, asked before ids are joined to it (ADR 0044)."""
 
 from collections import deque
 from contextlib import suppress
@@ -35,7 +35,7 @@ async def confirm_owner(
     if owner is not None and owner != account:
         raise WrongAccount(
             f"{slug} is archived as account {owner} sees it, and was to be read with account {account}. "
-            f"Nothing was read. {other_account_hint(owner)}"
+            f"Nothing was written. {other_account_hint(owner)}"
         )
     if owner is not None:
         return
@@ -50,8 +50,8 @@ async def confirm_owner(
     if not (both or is_author or accept_deletions):
         raise WrongAccount(
             f"{slug} on {header.date} does not say whose view it is, and account {account} sees none of its messages. "
-            f"Nothing was read. {other_account_hint(None)} If it is this account's and they were deleted: fetch with "
-            "--accept-deletions."
+            f"Nothing was written. {other_account_hint(None)} "
+            "If it is this account's and they were deleted: fetch with --accept-deletions."
         )
 
 

@@ -7,7 +7,7 @@ from tg_pipeline.contracts.errors import WrongAccount, other_account_hint
 
 
 def differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two messages of one id cannot be the same: nobody changes when a message was sent, nor which user sent it.
+    """Whether two messages of one id cannot be the same: neither the date nor the user who sent it ever changes.
 
     What could not be decoded has a date that is guessed, and says nothing.
     """

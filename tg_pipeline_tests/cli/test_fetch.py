@@ -332,6 +332,6 @@ def test_a_day_that_is_held_back_exits_with_1_until_its_deletions_are_accepted(
     assert json.loads(files(tg)["discussions_2024-01-01.json"])["messages"] == messages
     assert tg.run("verify").code == 1
     assert b'days_held_back_total{chat="busy"} 1.0' in exposition(load_settings())[0]
-    tg.ok(*one_day, "--accept-deletions")
+    assert "; 20 messages found deleted" in tg.ok(*one_day, "--accept-deletions")
     tg.ok("verify")
     assert sum(m["deleted"] for m in json.loads(files(tg)["discussions_2024-01-01.json"])["messages"]) == 20
