@@ -26,6 +26,7 @@ from tg_pipeline.ingest.joins import edge_before
 from tg_pipeline.ingest.moving import Move
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
+from tg_pipeline.ingest.placeholders import Placeholders
 from tg_pipeline.ingest.resuming import reopen_unseen
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.ingest.strays import Strays
@@ -72,6 +73,7 @@ class Fetch:
         self._losses = Losses()
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
+        self._placeholders = Placeholders(store, report.slug)
         self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
@@ -102,7 +104,7 @@ class Fetch:
                 self._report.range, self._pending.committed, self._pending.covered, self._pending.ids()
             )
             self._intake = Intake(
-                *(self._pending, self._strays, self._report),
+                *(self._pending, self._strays, self._placeholders, self._report),
                 segments=self._segments,
                 open_days=self._open_days,
                 until=self._until,
@@ -260,6 +262,7 @@ class Fetch:
                 async with self._writing:
                     stopping = self._stop.asked
                     if self._intake.left_a_gap(segment, ended=ended):
+                        self._pages.begins_after(segment.taken_id)
                         ended, page_under_way = False, self._ask(segment)
                         continue
                     if ended and ends_at is None and page.ids:
@@ -286,6 +289,7 @@ class Fetch:
             if segment.after_id is None and before.done and before.pages:
                 segment.go_on_after(before.taken_id)
             return
+        segment.floor = await to_its_end(self._placeholders.first_of, day_of(segment.start))
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
@@ -353,7 +357,7 @@ class Fetch:
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             losses=self._losses,
-            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
+            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number, day),
         )
         if committed.undecided:
             self._pending.mark_undecided(day)

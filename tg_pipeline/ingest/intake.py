@@ -3,13 +3,14 @@
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
-from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import Page, Record
 from tg_pipeline.ingest.background import to_its_end
+from tg_pipeline.ingest.placeholders import Placeholders, is_placeholder
 from tg_pipeline.ingest.segments import Segment
 from tg_pipeline.ingest.sorting import sort_out
 from tg_pipeline.ingest.strays import Strays
@@ -23,10 +24,11 @@ class Intake:
     `until` is the end of history (POSIX s). `commit` is called with a segment each time that days may be whole by it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the state of the request that it shares
         self,
         pending: PendingRequest,
         strays: Strays,
+        placeholders: Placeholders,
         report: FetchReport,
         *,
         segments: Sequence[Segment],
@@ -36,11 +38,14 @@ class Intake:
     ) -> None:
         self._pending = pending
         self._strays = strays
+        self._placeholders = placeholders
         self._report = report
         self._segments = segments
         self._open_days = open_days
         self._until = until
         self._commit = commit
+        self._outside: dict[int, date] = {}
+        """The days of messages that came along and are of no segment: no placeholder is to stand for them elsewhere."""
         self.pointers: dict[date, int] = {}
         """The last id taken of each day in flight, since they were last saved."""
 
@@ -54,12 +59,15 @@ class Intake:
         if segment.held:
             people = {r.body["from_id"]: one for r, one in segment.held if one is not None} | dict(people)
         others = [s for s in self._segments if s is not segment and s.has_taken_of(page.ids)]
-        records = [record for record, _ in segment.held]
-        records += [
+        came = [
             record
-            for record in map(segment.dated, page.records())
+            for record in page.records()
             if (ends_at is None or record.id < ends_at) and not any(s.has_taken(record.id) for s in others)
         ]
+        elsewhere: list[Record] = []
+        if any(map(is_placeholder, came)):
+            came, elsewhere = await to_its_end(self._placed, segment, came)
+        records = [*(record for record, _ in segment.held), *map(segment.dated, came)]
         found = sort_out(records, segment, self._until, joined=ended and ends_at is not None)
         segment.held = [] if ended else [(r, people.get(r.body["from_id"])) for r in found.after]
         if segment.first_id is not None and found.after:
@@ -68,8 +76,11 @@ class Intake:
             segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
         if ended and found.after:
             segment.left_from = found.after[0].id
-        outside = [*found.before, *found.after] if ended else found.before
-        strays = found.strays
+        outside = [*found.before, *found.after]
+        self._outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
+        strays = found.strays + elsewhere
+        if ended and found.after and found.after[0].id == segment.first_id:
+            strays += takewhile(is_placeholder, found.after)  # by date nothing leads to them again
         if outside:
             strays += await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
         self._report.messages += self._keep_strays(strays, people)
@@ -83,10 +94,33 @@ class Intake:
         segment.taken(page, ended=ended)
         await self._commit([segment])
 
+    def _placed(self, segment: Segment, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """The records that may belong to the segment, and placeholders that stay on another day of the request.
+
+        Those of which the file of a day that was read to its end has the id are in neither.
+        """
+        here: list[Record] = []
+        elsewhere: list[Record] = []
+        for record in records:
+            moved = self._placeholders.placed(segment.dated(record), record.timestamp)
+            day = day_of(moved.timestamp)
+            if not is_placeholder(record) or day == day_of(segment.dated(record).timestamp):
+                here.append(record)
+            elif day in self._open_days:
+                (here if segment.start <= moved.timestamp < segment.end else elsewhere).append(moved)
+        return here, elsewhere
+
     def left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
-        """Whether a date led past messages that the segment before left to this one, which then goes on from there."""
+        """Whether a date led past messages that the segment then goes on from: those that the one before it left.
+
+        Or placeholders with which its first day begins: what they stand for may be dated on the day before.
+        """
         before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
         begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
+        if segment.floor is not None and not segment.taken_id and begins_at > segment.floor:
+            segment.go_on_after(segment.floor - 1)
+            segment.floor = None
+            return True
         if before is None or segment.taken_id or begins_at <= (before.left_from or 0):
             return False
         segment.go_on_after(before.taken_id)
@@ -104,9 +138,10 @@ class Intake:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
         return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
 
-    def covers(self, message_id: int) -> bool:
-        """Whether a message of that id would be in the spool of its day, if there still were one."""
-        return any(s.covers(message_id) for s in self._segments) and message_id not in self._strays
+    def covers(self, message_id: int, day: date) -> bool:
+        """Whether a message of that id and day would be in the day's spool, if there still were one."""
+        found = self._strays.day_of(message_id) or self._outside.get(message_id)
+        return any(s.covers(message_id) for s in self._segments) if found is None else found != day
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
@@ -130,7 +165,7 @@ class Intake:
         return len(kept)
 
     def _count_unreadable(self, records: Sequence[Record]) -> None:
-        unreadable = sum(record.body.get("type") == UNREADABLE for record in records)
+        unreadable = sum(map(is_placeholder, records))
         if unreadable:
             self._report.unreadable += unreadable
             metrics.UNREADABLE_MESSAGES.labels(self._report.slug).inc(unreadable)

@@ -12,9 +12,9 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from tg_pipeline.contracts.day_file import UNREADABLE
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_end, day_of, day_start, utc_text
+from tg_pipeline.contracts.days import SECONDS_PER_DAY, DayRange, day_end, day_of, day_start
 from tg_pipeline.contracts.history import Cursor, Page, Record
+from tg_pipeline.ingest.placeholders import dated, is_placeholder
 
 DATE_SLACK_SECONDS = 2
 """Ids ascend strictly, dates only nearly: a message may carry a date a second before its predecessor's."""
@@ -50,6 +50,8 @@ class Segment:
     """Whether it was read up to the newest message there is."""
     left_from: int | None = None
     """The lowest id of those that it was given and left to the segment behind it."""
+    floor: int | None = None
+    """The lowest id of its first day's file, where a placeholder has it."""
     held: list[tuple[Record, dict[str, Any] | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,10 +79,8 @@ class Segment:
         self.first_id = self.covers_from = message_id + 1
 
     def dated(self, record: Record) -> Record:
-        """The record. What could not be decoded has the date of the message before it, and is put at the start then."""
-        if record.timestamp >= self.start or record.body.get("type") != UNREADABLE:
-            return record
-        return Record(record.id, self.start, record.body | {"date": utc_text(self.start)})
+        """The record; a placeholder not before the start (`ingest.placeholders`)."""
+        return dated(record, self.start) if record.timestamp < self.start and is_placeholder(record) else record
 
     def receive(self, page: Page, until: int, *, ends_at: int | None = None) -> bool:
         """Note a page that has come; whether it is the last one, history ending at `until`.

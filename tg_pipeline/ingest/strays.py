@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -35,7 +36,16 @@ class Strays:
         self._pending = pending
 
     def __contains__(self, message_id: int) -> bool:
-        return any(message_id in spool for spool in self._pending.strays())
+        return message_id in self._days
+
+    def day_of(self, message_id: int) -> date | None:
+        """The day of one of them."""
+        return self._days.get(message_id)
+
+    @cached_property
+    def _days(self) -> dict[int, date]:
+        bodies = (orjson.loads(line) for spool in self._pending.strays() for line in spool.lines())
+        return {body["id"]: date.fromisoformat(body["date"][:10]) for body in bodies}
 
     def unknown(self, slug: str, records: Sequence[Record], open_days: Collection[date]) -> list[Record]:
         """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks."""
@@ -55,10 +65,11 @@ class Strays:
         for record in records:
             if not FIRST_DAY <= day_of(record.timestamp) <= today:
                 log.warning("%s: message %d is dated %s; it is left out.", slug, record.id, record.body["date"])
-            elif record.id not in self:
+            elif record.id not in self and all(record.id != other.id for other in news):
                 news.append(record)
         if news:
             self._pending.stray_spool().append(news, people)
+            self._days.update((record.id, day_of(record.timestamp)) for record in news)
         return news
 
     def place(self, report: FetchReport, move: Move) -> None:

@@ -183,7 +183,7 @@ def test_what_ends_mid_run_is_said_and_what_was_read_is_kept(
     simulator.faults.add(Error(method="messages.getHistory", error=error, code=code, skip=2))
     assert f"({error})" in str(tg.fails(kind, *TEN_DAYS))
     assert files(tg)
-    assert "not whole: 1 range with an interrupted fetch, in" in tg.ok("verify")
+    assert "Whole: " not in tg.ok("verify")
     simulator.faults.clear()
     assert KEPT in tg.ok(*TEN_DAYS)
     assert "Whole: 10 day files" in tg.ok("verify")

@@ -112,8 +112,11 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     assert str(path) in str(archive.fails(DayFileError, "fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03"))
     assert path.read_bytes() == before
     path.rename(path.with_suffix(".damaged"))
+    path.with_suffix(".damaged").rename(archive.home / "damaged")
+    archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
+    last = "Valid, but not whole: 1 range with an interrupted fetch, in 3 day files of 1 chat. "
+    assert archive.ok("verify").splitlines()[-1].startswith(last)
     archive.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
-    path.with_suffix(".damaged").unlink()
     assert "Whole: 3 day files" in archive.ok("verify")
 
 

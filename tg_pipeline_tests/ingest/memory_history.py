@@ -3,7 +3,7 @@
 import asyncio
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Said:
     at: int
     text: str | None = "hi"
     views: int | None = None
+    type: str = "message"
 
 
 class MemoryPage:
@@ -57,7 +58,7 @@ def body(message: Said) -> dict[str, Any]:
         "edit_date": None,
         "deleted": False,
         "deleted_at": None,
-        "type": "message",
+        "type": message.type,
     }
 
 
@@ -81,6 +82,8 @@ class MemoryHistory:
     before_answer: Callable[[], None] = lambda: None
     turns: random.Random = field(default_factory=lambda: random.Random(0))
     moved_to: int | None = None
+    odd: Collection[int] = ()
+    """Ids of messages that cannot be decoded. As of ChatHistory, a placeholder ends the page, dated as a neighbour."""
     calls: int = 0
     cursors: list[Cursor] = field(default_factory=list)
 
@@ -107,8 +110,18 @@ class MemoryHistory:
         self.before_answer()
         visible = [m for m in self.messages if m.at <= self.clock]
         start = self._start(visible, cursor)
-        page = visible[start : start + self.page_size]
+        page = self._decoded(visible, visible[start : start + self.page_size])
         return MemoryPage(self.spoil(number, page) if self.spoil else page)
+
+    def _decoded(self, visible: Sequence[Said], page: Sequence[Said]) -> list[Said]:
+        first = next((n for n, m in enumerate(page) if m.id in self.odd), None)
+        if first is None:
+            return list(page)
+        odd = page[first]
+        before = [m.at for m in visible if m.id not in self.odd and m.id < odd.id]
+        after = [m.at for m in visible if m.id not in self.odd and m.id > odd.id]
+        at = (before[-1:] or after[:1] or [odd.at])[0]
+        return [*page[:first], Said(odd.id, at, "", type="unreadable")]
 
     def _start(self, visible: Sequence[Said], cursor: Cursor) -> int:
         """How many messages precede the page."""

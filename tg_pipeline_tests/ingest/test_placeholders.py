@@ -1,0 +1,104 @@
+"""Messages that cannot be decoded: wherever they stand and whatever is fetched in which order, each stands once."""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tg_pipeline.contracts.days import DayRange, day_end, day_start
+from tg_pipeline_tests.ingest.archive import Archive, expected_ids, temporary_archive
+from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
+from tg_pipeline_tests.ingest.test_order_properties import ALL, ASCENDING, EXAMPLES, LATER, orders
+
+DAYS = list(ALL)
+HOURLY = [Said(n + 1, day_start(DAYS[0]) + n * 3_600) for n in range(24 * len(DAYS))]
+FIRST_OF_THIRD = 49
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with temporary_archive() as files:
+        yield files
+
+
+def read(archive: Archive, *days: DayRange, odd: set[int], messages: list[Said] = HOURLY) -> None:
+    for asked in days:
+        archive.fetch(MemoryHistory(messages, LATER, odd=odd), asked)
+
+
+def ids_of(archive: Archive) -> list[int]:
+    present = [day for day in DAYS if archive.store.header(CHAT, day) is not None]
+    return sorted(number for day in present for number in archive.ids(DayRange(day, day))[day])
+
+
+def names_all(archive: Archive, odd: set[int]) -> bool:
+    """Whether the conditions of the days count all of them."""
+    headers = [archive.store.header(CHAT, day) for day in DAYS]
+    return len(odd) == sum(c.count or 0 for h in headers if h for c in h.conditions if c.kind == "unreadable")
+
+
+def upgraded(archive: Archive, messages: list[Said]) -> bool:
+    """Whether the archive is whole once each day with placeholders has been fetched again, as `verify` says."""
+    for day in DAYS:
+        header = archive.store.header(CHAT, day)
+        if header is not None and header.conditions:
+            read(archive, DayRange(day, day), odd=set(), messages=messages)
+    read(archive, *(DayRange(d, d) for d in DAYS if not sealed(archive, d)), odd=set(), messages=messages)
+    return archive.ids(ALL) == expected_ids(messages, ALL, LATER)
+
+
+def sealed(archive: Archive, day: object) -> bool:
+    header = archive.store.header(CHAT, day)  # type: ignore[arg-type] # a date
+    return header is not None and header.sealed
+
+
+ODD = {
+    "the first of a day": {FIRST_OF_THIRD, FIRST_OF_THIRD + 1},
+    "the last of a day": {FIRST_OF_THIRD - 2, FIRST_OF_THIRD - 1},
+    "around midnight": set(range(FIRST_OF_THIRD - 2, FIRST_OF_THIRD + 2)),
+    "a whole day": set(range(FIRST_OF_THIRD, FIRST_OF_THIRD + 24)),
+    "the first of the chat": {1, 2},
+    "the last of the chat": {len(HOURLY) - 1, len(HOURLY)},
+    "the first day of the chat": set(range(1, 26)),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("was_whole", [False, True])
+@pytest.mark.parametrize(
+    "order", [ASCENDING, ASCENDING[::-1], [*ASCENDING[::2], *ASCENDING[1::2]], [ALL], [*ASCENDING[2:4], ALL]]
+)
+def test_each_stands_once_and_its_message_takes_its_place(
+    archive: Archive, odd: set[int], order: list[DayRange], *, was_whole: bool
+) -> None:
+    if was_whole:
+        read(archive, ALL, odd=set())
+    for _ in range(2):
+        read(archive, *order, odd=odd)
+        assert ids_of(archive) == [m.id for m in HOURLY]
+        assert names_all(archive, set() if was_whole else odd)
+    assert upgraded(archive, HOURLY)
+
+
+@given(st.integers(0, 2**32), orders(), orders(), st.sampled_from([0.05, 0.3, 0.9]))
+@settings(parent=EXAMPLES, max_examples=15)
+def test_in_any_order_each_stands_once(seed: int, order: list[DayRange], again: list[DayRange], share: float) -> None:
+    rng = random.Random(seed)
+    times = sorted(rng.randint(day_start(ALL.first), day_end(ALL.last) - 1) for _ in range(rng.choice([4, 12, 60])))
+    messages = [Said(n + 1, at, f"m{n}") for n, at in enumerate(times)]
+    odd = {m.id for m in messages if rng.random() < share}
+    with temporary_archive() as archive:
+        for days in (order, again):
+            read(archive, *days, odd=odd, messages=messages)
+            assert ids_of(archive) == [m.id for m in messages]
+        assert upgraded(archive, messages)
+
+
+def test_days_without_messages_between_do_not_part_it_from_its_file(archive: Archive) -> None:
+    messages = [m for m in HOURLY if m.id <= 24 or m.id > 72]
+    for day in (DAYS[3], DAYS[0], DAYS[3] - timedelta(days=1)):
+        read(archive, DayRange(day, day), odd={73, 74}, messages=messages)
+    assert ids_of(archive) == [m.id for m in messages if m.id <= 96]
