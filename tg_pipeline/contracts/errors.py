@@ -187,8 +187,9 @@ def other_account_hint(account: int | None) -> str:
     """What to do about a chat that belongs to `account`, or to one that is not known."""
     owner = "the account that it was archived with" if account is None else f"account {account}"
     return (
-        f"Log in with {owner} again (`tg-pipeline login`), or register the other account's chat under a slug "
-        "of its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
+        f"Log in with {owner} again (`tg-pipeline login`), which must be the chat's `account` in chats.yaml if one is "
+        "named there, or register the other account's chat under a slug of its own "
+        "(`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
     )
 
 

@@ -36,6 +36,8 @@ def test_a_flood_is_a_sentence_with_its_numbers_beside_it() -> None:
 
 def test_the_hint_about_another_account_names_it_and_both_ways_out() -> None:
     assert other_account_hint(5001) == (
-        "Log in with account 5001 again (`tg-pipeline login`), or register the other account's chat under a slug of "
-        "its own (`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
+        "Log in with account 5001 again (`tg-pipeline login`), which must be the chat's `account` in chats.yaml if one "
+        "is named there, or register the other account's chat under a slug of its own "
+        "(`tg-pipeline chats add CHAT --slug SLUG --account ID`)."
     )
+    assert other_account_hint(None).startswith("Log in with the account that it was archived with again ")
