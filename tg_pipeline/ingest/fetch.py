@@ -1,6 +1,6 @@
 """One request: read a chat's range of days, commit each day the moment it is whole, leave nothing behind.
 
-What holds at every instant, so that a kill costs the pages in flight and nothing else: the spool of a day's part holds
+What holds at every instant, so that a kill costs the pages in flight and a look at each half-read day (ADR 0041): the spool of a day's part holds
 every message of its interval up to its last id; a day is committed when the parts that make it up were read to their
 ends; the pending request forgets a day's spools only after the day file is in place.
 """

@@ -62,7 +62,9 @@ class Past:
             return None
         if lacks_its_beginning:
             max_age = 0.0
-        elif self._history.account is not None or await to_its_end(self._is_joined, day, first_id):
+        elif self._history.account is not None:
+            return await self._cleared(day) if self._resumed else None
+        elif await to_its_end(self._is_joined, day, first_id):
             return None
         else:
             max_age = 0.0 if self._resumed else math.inf if first_id is None else SECONDS_PER_DAY
@@ -73,6 +75,26 @@ class Past:
         if visible.begins is not None and day_of(visible.begins) < day:
             return None
         return Condition(kind="not_visible", first_id=visible.first_id)
+
+    async def _cleared(self, day: date) -> Condition | None:
+        """The condition where the account sees nothing any more of what was archived of the days before.
+
+        Where ids are its own, nothing else tells that its history was cleared after an interruption.
+        """
+        archived = await to_its_end(self._last_before, day)
+        visible = await self._history.visible(0.0) if archived else None
+        if visible is None or (visible.first_id is not None and visible.first_id <= archived):
+            return None
+        return Condition(kind="not_visible", first_id=visible.first_id)
+
+    def _last_before(self, day: date) -> int:
+        """The highest id of the newest file with messages before the day; 0 where there is none."""
+        for days in range(1, DAYS_LOOKED_BACK + 1):
+            with suppress(DayFileError):
+                header = self._store.header(self._slug, day - timedelta(days=days))
+                if header is not None and header.last_message_id is not None:
+                    return header.last_message_id
+        return 0
 
     def _lacks_the_beginning(self, day: date, first_id: int | None) -> bool:
         """Whether archived messages of the day precede all that was seen."""
