@@ -323,7 +323,7 @@ class _Reloading:
         """Ask for it, unless that was done lately."""
         if time.monotonic() - self._last >= RELOAD_SECONDS:
             self._last = time.monotonic()
-            threading.Thread(target=self._reload, daemon=True).start()
+            threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
     def _reload(self) -> None:
         try:

@@ -1,3 +1,4 @@
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -6,16 +7,19 @@ import pytest
 from telethon.tl import types as tl
 
 from tg_pipeline.bootstrap.metrics import exposition
+from tg_pipeline.bootstrap.running import LOCK
 from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
+from tg_pipeline.defs import webserver
+from tg_pipeline.defs.webserver import NobodyAnswers, write_webserver_url
 from tg_pipeline.simulator import Error, Simulator
 from tg_pipeline.simulator.worlds import build_world, synthetic_chat
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
 from tg_pipeline.simulator.worlds.export.directory import Directory
 from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.storage.registry import load_registry
-from tg_pipeline_tests.cli.conftest import Terminal
+from tg_pipeline_tests.cli.conftest import NOBODY, Terminal
 from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, world_of
 
 
@@ -210,3 +214,28 @@ def test_a_disabled_chat_is_listed_with_its_reason(tg: Terminal) -> None:
         tg.fails(SettingsError, "chats", *verb)
     tg.ok("chats", "remove", "old")
     assert "disabled" not in tg.ok("chats", "list")
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_webserver_that_is_coming_up_is_waited_for(
+    tg: Terminal, monkeypatch: pytest.MonkeyPatch, *, runs: bool
+) -> None:
+    """As right after `tg-pipeline up`; where none runs, nothing is waited for."""
+    tg.chats_file.write_text("chats:\n- {slug: busy, chat: '@busy'}\n")
+    home, answers = tg.home / "instance", iter([False, False, True])
+    home.mkdir()
+    write_webserver_url(home, NOBODY)
+    (home / LOCK).write_text(str(os.getpid()) if runs else str(2**22 + 1))
+    reloaded: list[str] = []
+
+    def reload(url: str) -> None:
+        if not runs:
+            raise NobodyAnswers(url)
+        reloaded.append(url)
+
+    monkeypatch.setattr(webserver, "is_up", lambda _: next(answers))
+    monkeypatch.setattr(webserver, "reload_code_location", reload)
+    monkeypatch.setattr("tg_pipeline.cli.chats.time.sleep", lambda _: None)
+    tg.ok("chats", "remove", "busy")
+    assert bool(reloaded) is runs
+    assert (next(answers, None) is None) is runs, "it is asked until it answers, or not at all"

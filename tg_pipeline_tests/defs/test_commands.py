@@ -22,6 +22,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from pydantic import SecretStr
 
 from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
@@ -31,6 +32,7 @@ from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.defs.webserver import NobodyAnswers
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry, read_registry
@@ -739,3 +741,25 @@ def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(pl
         (line,) = written()
     (event,) = platform.events
     assert line["command_id"] == event["command_id"]
+
+
+def test_a_reload_that_found_no_webserver_is_tried_again_at_the_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As while `tg-pipeline up` is starting it; that is logged once."""
+    asked: list[str] = []
+
+    def reload(url: str) -> None:
+        asked.append(url)
+        if len(asked) < 3:
+            raise NobodyAnswers(url)
+
+    monkeypatch.setattr(commands, "reload_code_location", reload)
+    reloading = commands._Reloading(Settings(_env_file=None, dagster_home=tmp_path))
+    for expected in (1, 2, 3, 3):
+        reloading.ask()
+        for thread in threading.enumerate():
+            if thread.name == "reload":
+                thread.join()
+        assert len(asked) == expected
+    assert len(caplog.messages) == 1
