@@ -1,8 +1,8 @@
 """One request: read a chat's range of days, commit each day the moment it is whole, leave nothing behind.
 
-What holds at every instant, so that a kill costs the pages in flight and a look at each half-read day (ADR 0041): the spool of a day's part holds
-every message of its interval up to its last id; a day is committed when the parts that make it up were read to their
-ends; the pending request forgets a day's spools only after the day file is in place.
+What holds at every instant, so that a kill costs the pages in flight and a look at each half-read day (ADR 0041): the
+spool of a day's part holds every message of its interval up to its last id; a day is committed when the parts that make
+it up were read to their ends; the pending request forgets a day's spools only after the day file is in place.
 """
 
 import asyncio
