@@ -2,9 +2,9 @@
 
 A phrase is four words in a row, whatever their case and punctuation. Tests may quote a phrase of the package's strings
 as often as the package defines it, and only at home: in the test module that mirrors the defining module
-(`tg_pipeline/state/lease.py`: `tg_pipeline_tests/state/test_lease.py`) or, where none does, in the test modules of the
-same room. Other tests assert on types, fields, exit codes and values. A number, an option, a name in capitals and an
-interpolated value are values: they end a phrase. Docstrings and the messages of `assert` are not looked at.
+(`tg_pipeline/machine/lease.py`: `tg_pipeline_tests/machine/test_lease.py`) or, where none does, in the test modules of
+the same room. Other tests assert on types, fields, exit codes and values. A number, an option, a name in capitals and
+an interpolated value are values: they end a phrase. Docstrings and the messages of `assert` are not looked at.
 """
 
 import ast

@@ -10,7 +10,7 @@ from tg_pipeline.bootstrap.telegram import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.registry import Registry, find_disabled, find_registered, free_slug, slug_of, unregistered
-from tg_pipeline.storage.atomic import check_writable
+from tg_pipeline.machine.atomic import check_writable
 from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details

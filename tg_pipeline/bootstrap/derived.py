@@ -14,11 +14,11 @@ from tg_pipeline.bootstrap.metrics import Read, Sample
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable
+from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.machine.lease import look
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.overview import overview
-from tg_pipeline.state.lease import look
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 

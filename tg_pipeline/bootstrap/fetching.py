@@ -17,7 +17,7 @@ from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import lease_among_machines
 from tg_pipeline.bootstrap.telegram import Login
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.days import DayRange, day_end
 from tg_pipeline.contracts.errors import CircuitOpen, DeadlineExceeded, NetworkError, ServerError, TgPipelineError
 from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
@@ -26,9 +26,10 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.ingest.ownership import confirm_owner
+from tg_pipeline.machine.atomic import check_writable
+from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.machine.lease import lease
 from tg_pipeline.observability import counts
-from tg_pipeline.state.lease import lease
-from tg_pipeline.storage.atomic import check_writable
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory

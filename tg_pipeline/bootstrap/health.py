@@ -25,7 +25,7 @@ from tg_pipeline.bootstrap.side_by_side import SideBySide
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.bootstrap.verdict import judge
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION
 from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable, StorageError
 from tg_pipeline.contracts.events import EVENT_SCHEMA_VERSION, timestamp
@@ -49,9 +49,10 @@ from tg_pipeline.contracts.health import (
     Versions,
 )
 from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.machine.atomic import check_writable, is_local
+from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.machine.lease import look, signer
 from tg_pipeline.resilience.overview import overview
-from tg_pipeline.state.lease import look, signer
-from tg_pipeline.storage.atomic import check_writable, is_local
 from tg_pipeline.telegram.sessions import SUFFIX, Session, load_sessions
 
 LIMIT_SECONDS: Final = 2.0

@@ -4,12 +4,9 @@ Where METRICS_MODE is `both` the same sums come by two ways, scraped and pushed:
 of the two first, as deploy/prometheus/rules does.
 """
 
-import fcntl
 import logging
-import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -26,6 +23,7 @@ from prometheus_client.registry import Collector
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.observability import counts, metrics
 
 JOB = "tg-pipeline"
@@ -70,7 +68,7 @@ def push(settings: Settings, *reads: Read) -> None:
     home = _home(settings)
     home.mkdir(parents=True, exist_ok=True)
     # One at a time: sums that were taken earlier and arrive later would look like counters that were reset.
-    with _locked(home / "push.lock"):
+    with locked_file(home / "push.lock", wait_seconds=LOCK_SECONDS):
         for collector in _sums(settings):  # while there is none, the Pushgateway keeps what it was given last
             _put(settings, JOB, _registry(collector))
         if reads:
@@ -180,25 +178,6 @@ def _instance(settings: Settings) -> str:
     if not file.exists():
         file.write_text(uuid4().hex[:12])
     return file.read_text()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError("another process is pushing metrics and does not come to an end.") from None
-                time.sleep(0.05)
-            else:
-                break
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _home(settings: Settings) -> Path:

@@ -1,16 +1,17 @@
-"""Whether `tg-pipeline up` runs on an instance home, as the lock in it tells."""
+"""Whether `tg-pipeline up` runs on an instance home, as the lease in it tells."""
 
 from pathlib import Path
 
-LOCK = "up.lock"
-"""Holds the process id of the last `up`, which writes it at its start."""
+from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.machine.lease import look
+
+LEASE = "up"
+"""Signed by each `up` at its start, and held until it ends."""
 
 
 def up_since(home: Path) -> float | None:
     """When the `tg-pipeline up` of this home was started (POSIX s); None where none runs on this machine."""
     try:
-        since = (home / LOCK).stat().st_mtime
-        pid = int((home / LOCK).read_text())
-    except (OSError, ValueError):
+        return (home / f"{LEASE}.lock").stat().st_mtime if look(home, LEASE) == "held" else None
+    except (OSError, StorageError):
         return None
-    return since if Path(f"/proc/{pid}").exists() else None

@@ -8,10 +8,11 @@ from tg_pipeline.bootstrap.archive import peer_cache
 from tg_pipeline.bootstrap.metrics import keep_metrics
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bootstrap.shared_state import lease_among_machines, state_store
-from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import SessionRevoked, SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import StateStore
-from tg_pipeline.state.lease import lease
+from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.machine.lease import lease
 from tg_pipeline.telegram.connection import Connection, connected
 from tg_pipeline.telegram.proxy import Proxy, parse_proxy
 from tg_pipeline.telegram.resolver import Resolver

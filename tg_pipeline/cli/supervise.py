@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tg_pipeline.cli.children import end_group, group_exists
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import StateUnavailable, TgPipelineError
+from tg_pipeline.machine.children import end_group, group_exists
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline.state.redis_client import OUTAGE
-from tg_pipeline.state.tether import tethered
 
 LOOK_EVERY_SECONDS = 4.0
 STOP_SECONDS = 60.0

@@ -1,6 +1,5 @@
 """`tg-pipeline up`: Dagster on your own settings."""
 
-import fcntl
 import os
 import socket
 import sys
@@ -127,18 +126,16 @@ def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]
 
 
 def _be_the_only_one(home: Path) -> None:
-    """Hold the home's lock until this process ends. InputError where one runs."""
-    from tg_pipeline.bootstrap.running import LOCK
+    """Hold the home's lease until this process ends. InputError where one runs."""
+    from tg_pipeline.bootstrap.running import LEASE
+    from tg_pipeline.contracts.errors import LeaseUnavailable
+    from tg_pipeline.machine.lease import hold_until_exit, signer
 
-    descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode() or "unknown"
-        os.close(descriptor)
+        hold_until_exit(home, LEASE, what=str(home), wait_seconds=0.5)
+    except LeaseUnavailable:
+        holder = signer(home, LEASE) or "unknown"
         raise InputError(f"Dagster runs on {home} already (process {holder}). Stop it first: kill {holder}") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

@@ -1,7 +1,5 @@
 """Time as a value that is handed in, so that no test waits for real."""
 
-import asyncio
-import time
 from typing import Protocol
 
 
@@ -16,19 +14,3 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Give way for `seconds`."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """POSIX seconds of the machine."""
-        return time.time()
-
-    def steady(self) -> float:
-        """Seconds since the machine was started, those in which it was suspended included."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    async def sleep(self, seconds: float) -> None:
-        """Really wait."""
-        await asyncio.sleep(seconds)

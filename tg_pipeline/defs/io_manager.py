@@ -11,7 +11,7 @@ from tg_pipeline.contracts.day_file import DayFile, DayHeader
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.defs.receipts import receipt
-from tg_pipeline.storage.atomic import replace
+from tg_pipeline.machine.atomic import replace
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import SECTIONS, ContentHash, encode, write_day
 

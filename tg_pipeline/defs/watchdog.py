@@ -21,7 +21,7 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.defs.skipping import skipping
 from tg_pipeline.defs.workers import worker_of, workers
-from tg_pipeline.state.lease import discard, hold_until_exit, look, signer
+from tg_pipeline.machine.lease import discard, hold_until_exit, look, signer
 
 LOOK_EVERY_SECONDS = 30
 GRACE_SECONDS = 600.0

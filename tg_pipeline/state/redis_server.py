@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tg_pipeline.contracts.errors import SettingsError
-from tg_pipeline.state.tether import tethered
+from tg_pipeline.machine.tether import tethered
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0

@@ -1,13 +1,9 @@
 """What all SQLite files of ours need: several writers at once, and a fresh start where a file proves damaged."""
 
 import contextlib
-import fcntl
 import logging
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -36,17 +32,6 @@ def enter_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
-
-
-@contextmanager
-def alone(directory: Path) -> Iterator[None]:
-    """Keep other processes from opening files there, or setting them aside, while the block does."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -13,7 +13,8 @@ from weakref import WeakSet
 
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.state import WRITER_SECONDS, Batch, Change, Lease, Outcome
-from tg_pipeline.state.sqlite_files import BUSY_SECONDS, alone, enter_wal, identity, is_damage, set_aside
+from tg_pipeline.machine.locks import locked_directory
+from tg_pipeline.state.sqlite_files import BUSY_SECONDS, enter_wal, identity, is_damage, set_aside
 
 T = TypeVar("T")
 
@@ -191,7 +192,7 @@ class SqliteStore:
             self._forget()  # another process set it aside, or somebody removed it: what counts is the file at the path
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with alone(self._path.parent):
+            with locked_directory(self._path.parent):
                 self._file = identity(self._path)
                 db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
                 try:
@@ -204,7 +205,7 @@ class SqliteStore:
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
         """Once for all processes that find the same file damaged: not the one that the first of them began anew."""
-        with alone(self._path.parent):
+        with locked_directory(self._path.parent):
             if identity(self._path) == self._file:
                 set_aside(self._path, "The shared state", error)
 

@@ -12,7 +12,7 @@ from upath import UPath
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, Condition, DayHeader
 from tg_pipeline.contracts.errors import StorageError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.storage.atomic import replace
+from tg_pipeline.machine.atomic import replace
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import (
     SECTIONS,

@@ -20,10 +20,10 @@ from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.atomic import is_directory, is_local, make_directory, reading, sweep, writing
+from tg_pipeline.machine.atomic import is_directory, is_local, make_directory, reading, sweep, writing
+from tg_pipeline.machine.locks import locked_directory
 from tg_pipeline.storage.commit import Draft, put
 from tg_pipeline.storage.layout import SECTIONS, DayReader, archived, first_problem, message_id
-from tg_pipeline.storage.locks import locked_directory
 from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool

@@ -18,7 +18,7 @@ from upath import UPath
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.text import count
-from tg_pipeline.storage.atomic import is_local, reading, timed, unreadable
+from tg_pipeline.machine.atomic import is_local, reading, timed, unreadable
 
 SECTIONS = ("messages", "threads", "participants")
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

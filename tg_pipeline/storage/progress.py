@@ -14,10 +14,10 @@ from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.atomic import replace, sweep, unreadable, writing
+from tg_pipeline.machine.atomic import replace, sweep, unreadable, writing
+from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import first_problem
-from tg_pipeline.storage.locks import locked_file
 
 logger = logging.getLogger(__name__)
 

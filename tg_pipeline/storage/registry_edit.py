@@ -12,8 +12,8 @@ from upath import UPath
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.text import is_printable
-from tg_pipeline.storage.atomic import make_directory, replace, sweep, writing
-from tg_pipeline.storage.locks import locked_directory
+from tg_pipeline.machine.atomic import make_directory, replace, sweep, writing
+from tg_pipeline.machine.locks import locked_directory
 from tg_pipeline.storage.registry import (
     CHATS,
     Entry,

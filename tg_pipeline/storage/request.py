@@ -13,8 +13,8 @@ from typing import Self
 from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
 from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
-from tg_pipeline.storage.atomic import make_directory, reading, sync_directory, writing
-from tg_pipeline.storage.locks import try_lock_directory
+from tg_pipeline.machine.atomic import make_directory, reading, sync_directory, writing
+from tg_pipeline.machine.locks import try_lock_directory
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 

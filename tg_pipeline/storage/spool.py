@@ -11,7 +11,7 @@ import orjson
 
 from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.atomic import make_directory, reading, writing
+from tg_pipeline.machine.atomic import make_directory, reading, writing
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.layout import encode, message_id
 

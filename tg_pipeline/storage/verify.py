@@ -18,7 +18,7 @@ from tg_pipeline.contracts.day_file import UNREADABLE, Condition, DayHeader, Mes
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.text import count
-from tg_pipeline.storage.atomic import is_directory, is_of_a_system, is_temporary, reading
+from tg_pipeline.machine.atomic import is_directory, is_of_a_system, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import DayReader, archived, first_problem, message_id

@@ -8,11 +8,12 @@ from telethon.tl import types as tl
 from telethon.tl.functions.users import GetUsersRequest
 from telethon.tl.tlobject import TLRequest
 
-from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import SessionRevoked
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.contracts.policy import CallPolicy
 from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.resilience.stack import resilient
 from tg_pipeline.telegram.errors import LOGIN_HINT

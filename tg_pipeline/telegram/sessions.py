@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tg_pipeline.contracts.errors import InputError, SessionMissing, StorageError
-from tg_pipeline.state.lease import lease_name
+from tg_pipeline.machine.lease import lease_name
 from tg_pipeline.telegram.errors import LOGIN_HINT
 from tg_pipeline.telegram.wire import session_from
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.contracts.policy import CallPolicy, RatePolicy
 from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.resilience.stack import resilient
 from tg_pipeline.state.redis_server import local_redis

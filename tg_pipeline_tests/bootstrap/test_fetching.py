@@ -85,10 +85,10 @@ def test_connecting_and_files_are_logged_with_their_durations_for_debugging(logi
     with json_lines("DEBUG") as written:
         login.fetch("busy", first_days(1))
         assert timed("tg_pipeline.telegram.wire", "127.0.0.1") == 1
-        fetched = timed("tg_pipeline.storage.atomic", file)
+        fetched = timed("tg_pipeline.machine.atomic", file)
         assert fetched
         store.load("busy", FIRST_DAY)
-        assert timed("tg_pipeline.storage.atomic", file) == fetched + 1
+        assert timed("tg_pipeline.machine.atomic", file) == fetched + 1
 
 
 def test_what_is_fetched_verifies(login: Account) -> None:

@@ -13,10 +13,10 @@ from tg_pipeline.bootstrap.fetching import fetch
 from tg_pipeline.bootstrap.freshness import READ_UP_TO, lags, note_read
 from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.days import DayRange, day_end
 from tg_pipeline.contracts.errors import ChatPrivate
 from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.simulator import Error
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world
 

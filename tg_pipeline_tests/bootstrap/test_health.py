@@ -26,7 +26,6 @@ from tg_pipeline.bootstrap.shared_state import state_store
 from tg_pipeline.bootstrap.side_by_side import SideBySide
 from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
 from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS, STALLED_SECONDS
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
 from tg_pipeline.contracts.health import (
@@ -47,9 +46,10 @@ from tg_pipeline.contracts.health import (
 )
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.machine.lease import lease
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.state import redis_server
-from tg_pipeline.state.lease import lease
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.telegram.sessions import Session, save_session
 from tg_pipeline_tests.defs.beats import beat, tick

@@ -31,9 +31,9 @@ from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.launching import ATTEMPT_TAG, COMMAND_TAG
+from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency, Simulator, World
 from tg_pipeline.simulator.worlds import synthetic_chat
-from tg_pipeline.state.lease import look
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.chaos.operating import QUICKER, lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis

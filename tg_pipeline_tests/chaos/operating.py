@@ -21,7 +21,7 @@ from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.names import messages_key
 from tg_pipeline.defs.webserver import WebserverError
-from tg_pipeline.state.lease import look
+from tg_pipeline.machine.lease import look
 from tg_pipeline_tests.chaos.scene import Scene
 from tg_pipeline_tests.chaos.schedule import Event, Kind
 from tg_pipeline_tests.chaos.tree import Tree

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import redis
 
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline.state.redis_server import find_redis_server
-from tg_pipeline.state.tether import tethered
 
 KEEPING = ("--appendonly", "yes", "--appendfsync", "always")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
-from tg_pipeline.state.tether import tethered
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline_tests.defs.servers import START_SECONDS, answers, free_port
 from tg_pipeline_tests.processes import is_running, wait_until
 

@@ -1,4 +1,3 @@
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -7,12 +6,13 @@ import pytest
 from telethon.tl import types as tl
 
 from tg_pipeline.bootstrap.metrics import exposition
-from tg_pipeline.bootstrap.running import LOCK
+from tg_pipeline.bootstrap.running import LEASE
 from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
 from tg_pipeline.defs import webserver
 from tg_pipeline.defs.webserver import NobodyAnswers, write_webserver_url
+from tg_pipeline.machine.lease import hold_until_exit
 from tg_pipeline.simulator import Error, Simulator
 from tg_pipeline.simulator.worlds import build_world, synthetic_chat
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
@@ -225,7 +225,8 @@ def test_a_webserver_that_is_coming_up_is_waited_for(
     home, answers = tg.home / "instance", iter([False, False, True])
     home.mkdir()
     write_webserver_url(home, NOBODY)
-    (home / LOCK).write_text(str(os.getpid()) if runs else str(2**22 + 1))
+    if runs:
+        hold_until_exit(home, LEASE, what="it")
     reloaded: list[str] = []
 
     def reload(url: str) -> None:

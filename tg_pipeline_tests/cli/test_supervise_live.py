@@ -17,8 +17,8 @@ from tg_pipeline.bootstrap.bus import command_queue
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.workers import worker_of
+from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency
-from tg_pipeline.state.lease import look
 from tg_pipeline_tests.chaos.operating import lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.tree import SERVICES, Role, Tree

@@ -13,7 +13,7 @@ from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.names import job_name
 from tg_pipeline.defs.webserver import WebserverError, ask
-from tg_pipeline.state.tether import tethered
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline_tests.defs.pipeline import range_tags
 from tg_pipeline_tests.processes import wait_until
 

@@ -17,8 +17,8 @@ from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency
-from tg_pipeline.state.lease import look
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.chaos.tree import Tree
 from tg_pipeline_tests.defs.pipeline import environment_of, register

@@ -8,20 +8,21 @@ from dagster import DagsterInstance
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.running import LOCK
+from tg_pipeline.bootstrap.running import LEASE
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.health import RunQueue
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.run_metrics import of_ticks
 from tg_pipeline.defs.ticks import heartbeats, queue_of, sensors
+from tg_pipeline.machine.lease import hold_until_exit
 from tg_pipeline_tests.defs.beats import beat, tick
 from tg_pipeline_tests.defs.pipeline import register
 
 
 def start_up(home: Path, *, at: float) -> None:
     """As `tg-pipeline up` does, in this process."""
-    (home / LOCK).write_text(str(os.getpid()))
-    os.utime(home / LOCK, (at, at))
+    hold_until_exit(home, LEASE, what="it")
+    os.utime(home / f"{LEASE}.lock", (at, at))
 
 
 def test_the_tick_that_is_exported_is_that_of_the_longest_silent(tmp_path: Path) -> None:

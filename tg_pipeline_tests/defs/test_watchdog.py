@@ -23,7 +23,7 @@ from tg_pipeline.defs.watchdog import (
     watchdog_sensor,
     watched_executor,
 )
-from tg_pipeline.state.lease import look
+from tg_pipeline.machine.lease import look
 from tg_pipeline_tests.defs.databases import lay_databases
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE
 
@@ -32,7 +32,7 @@ OURS = "tg_pipeline"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tg_pipeline.state.lease import hold_until_exit
+from tg_pipeline.machine.lease import hold_until_exit
 
 for _ in range(2):
     hold_until_exit(Path(sys.argv[1]), sys.argv[2], what="It")

@@ -11,8 +11,8 @@ import pytest
 from tg_pipeline.bootstrap.archive import day_store
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator.faults.rules import Latency
-from tg_pipeline.state.lease import look
 from tg_pipeline_tests.defs.pipeline import environment_of, register
 from tg_pipeline_tests.defs.servers import launch, serving
 from tg_pipeline_tests.processes import is_running, wait_until

@@ -12,12 +12,12 @@ from typing import Any
 
 from upath import UPath
 
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.ingest.fetch import Fetch
+from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.contracts.clock import SystemClock
 from tg_pipeline.contracts.errors import LeaseUnavailable
+from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.state import store_lease as module
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline.state.store_lease import store_lease

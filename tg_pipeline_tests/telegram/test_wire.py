@@ -272,7 +272,7 @@ def test_methods_are_named_as_in_telegrams_documentation() -> None:
 
 
 async def test_a_bug_of_ours_is_raised_as_it_is(sim: Simulator, api: Api) -> None:
-    from tg_pipeline.contracts.clock import SystemClock
+    from tg_pipeline.machine.clock import SystemClock
 
     wire = Wire(sim.new_session(), api, SystemClock())
     too_long = GetHistoryRequest(tl.InputPeerSelf(), 2**40, None, 0, 1, 0, 0, 0)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tg_pipeline.state.tether import tethered
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline_tests.processes import wait_until
 
 T = TypeVar("T")

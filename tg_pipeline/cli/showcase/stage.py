@@ -1,6 +1,5 @@
 """The servers of a demo, each a child process that cannot outlive it."""
 
-import fcntl
 import json
 import logging
 import os
@@ -21,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
-from tg_pipeline.cli.children import end_group
 from tg_pipeline.cli.options import echo
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
+from tg_pipeline.machine.children import end_group
+from tg_pipeline.machine.locks import locked_file
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline.resilience.loopback import guarded_environment
 from tg_pipeline.state.redis_server import RedisServer
-from tg_pipeline.state.tether import tethered
 
 START_SECONDS = 120.0
 ANSWER_SECONDS = 3.0
@@ -100,18 +100,13 @@ def own_directory() -> Iterator[Path]:
     root = PROJECT_DIRECTORY / ".demo"
     root.mkdir(exist_ok=True)
     for number in range(1, MAX_STAGES + 1):
-        lock = os.open(root / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            with locked_file(root / f"{number}.lock", wait_seconds=0.0):
+                if _made_again(directory := root / str(number), root / f"{number}.before"):
+                    yield directory
+                    return
+        except TimeoutError:
             continue
-        try:
-            if _made_again(directory := root / str(number), root / f"{number}.before"):
-                yield directory
-                return
-        finally:
-            os.close(lock)
     raise InputError(f"{MAX_STAGES} demos are running already, or their directories are taken: see {root}.")
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
-from tg_pipeline.state.lease import POLL_SECONDS, discard, hold_until_exit, lease, lease_name, look, signer
+from tg_pipeline.machine.lease import POLL_SECONDS, discard, hold_until_exit, lease, lease_name, look, signer
 
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from tg_pipeline.state.lease import lease
+from tg_pipeline.machine.lease import lease
 
 async def main():
     async with lease(Path(sys.argv[1]), sys.argv[2:], what="It", wait_seconds=0) as held:
@@ -159,7 +159,7 @@ async def test_a_waiter_does_not_take_a_file_that_was_removed_for_the_lease(tmp_
 FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
-from tg_pipeline.state.lease import lease
+from tg_pipeline.machine.lease import lease
 
 async def main():
     async with lease(Path(sys.argv[1]), ["a"], what="It", wait_seconds=0) as held:

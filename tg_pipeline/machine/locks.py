@@ -3,24 +3,45 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+POLL_SECONDS = 0.05
 _NO_DIRECTORY_LOCKS = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP}
 """What a file system answers that cannot lock a directory, as NFS cannot."""
 
 
 @contextmanager
-def locked_file(path: Path) -> Iterator[None]:
-    """Wait for, and hold, the lock that the file at `path` stands for; the file is created and stays."""
+def locked_file(path: Path, *, wait_seconds: float | None = None) -> Iterator[None]:
+    """Hold the lock that the file at `path` stands for; the file is created and stays.
+
+    Raises TimeoutError where another process holds it for longer than `wait_seconds`; None waits for ever.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if wait_seconds is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        else:
+            _lock_within(wait_seconds, descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_within(seconds: float, descriptor: int, path: Path) -> None:
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                raise TimeoutError(f"{path} is locked by another process.") from None
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 @contextmanager

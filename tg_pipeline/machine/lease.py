@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from tg_pipeline.contracts.clock import Clock, SystemClock
+from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import LeaseUnavailable, StorageError
+from tg_pipeline.machine.clock import SystemClock
 
 POLL_SECONDS = 0.2
 

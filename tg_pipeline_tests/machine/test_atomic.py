@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from tg_pipeline.contracts.errors import StorageError
-from tg_pipeline.storage.atomic import STALE_SECONDS, replace, sweep, writing
+from tg_pipeline.machine.atomic import STALE_SECONDS, replace, sweep, writing
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
 
 
@@ -79,7 +79,7 @@ def test_a_disk_that_is_full_costs_nothing_that_was_there(tmp_path: Path) -> Non
     said = run_on_full_disk(
         """
         from upath import UPath
-        from tg_pipeline.storage.atomic import replace
+        from tg_pipeline.machine.atomic import replace
         try:
             with replace(UPath(sys.argv[1])) as stream:
                 for _ in range(100):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.storage.locks import locked_directory, locked_file, try_lock_directory
+from tg_pipeline.machine.locks import locked_directory, locked_file, try_lock_directory
 
 
 @pytest.mark.parametrize("lock", [locked_file, locked_directory])
@@ -33,6 +33,19 @@ def test_one_holder_at_a_time(tmp_path: Path, lock: Callable[[Path], AbstractCon
     for thread in threads:
         thread.join()
     assert (most, inside) == (1, 0)
+
+
+def test_a_file_is_waited_for_as_long_as_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    with locked_file(path, wait_seconds=0.0):
+        for seconds in (0.0, 0.1):
+            with pytest.raises(TimeoutError), locked_file(path, wait_seconds=seconds):
+                pass
+        waiting = threading.Thread(target=lambda: locked_file(path, wait_seconds=60.0).__enter__())
+        waiting.start()
+        time.sleep(0.1)
+        assert waiting.is_alive()
+    waiting.join()
 
 
 def test_a_directory_is_locked_at_once_or_not_at_all(tmp_path: Path) -> None:

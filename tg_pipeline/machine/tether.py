@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tg_pipeline.state import tether_exec
+from tg_pipeline.machine import tether_exec
 
 
 def tethered(command: Sequence[str | Path], *, death_signal: signal.Signals = signal.SIGTERM) -> list[str]:

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tg_pipeline.state import tether_exec
-from tg_pipeline.state.tether import tethered
+from tg_pipeline.machine import tether_exec
+from tg_pipeline.machine.tether import tethered
 from tg_pipeline_tests.processes import is_running, wait_until
 
 
@@ -19,7 +19,7 @@ def test_the_command_keeps_its_streams_arguments_and_exit_code() -> None:
 def test_the_command_dies_with_a_starter_that_is_killed(death_signal: signal.Signals) -> None:
     program = (
         "import signal, subprocess, sys, time\n"
-        "from tg_pipeline.state.tether import tethered\n"
+        "from tg_pipeline.machine.tether import tethered\n"
         f"child = subprocess.Popen(tethered(['sleep', '60'], death_signal=signal.Signals({int(death_signal)})))\n"
         "while not open(f'/proc/{child.pid}/cmdline').read().startswith('sleep'): time.sleep(0.01)\n"
         "print(child.pid, flush=True)\n"
