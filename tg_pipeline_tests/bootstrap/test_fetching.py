@@ -147,7 +147,7 @@ def test_a_command_sent_again_resumes_the_day_it_stopped_in(tmp_path: Path) -> N
         asked = login.calls()["messages.getHistory"]
         unsealed = DayRange(days.last, days.last)  # what Dagster makes of the range: the first day is archived
         assert login.fetch("busy", unsealed).messages < 600
-        assert login.calls()["messages.getHistory"] - asked <= 7
+        assert login.calls()["messages.getHistory"] - asked <= 7 + 2, "one looks at the half-read day first"
         assert is_whole(login)
         assert interrupted_ranges(spool_root(login.settings), "busy") == []
 
@@ -430,7 +430,7 @@ def test_outages_with_messages_read_between_them_are_not_added_up(
         def again() -> None:
             login.simulator.faults.clear()
             if clock.time - clock.began > 40 and next(outages, None) is not None:
-                login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=2))
+                login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=4))
 
         clock = Waiting(again)
         login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=1))

@@ -90,8 +90,7 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     path.rename(path.with_suffix(".damaged"))
     path.with_suffix(".damaged").rename(archive.home / "damaged")
     archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
-    last = "Valid, but not whole: 1 range with an interrupted fetch, in 3 day files of 1 chat. "
-    assert archive.ok("verify").splitlines()[-1].startswith(last)
+    assert ": 1 range with an interrupted fetch, in 3 day files" in archive.ok("verify").splitlines()[-1]
     archive.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
     assert "Whole: 3 day files" in archive.ok("verify")
 
