@@ -18,6 +18,8 @@ from tg_pipeline.machine.tether import tethered
 from tg_pipeline.state.redis_client import OUTAGE
 
 LOOK_EVERY_SECONDS = 4.0
+ASKED_WHILE_STARTING = 8
+"""Times between two looks that a service is asked which has not answered yet."""
 STOP_SECONDS = 60.0
 """Time for runs to finish the page in hand."""
 SHORT_LIFE_SECONDS = 20.0
@@ -108,7 +110,7 @@ class Supervisor:
                         self._restart_if_ended(begun)
             if not self._stop.is_set():
                 ready()
-            while not self._stop.wait(LOOK_EVERY_SECONDS):
+            while not self._wait():
                 look()
                 for one in self._kept:
                     self._restart_if_ended(one)
@@ -116,6 +118,20 @@ class Supervisor:
         finally:
             self._end()
         raise KeyboardInterrupt if self._signals[0] is signal.SIGINT else Terminated
+
+    def _wait(self) -> bool:
+        """Until the next look; whether to stop.
+
+        A service that has not answered yet is asked meanwhile: one that dies right after its first answer would
+        otherwise have the time of one that is still loading.
+        """
+        for _ in range(ASKED_WHILE_STARTING):
+            for one in self._kept:
+                if one.patience == FIRST_ANSWER_SECONDS:
+                    self._restart_if_silent(one)
+            if self._stop.wait(LOOK_EVERY_SECONDS / ASKED_WHILE_STARTING):
+                return True
+        return False
 
     def _restart_if_ended(self, kept: _Kept) -> None:
         if kept.process is None or kept.process.poll() is None or self._stop.is_set():

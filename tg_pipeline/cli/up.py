@@ -1,5 +1,6 @@
 """`tg-pipeline up`: Dagster on your own settings."""
 
+import logging
 import os
 import socket
 import sys
@@ -18,6 +19,8 @@ from tg_pipeline.contracts.errors import InputError
 
 if TYPE_CHECKING:
     from tg_pipeline.bootstrap.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -106,7 +109,7 @@ def _serve(
         # TMPDIR: a code server that is killed leaves its socket.
         own = {"DAGSTER_IS_DEV_CLI": "1", "DAGSTER_HOME": str(settings.home), "PATH": path, "TMPDIR": directory}
         supervisor = Supervisor(services, {**environment, **own}, Path.cwd())
-        supervisor.run(_watch(settings, look), ready=lambda: echo(f"Dagster is ready: {url}"))
+        supervisor.run(_watch(settings, look), ready=lambda: log.info("Dagster is ready: %s", url))
 
 
 def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]:

@@ -62,6 +62,23 @@ def test_a_silent_service_is_started_again_and_the_time_said_is_that_since_it_di
     assert record.args == ("shell", 4.0)
 
 
+@pytest.mark.usefixtures("handlers")
+def test_a_service_that_dies_right_after_its_first_answer_is_not_taken_for_one_that_is_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervise, "SILENT_SECONDS", 0.0)
+    answers = iter([False, True])
+
+    def look() -> None:
+        if caplog.records:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    service = Service("shell", ["sleep", "60"], answers=lambda: next(answers, False))
+    with pytest.raises(Terminated):
+        Supervisor([service], os.environ, tmp_path).run(look)
+    assert len(caplog.records) == 1
+
+
 def away() -> None:
     raise StateUnavailable("Redis is away.")
 

@@ -43,6 +43,29 @@ def test_nothing_to_verify_is_refused(tg: Terminal) -> None:
     assert " busy " in str(tg.fails(InputError, "verify", "busy"))
 
 
+def test_a_registered_chat_without_files_is_never_called_whole(archive: Terminal, simulator: Simulator) -> None:
+    archive.ok("chats", "add", "@busy")
+    (archive.data / "busy").rename(archive.data / "kept")
+    for path in (archive.data / "kept").rglob("*.json"):
+        path.write_text(path.read_text().replace('"busy"', '"kept"'))
+    (archive.data / "progress.json").unlink()
+    table = archive.run("verify").out
+    assert "not_fetched (warning)" in table
+    assert "Whole" not in table
+
+
+def test_days_before_the_first_file_are_not_whole(tg: Terminal) -> None:
+    tg.ok("chats", "add", "@busy")
+    tg.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-03")
+    said = tg.ok("verify", "busy")
+    assert "not_fetched (warning)" in said
+    assert ": 1 chat not fetched from the beginning, in 2 day files " in said.splitlines()[-1]
+    tg.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-01")
+    assert tg.ok("verify", "busy").startswith("Whole: ")
+    (tg.data / "busy" / "2024" / "discussions_2024-01-01.json").unlink()
+    assert tg.run("verify", "busy").code == 1
+
+
 @pytest.mark.parametrize("chat", [(), ("busy",)])
 def test_a_chat_whose_directory_is_gone_is_missed(archive: Terminal, chat: tuple[str, ...]) -> None:
     shutil.rmtree(archive.data / "busy")
@@ -58,7 +81,8 @@ def test_files_of_another_chat_than_the_registered_one_are_found(archive: Termin
     archive.chats_file.write_text(re.sub(r"id: -\d+", "id: -1007", registry))
     done = archive.run("verify")
     assert done.code == 1
-    assert "the chat's is -1007 (and 2 more)" in done.out
+    assert re.search(r"│ registry +│.* -1007;", done.out)
+    assert "1 thing wrong" in done.out
 
 
 @pytest.mark.parametrize(
@@ -90,7 +114,7 @@ def test_a_truncated_file_is_found_and_a_fetch_refuses_to_write_over_it(archive:
     path.rename(path.with_suffix(".damaged"))
     path.with_suffix(".damaged").rename(archive.home / "damaged")
     archive.ok("fetch", "busy", "--from", "2024-01-02", "--to", "2024-01-02")
-    assert ": 1 range with an interrupted fetch, in 3 day files" in archive.ok("verify").splitlines()[-1]
+    assert "1 range with an interrupted fetch, in 3 day files of 1 chat" in archive.ok("verify").splitlines()[-1]
     archive.ok("fetch", "busy", "--from", "2024-01-01", "--to", "2024-01-03")
     assert "Whole: 3 day files" in archive.ok("verify")
 
