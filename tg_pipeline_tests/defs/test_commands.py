@@ -33,6 +33,7 @@ from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_en
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.webserver import NobodyAnswers
+from tg_pipeline.observability import counts
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry, read_registry
@@ -712,6 +713,7 @@ def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_com
     assert len(of_publishing) >= 3, "away, an attempt, given up"
     assert {line.get("command_id") for line in of_publishing} == {ID}
     assert len([line for line in of_publishing if line["logger"].startswith("tg_pipeline.state")]) == 1
+    counts.stop()
     home = platform.pipeline.account.settings.home
     assert not [path for path in open_files() if home / "state" in path.parents], "closed, not left to the collector"
 
