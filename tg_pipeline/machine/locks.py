@@ -14,13 +14,13 @@ _NO_DIRECTORY_LOCKS = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def locked_file(path: Path, *, wait_seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock that the file at `path` stands for; the file is created and stays.
+def locked_file(path: Path, *, wait_seconds: float | None = None, mode: int = 0o666) -> Iterator[None]:
+    """Hold the lock that the file at `path` stands for; the file is created with `mode`, and stays.
 
     Raises TimeoutError where another process holds it for longer than `wait_seconds`; None waits for ever.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         if wait_seconds is None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -100,13 +100,14 @@ def own_directory() -> Iterator[Path]:
     root = PROJECT_DIRECTORY / ".demo"
     root.mkdir(exist_ok=True)
     for number in range(1, MAX_STAGES + 1):
-        try:
-            with locked_file(root / f"{number}.lock", wait_seconds=0.0):
-                if _made_again(directory := root / str(number), root / f"{number}.before"):
-                    yield directory
-                    return
-        except TimeoutError:
-            continue
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked_file(root / f"{number}.lock", wait_seconds=0.0, mode=0o600))
+            except TimeoutError:
+                continue
+            if _made_again(directory := root / str(number), root / f"{number}.before"):
+                yield directory
+                return
     raise InputError(f"{MAX_STAGES} demos are running already, or their directories are taken: see {root}.")
 
 
