@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 import tg_pipeline.defs.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
 from tg_pipeline.bootstrap.archive import day_store
@@ -16,9 +15,10 @@ from tg_pipeline.bootstrap.settings import Settings, load_settings, restrict_new
 from tg_pipeline.bootstrap.tracing import keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.dagster_internals.console import print_each_line_once
+from tg_pipeline.dagster_internals.event_log import keep_event_logs_open
+from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from tg_pipeline.defs.checks import chat_checks
-from tg_pipeline.defs.console import print_each_line_once
-from tg_pipeline.defs.event_log import keep_event_logs_open
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs

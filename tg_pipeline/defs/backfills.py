@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
-
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
 from tg_pipeline.defs.names import messages_key
 from tg_pipeline.defs.webserver import WebserverError, ask
 

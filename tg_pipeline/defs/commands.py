@@ -14,9 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.remote_origin import CodeLocationOrigin
-from dagster._core.storage.runs import SqlRunStorage
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bus.queue import CommandQueue, InFlight, Taken
@@ -24,6 +21,9 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
 from tg_pipeline.contracts.registry import DisabledChat, Registry, chat_of_command, find_disabled, find_registered
+from tg_pipeline.dagster_internals.backfills import CodeLocationOrigin
+from tg_pipeline.dagster_internals.instances import SqlRunStorage
+from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.launching import (
     Outcome,

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.bus.scripts import MARKS_TTL_SECONDS
@@ -22,6 +21,7 @@ from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.text import count
+from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
 from tg_pipeline.defs.launching import (
     Outcome,
     command_of,

@@ -3,9 +3,9 @@
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from tg_pipeline.defs.metadata import plain
 from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
 

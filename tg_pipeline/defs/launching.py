@@ -11,14 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.events import RunFailureReason
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-from dagster._core.remote_origin import CodeLocationOrigin, RemotePartitionSetOrigin, RemoteRepositoryOrigin
-from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG
 
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.events import Status
+from tg_pipeline.dagster_internals.backfills import (
+    BulkActionStatus,
+    CodeLocationOrigin,
+    PartitionBackfill,
+    RemotePartitionSetOrigin,
+    RemoteRepositoryOrigin,
+    partition_set_snap_name_for_job_name,
+)
+from tg_pipeline.dagster_internals.history import ENDED
+from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, RunFailureReason
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG, job_name, messages_key, per_day_job_name, slug_of
 from tg_pipeline.defs.partitions import PARTITION_TAG, RANGE_TAGS
 
@@ -32,7 +37,6 @@ RETRY_OF_TAG = "tg/retry_of"
 """The first attempt's id, on a run that was launched again."""
 REPOSITORY = "__repository__"
 
-ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 RUNS_PER_LOOK = 50
 SETTLED_SECONDS = 5.0
 """Runs that ended later are left for the next look: a process takes the time before it waits for the database, so that

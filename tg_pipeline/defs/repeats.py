@@ -10,10 +10,9 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
-from dagster._daemon.types import DaemonHeartbeat
 
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.dagster_internals.instances import DaemonHeartbeat, InstanceRef
 
 FULL_SECONDS = 3_600.0
 BRIEF_SECONDS = 60.0

@@ -6,7 +6,7 @@ import dagster as dg
 
 from tg_pipeline.bootstrap.retention import remove_leftovers
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.defs.history import remove_old_backfills, remove_old_runs
+from tg_pipeline.dagster_internals.history import remove_old_backfills, remove_old_runs
 
 JOB = "remove_old_history"
 

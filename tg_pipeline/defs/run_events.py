@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
@@ -18,6 +17,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.dagster_internals.tags import RETRY_NUMBER_TAG
 from tg_pipeline.defs.launching import command_of, slugs_of
 from tg_pipeline.observability.logs import about
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from tg_pipeline.bootstrap.metrics import Sample, push
 from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.defs.history import counted_runs
+from tg_pipeline.dagster_internals.history import counted_runs
 from tg_pipeline.defs.ticks import heartbeats
 from tg_pipeline.observability import metrics
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import yaml
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._grpc.client import DagsterGrpcClient
+
+from tg_pipeline.dagster_internals.code_server import DagsterGrpcClient, DagsterUserCodeUnreachableError
 
 RUN: Final = (sys.executable, "-m", "tg_pipeline.defs.run_module")
 MODULE: Final = "tg_pipeline.definitions"

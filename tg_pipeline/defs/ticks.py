@@ -7,12 +7,16 @@ from datetime import UTC
 from typing import Final
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, TickStatus
-from dagster._daemon.controller import DEFAULT_HEARTBEAT_INTERVAL_SECONDS
 
 from tg_pipeline.bootstrap.running import up_since
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.health import Heartbeat, Heartbeats, RunQueue
+from tg_pipeline.dagster_internals.ticks import (
+    DEFAULT_HEARTBEAT_INTERVAL_SECONDS,
+    InstigatorStatus,
+    InstigatorType,
+    TickStatus,
+)
 
 DAEMONS: Final = {"SENSOR": DEFAULT_HEARTBEAT_INTERVAL_SECONDS, "SCHEDULER": 60}
 """Those that start fetches, and the seconds between their heartbeats: the scheduler has one when a minute begins.

@@ -13,11 +13,13 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
+from tg_pipeline.dagster_internals.executors import (
+    ExecutionPlan,
+    PlanOrchestrationContext,
+    RetryMode,
+    StepDependencyConfig,
+)
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.defs.skipping import skipping
 from tg_pipeline.defs.workers import worker_of, workers

@@ -1,6 +1,6 @@
 import dagster as dg
 
-from tg_pipeline.defs.launching import ENDED
+from tg_pipeline.dagster_internals.history import ENDED
 from tg_pipeline.defs.run_metrics import of_runs
 from tg_pipeline.observability.metrics import RUNS, RUNS_SUCCESSFUL
 

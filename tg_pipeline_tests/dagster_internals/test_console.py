@@ -9,7 +9,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution import context_creation_job
 from dagster._loggers import default_system_loggers
 
-from tg_pipeline.defs import console
+from tg_pipeline.dagster_internals import console
 from tg_pipeline.observability import logs
 
 log = logging.getLogger("tg_pipeline.somewhere")

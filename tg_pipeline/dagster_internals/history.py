@@ -1,7 +1,8 @@
 """Dagster's history, kept for RETENTION_DAYS: as it ships, Dagster keeps every run for ever.
 
 What the archive's days show in the UI stays: of each partition the newest materialization and check. With
-`DagsterInstance.delete_run` they would go too, and days that are archived would look as if they were missing.
+`DagsterInstance.delete_run` they would go too, and days that are archived would look as if they were missing. Waits for
+a retention of runs in Dagster's settings.
 """
 
 from collections.abc import Sequence
@@ -29,9 +30,8 @@ from dagster._core.storage.runs.schema import (
 )
 from sqlalchemy.engine import Connection
 
-from tg_pipeline.defs.launching import ENDED
-
 RUNS_PER_TRANSACTION = 20
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 REMOVED_RUNS = "tg_pipeline/removed_runs"
 REMOVED_SUCCESSFUL_RUNS = "tg_pipeline/removed_successful_runs"
 """Keys of Dagster's key-value table: how many were removed so far, so that counts of runs never fall."""

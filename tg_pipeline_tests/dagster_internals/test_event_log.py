@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from tg_pipeline.defs import event_log
-from tg_pipeline.defs.event_log import keep_event_logs_open, one_transaction
+from tg_pipeline.dagster_internals import event_log
+from tg_pipeline.dagster_internals.event_log import keep_event_logs_open, one_transaction
 from tg_pipeline_tests.defs.databases import lay_databases
 
 KEY = dg.AssetKey("a")
