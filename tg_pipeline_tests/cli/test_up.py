@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from tg_pipeline.bootstrap.running import LEASE
 from tg_pipeline.cli.showcase.stage import free_port
 from tg_pipeline.defs.quiet_interrupts import INTERRUPTS
 from tg_pipeline.defs.webserver import ask
+from tg_pipeline.machine.lease import signer
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.contracts.schema_checks import check_log
@@ -34,6 +36,12 @@ query($days: [String!]!) {
   }
 }
 """
+
+
+def pid_of_up(tg: Terminal) -> int:
+    pid = signer(tg.home / "instance", LEASE)
+    assert pid is not None
+    return pid
 
 
 @pytest.fixture
@@ -99,7 +107,7 @@ def test_a_running_dagster_learns_of_chats_and_of_days_fetched_without_it(tg: Te
 
 
 def test_a_second_one_is_refused_on_the_same_home_and_on_the_same_port(tg: Terminal, url: str) -> None:
-    pid = (tg.home / "instance" / "up.lock").read_text()
+    pid = pid_of_up(tg)
     assert f"already (process {pid}). Stop it first: kill {pid}" in tg.refused("up")
     tg.set("DAGSTER_HOME", tg.home / "other")
     sentence = tg.refused("up", "--port", url.rpartition(":")[2], *NO_SERVICE)
@@ -151,7 +159,7 @@ def test_in_the_background_of_a_script_it_ends_on_sigterm(tg: Terminal) -> None:
         )
     try:
         assert wait_until(lambda: answers(url), 60), log.read_text()
-        os.kill(int((tg.home / "instance" / "up.lock").read_text()), signal.SIGTERM)
+        os.kill(pid_of_up(tg), signal.SIGTERM)
         assert wait_until(lambda: shell.poll() is not None, 20), "ignores SIGTERM"
         assert wait_until(lambda: not of_home(tg.home), 60), "processes outlive SIGTERM"
     finally:
@@ -161,7 +169,7 @@ def test_in_the_background_of_a_script_it_ends_on_sigterm(tg: Terminal) -> None:
 
 
 def test_what_ends_by_itself_is_started_again(tg: Terminal, url: str) -> None:
-    up = int((tg.home / "instance" / "up.lock").read_text())
+    up = pid_of_up(tg)
     services = (Path("/proc") / str(up) / "task" / str(up) / "children").read_text().split()
     assert len(services) == 3
     for leader in services:

@@ -23,7 +23,7 @@ from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
 
 HISTORY = "messages.getHistory"
-CALLS_A_KILL = 3
+CALLS_A_KILL = 5
 WEEK = first_days(7)
 
 
