@@ -1,7 +1,6 @@
 """A real Redis of our own on 127.0.0.1, for machines that offer none: the demo's and the tests'."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.machine.ports import free_port
 from tg_pipeline.machine.tether import tethered
 
 _START_SECONDS = 15.0
@@ -102,7 +102,7 @@ def _start(
     executable: Path, directory: Path, options: Mapping[str, str], at: int | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
     for _ in range(_PORT_ATTEMPTS):
-        port = at or _free_port()
+        port = at or free_port()
         server = subprocess.Popen(
             tethered([executable, *_flags(port, directory, options)]),
             stdin=subprocess.DEVNULL,
@@ -125,13 +125,6 @@ def _start(
 def _flags(port: int, directory: Path, options: Mapping[str, str]) -> list[str]:
     place = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "logfile": str(directory / "redis.log")}
     return [word for name, value in (place | dict(options)).items() for word in (f"--{name}", value)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(server: subprocess.Popen[bytes], port: int) -> bool:

@@ -284,7 +284,7 @@ class Going:
         self._running = local_redis(directory)
         self.url = self._running.__enter__()
         port = int(self.url.removesuffix("/0").rpartition(":")[2])
-        monkeypatch.setattr(redis_server, "_free_port", lambda: port)
+        monkeypatch.setattr(redis_server, "free_port", lambda: port)
 
     def stop(self) -> None:
         self._running.__exit__(None, None, None)

@@ -25,7 +25,7 @@ from tg_pipeline.resilience.breaker import Breaker, State, dump
 from tg_pipeline.resilience.gate import BREAKERS, TELEGRAM
 from tg_pipeline.simulator import Error
 from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline_tests.defs.servers import free_port
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import Account, account, first_days, plain_world
 
@@ -52,7 +52,7 @@ def gateway() -> Iterator[str]:
     program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
     if program is None:
         pytest.skip("no Pushgateway on this machine (Debian: prometheus-pushgateway)")
-    port = free_port()
+    port = port_of_ours()
     arguments = [f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="]  # Debian's keeps a file by default
     process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"

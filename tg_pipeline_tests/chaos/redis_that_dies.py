@@ -1,6 +1,5 @@
 """A real Redis on one port, that can be killed and started again, without its data or with all that it answered for."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import redis
 
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline.state.redis_server import find_redis_server
+from tg_pipeline_tests.ports import port_of_ours
 
 KEEPING = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -21,9 +21,7 @@ class MortalRedis:
     def __init__(self, directory: Path, *, keeps: bool) -> None:
         self.directory = directory
         self.options = KEEPING if keeps else ()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = port_of_ours()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

@@ -12,7 +12,8 @@ from typing import Literal
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.machine.tether import tethered
-from tg_pipeline_tests.defs.servers import START_SECONDS, answers, free_port
+from tg_pipeline_tests.defs.servers import START_SECONDS, answers
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import is_running, wait_until
 
 Role = Literal["daemon", "webserver", "code server", "outer code server", "inner code server"]
@@ -36,7 +37,7 @@ class Tree:
         self._environment = {**environment, "DAGSTER_HOME": str(home)}
         self._log = log
         self._top: subprocess.Popen[bytes] | None = None
-        self._port = free_port()
+        self._port = port_of_ours()
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tg_pipeline.bootstrap.running import LEASE
-from tg_pipeline.cli.showcase.stage import free_port
 from tg_pipeline.defs.quiet_interrupts import INTERRUPTS
 from tg_pipeline.defs.webserver import ask
 from tg_pipeline.machine.lease import signer
@@ -22,6 +21,7 @@ from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.live_simulator import PROGRAM
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trees")]
@@ -47,7 +47,7 @@ def pid_of_up(tg: Terminal) -> int:
 @pytest.fixture
 def url(tg: Terminal) -> Iterator[str]:
     """Of Dagster's webserver, started by `tg-pipeline up` as at a terminal."""
-    port = free_port()
+    port = port_of_ours()
     url = f"http://127.0.0.1:{port}"
     log = tg.home / "up.log"
     with log.open("wb") as stream:
@@ -122,9 +122,9 @@ def test_beside_it_health_is_told_and_a_taken_port_is_refused_before_anything_st
         assert "tg-pipeline up --health-port N" in sentence
         assert not (tg.home / "other" / "dagster.yaml").exists()
     tg.set("DAGSTER_HOME", tg.home / "instance")
-    health, log = free_port(), tg.home / "up.log"
+    health, log = port_of_ours(), tg.home / "up.log"
     with log.open("wb") as stream:
-        command = [str(PROGRAM), "up", "--port", str(free_port()), "--health-port", str(health)]
+        command = [str(PROGRAM), "up", "--port", str(port_of_ours()), "--health-port", str(health)]
         up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
     try:
         assert wait_until(lambda: details(health).get("status") == "ok" or up.poll() is not None, 90), log.read_text()
@@ -150,7 +150,7 @@ def details(port: int) -> dict[str, Any]:
 
 
 def test_in_the_background_of_a_script_it_ends_on_sigterm(tg: Terminal) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{port_of_ours()}"
     log = tg.home / "up.log"
     script = f'"{PROGRAM}" up --port {url.rpartition(":")[2]} {" ".join(NO_SERVICE)} & wait'
     with log.open("wb") as stream:
@@ -184,7 +184,7 @@ def test_a_redis_that_stays_away_stops_it_where_the_settings_say_so(tg: Terminal
     log = tg.home / "up.log"
     with local_redis(tg.home / "redis") as redis_url:
         tg.set("REDIS_URL", redis_url)
-        port = free_port()
+        port = port_of_ours()
         with log.open("wb") as stream:
             command = [str(PROGRAM), "up", "--port", str(port), *NO_SERVICE]
             up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)
@@ -198,7 +198,7 @@ def test_a_redis_that_stays_away_stops_it_where_the_settings_say_so(tg: Terminal
 
 def test_with_a_simulator_of_its_own_it_carries_out_commands(tg: Terminal) -> None:
     log = tg.home / "up.log"
-    port = free_port()
+    port = port_of_ours()
     with log.open("wb") as stream:
         command = [str(PROGRAM), "up", "--simulator", "--port", str(port), *NO_SERVICE]
         up = subprocess.Popen(command, env=os.environ, stdout=stream, stderr=stream, start_new_session=True)

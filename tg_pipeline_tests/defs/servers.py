@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from tg_pipeline.defs.names import job_name
 from tg_pipeline.defs.webserver import WebserverError, ask
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline_tests.defs.pipeline import range_tags
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until
 
 START_SECONDS = 300.0
@@ -28,13 +28,6 @@ mutation($params: ExecutionParams!) {
   }
 }
 """
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 _TERMINATE = """
@@ -52,7 +45,7 @@ mutation($run: String!) {
 @contextmanager
 def serving(module: str, *arguments: str, environment: Mapping[str, str], log: Path) -> Iterator[str]:
     """Run `python -m module arguments` with our workspace until the block ends; the URL of its webserver."""
-    port = free_port()
+    port = port_of_ours()
     command = [sys.executable, "-m", module, *arguments, "--host", "127.0.0.1", "--port", str(port)]
     workspace = ["--workspace", str(PROJECT_DIRECTORY / "workspace.yaml")]
     with log.open("wb") as output:

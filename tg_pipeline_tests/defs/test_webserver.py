@@ -30,7 +30,8 @@ from tg_pipeline.defs.webserver import (
     write_webserver_url,
 )
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, register
-from tg_pipeline_tests.defs.servers import free_port, serving
+from tg_pipeline_tests.defs.servers import serving
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("webserver")]
@@ -182,7 +183,7 @@ def test_a_webserver_that_is_none_is_an_error(webserver: Webserver) -> None:
 
 def test_nobody_there_is_a_sentence() -> None:
     with pytest.raises(NobodyAnswers, match=r"^Dagster does not answer at http://127\.0\.0\.1:"):
-        ask(f"http://127.0.0.1:{free_port()}", "{ version }")
+        ask(f"http://127.0.0.1:{port_of_ours()}", "{ version }")
 
 
 def unreachable(message: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tg_pipeline.observability.loki import BATCH_LINES, QUEUE_LINES, LokiHandler
 from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.loki import Loki, loki
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until
 
 UNREACHED = "do not reach Loki"
@@ -54,9 +54,7 @@ def dropped(reason: str) -> float:
 
 
 def nobody() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{port_of_ours()}"
 
 
 def test_lines_arrive_in_order_under_few_labels(server: Loki) -> None:

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
-from tg_pipeline_tests.defs.servers import free_port
 from tg_pipeline_tests.live_simulator import PROGRAM, LiveSimulator, live_simulator, program
+from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until
 
 pytestmark = [
@@ -84,7 +84,7 @@ def prometheus(directory: Path, **targets: str) -> Iterator[str]:
         ],
     }
     (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{port_of_ours()}"
     command = [
         "prometheus",
         f"--config.file={directory / 'prometheus.yml'}",
@@ -128,7 +128,7 @@ def run(telegram: LiveSimulator, environment: dict[str, str], chat: str, *, kill
 )
 def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str, runs: int) -> None:
     (tmp_path / "faults.json").write_text(json.dumps(FAULTS))
-    gateway, exporter = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    gateway, exporter = (f"127.0.0.1:{port_of_ours()}" for _ in range(2))
     with ExitStack() as stack:
         telegram = stack.enter_context(
             live_simulator(tmp_path, "--latency-ms", "150", "--faults", str(tmp_path / "faults.json"))

@@ -42,7 +42,7 @@ class Going:
         self.url = ""
         self.start()
         port = int(self.url.removesuffix("/0").rpartition(":")[2])
-        monkeypatch.setattr(redis_server, "_free_port", lambda: port)
+        monkeypatch.setattr(redis_server, "free_port", lambda: port)
 
     def start(self) -> None:
         self.url = self.running.enter_context(local_redis(self.directory))

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.machine.ports import free_port
 from tg_pipeline.state import redis_server
 from tg_pipeline.state.redis_server import RedisServer, find_redis_server, local_redis
 from tg_pipeline_tests.processes import is_running, wait_until
@@ -86,9 +87,8 @@ def test_a_port_lost_to_another_process_is_replaced(
 ) -> None:
     with local_redis(tmp_path / "other") as other, socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1] if other_server == "silent listener" else int(other[:-2].rpartition(":")[2])
-        draw = redis_server._free_port
         ports = iter([taken])
-        monkeypatch.setattr(redis_server, "_free_port", lambda: next(ports, None) or draw())
+        monkeypatch.setattr(redis_server, "free_port", lambda: next(ports, None) or free_port())
         with local_redis(tmp_path / "ours") as ours:
             assert ours != f"redis://127.0.0.1:{taken}/0"
             assert server_pid(ours) != server_pid(other)

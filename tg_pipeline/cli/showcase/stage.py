@@ -7,7 +7,6 @@ import select
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
 from tg_pipeline.machine.children import end_group
 from tg_pipeline.machine.locks import locked_file
+from tg_pipeline.machine.ports import free_port
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline.resilience.loopback import guarded_environment
 from tg_pipeline.state.redis_server import RedisServer
@@ -251,13 +251,6 @@ def child(
         end_group(process)
         if process.stdout:
             process.stdout.close()
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(host: str, port: int) -> bool:
