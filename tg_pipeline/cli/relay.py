@@ -35,6 +35,8 @@ _CHAIN = re.compile(r"The above exception |During handling of the above exceptio
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(: |:?$)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _DAGSTER = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} - (?P<logger>\S+) - (?P<level>[A-Z]+) - (?P<event>.*)")
+_WARNING = re.compile(r"\S.*:\d+: \w*Warning: ")
+"""By Python, which prints the line of the source after it."""
 _FAILURE = re.compile(r"tg-pipeline: (?P<event>.*)")
 
 
@@ -80,6 +82,7 @@ class _Lines:
         self._head = ""
         self._held: list[str] = []
         self._is_traceback = False
+        self._is_warned = False
         self.begin()
 
     @property
@@ -91,6 +94,9 @@ class _Lines:
         self._logger, self._level = logger or self._stream, self._usual if level is None else level
 
     def add(self, text: str) -> Iterator[bytes]:
+        is_source, self._is_warned = self._is_warned and text.startswith("  "), bool(_WARNING.match(text))
+        if is_source:
+            return
         if found := _DAGSTER.fullmatch(text):
             yield from self.flush()
             self.begin(found["logger"], logging.getLevelNamesMapping().get(found["level"], logging.INFO))

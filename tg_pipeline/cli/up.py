@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 @click.option(
     "--health-port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Of the service; 0: none."
 )
-@click.option("--simulator", is_flag=True, help="On a local Telegram with the demo's chats, in a home of its own.")
+@click.option(
+    "--simulator",
+    is_flag=True,
+    help="On a local Telegram with the demo's chats, new each time in .demo/1; the last is kept in .demo/1.before.",
+)
 def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     """Start Dagster's web UI, daemon and code location on your settings; Ctrl-C stops them.
 

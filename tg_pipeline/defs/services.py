@@ -68,4 +68,4 @@ def webserver_command(host: str, port: int, log_level: str, workspace: Sequence[
 
 def daemon_command(log_level: str, workspace: Sequence[str]) -> list[str]:
     """The command that starts Dagster's daemon: sensors, schedules, the queue of runs, backfills."""
-    return [*RUN, "dagster._daemon", "run", "--log-level", log_level, *workspace]
+    return [sys.executable, "-m", "tg_pipeline.defs.run_daemon", "run", "--log-level", log_level, *workspace]

@@ -42,7 +42,10 @@ def heartbeats(instance: dg.DagsterInstance | None, settings: Settings) -> Heart
         else Heartbeat(name, None, None, interval)
         for name, interval in DAEMONS.items()
     ]
-    interval = max(DEFAULT_HEARTBEAT_INTERVAL_SECONDS, settings.commands_interval_seconds if settings.redis else 0)
+    # One tick that fails must fit into two intervals.
+    interval = max(
+        DEFAULT_HEARTBEAT_INTERVAL_SECONDS, 1.5 * settings.commands_interval_seconds if settings.redis else 0
+    )
     ticks = list(_ticks(instance, sensors(settings), interval)) if instance else []
     since, now = up_since(settings.home), time.time()
     if since is None:

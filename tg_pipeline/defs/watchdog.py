@@ -25,7 +25,8 @@ from tg_pipeline.defs.skipping import skipping
 from tg_pipeline.defs.workers import worker_of, workers
 from tg_pipeline.machine.lease import discard, hold_until_exit, look, signer
 
-LOOK_EVERY_SECONDS = 30
+LOOK_EVERY_SECONDS = 20
+"""Health turns down after 60 s without a look (`bootstrap.health`): one that fails is no outage."""
 GRACE_SECONDS = 600.0
 """How long ago a launched run must have started to count as dead if it never held a lease, and may have a process."""
 
@@ -86,7 +87,7 @@ class _Watched(dg.Executor):
 
 
 def watchdog_sensor(directory: Path) -> dg.SensorDefinition:
-    """Looks at the runs under way every half minute. Runs as soon as Dagster does."""
+    """Looks at the runs under way three times a minute. Runs as soon as Dagster does."""
 
     @dg.sensor(
         name="watchdog",

@@ -42,6 +42,13 @@ def relayed(printed: str, stream: str = "stdout") -> list[tuple[str, str, str]]:
             ],
         ),
         ("tg-pipeline: It is refused.\n", [("error", "stdout", "It is refused.")]),
+        (
+            "/x/y.py:7: RuntimeWarning: It was never awaited\n  run(it)\n  next\n",
+            [
+                ("info", "stdout", "/x/y.py:7: RuntimeWarning: It was never awaited"),
+                ("info", "stdout", "  next"),
+            ],
+        ),
     ],
 )
 def test_each_line_printed_is_a_line_of_the_log(printed: str, lines: list[tuple[str, str, str]]) -> None:

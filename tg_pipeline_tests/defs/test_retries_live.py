@@ -108,3 +108,19 @@ def test_runs_that_die_go_on_by_themselves(tmp_path: Path) -> None:
         assert list(day_store(found.account.settings).days("busy")) == DAYS
         attempts = Counter(run.tags.get("tg/command_id", by_hand) for run in found.instance.get_runs())
         assert attempts == {IN_TWO_RUNS: 3, IN_ONE: 2, by_hand: 2}
+
+
+@pytest.mark.xdist_group("stop while submitting")
+def test_a_stop_fails_no_command_whose_runs_are_being_submitted(tmp_path: Path) -> None:
+    days = list(first_days(8))
+    with scene(tmp_path) as found:
+        found.push(IN_ONE, mode="range", **{"from": str(days[0]), "to": str(days[-1])}, strategy="per_day")
+        found.until(lambda: found.instance.get_runs_count() > 2)
+        found.tree.terminate(found.tree.top())
+        assert found.instance.get_runs_count() < len(days), "they were all submitted"
+        found.tree.start()
+        found.until(lambda: len(found.ends(IN_ONE)) > 1)
+
+        assert found.ends(IN_ONE) == ["started", "completed"]
+        assert list(day_store(found.account.settings).days("busy")) == days
+        assert "Traceback" not in found.log.read_text()

@@ -108,4 +108,4 @@ def test_a_sensor_that_is_set_to_look_seldom_may_take_as_long(tmp_path: Path) ->
     seldom = alone.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         found = [heartbeats(instance, settings).ticks[0].interval_seconds for settings in (alone, seldom)]
-    assert found == [30, 60]
+    assert found == [30, 90]

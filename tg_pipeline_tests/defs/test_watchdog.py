@@ -13,11 +13,14 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
+from tg_pipeline.dagster_internals.ticks import DEFAULT_HEARTBEAT_INTERVAL_SECONDS
 from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
+from tg_pipeline.defs.ticks import OVERDUE_INTERVALS
 from tg_pipeline.defs.watchdog import (
     CODE_LOCATION_TAG,
     GRACE_SECONDS,
     LAUNCH_SECONDS,
+    LOOK_EVERY_SECONDS,
     STARTING_SECONDS,
     end_dead_runs,
     watchdog_sensor,
@@ -296,3 +299,7 @@ def test_a_run_that_cannot_be_ended_keeps_no_other_from_it(
     monkeypatch.setattr("tg_pipeline.defs.watchdog.look", fails)
     later = time.time() + GRACE_SECONDS + 60
     assert end_dead_runs(instance, leases, location="ours", now=later) == [dead]
+
+
+def test_one_look_that_fails_is_no_outage() -> None:
+    assert 2 * LOOK_EVERY_SECONDS < OVERDUE_INTERVALS * DEFAULT_HEARTBEAT_INTERVAL_SECONDS
