@@ -7,12 +7,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 import tg_pipeline.defs.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.collector import end_quickly
-from tg_pipeline.bootstrap.logs import keep_logs
-from tg_pipeline.bootstrap.metrics import keep_metrics
-from tg_pipeline.bootstrap.settings import Settings, load_settings, restrict_new_files
-from tg_pipeline.bootstrap.tracing import keep_traces
+from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.process import keep_logs, keep_metrics, keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.dagster_internals.console import print_each_line_once
@@ -30,6 +26,8 @@ from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
+from tg_pipeline.machine.collector import end_quickly
+from tg_pipeline.settings import Settings, load_settings, restrict_new_files
 from tg_pipeline.storage.registry import read_registry
 
 log = logging.getLogger(__name__)
@@ -78,7 +76,7 @@ def bus_sensors(
     if settings.redis is None:
         return []
     # These bring Redis, which not everybody has.
-    from tg_pipeline.bootstrap.bus import command_queue  # noqa: PLC0415
+    from tg_pipeline.app.commands import command_queue  # noqa: PLC0415
     from tg_pipeline.defs.commands import commands_sensor  # noqa: PLC0415
     from tg_pipeline.defs.ended_runs import ended_runs_sensor  # noqa: PLC0415
 

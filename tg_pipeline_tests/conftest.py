@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.observability import counts
 from tg_pipeline.resilience import loopback
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline_tests.chaos.log import pytest_configure, pytest_terminal_summary
 

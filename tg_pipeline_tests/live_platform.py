@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds import synthetic_chat

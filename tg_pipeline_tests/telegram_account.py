@@ -11,11 +11,11 @@ from typing import Any
 from telethon import utils
 from telethon.tl import types as tl
 
-from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.fetch import fetch
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.fetch import FetchReport, OnProgress
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Simulator, World
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds import synthetic_chat

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.fetching import fetch
+from tg_pipeline.app.fetch import fetch
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.app.chats import register
 from tg_pipeline.cli.options import today_utc
 from tg_pipeline.cli.showcase.stage import Stage, child, free_port, own_directory, running
 from tg_pipeline_tests.ui.browser import browser

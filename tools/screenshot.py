@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.app.chats import register
 from tg_pipeline.cli.options import today_utc
 from tg_pipeline.cli.showcase.compare import last_days
 from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running

@@ -9,7 +9,7 @@ from tg_pipeline.cli.options import ChatCommand, echo, print_columns
 from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
-    from tg_pipeline.bootstrap.settings import Settings
+    from tg_pipeline.settings import Settings
 
 COMING_UP_SECONDS = 60.0
 """How long a webserver is waited for that `tg-pipeline up` is starting."""
@@ -29,9 +29,9 @@ def add(chat: str, slug: str | None, account: int | None) -> None:
 
     Checks that the account can read it and remembers its id. Its partitions begin on the day of its first message.
     """
-    from tg_pipeline.bootstrap.chats import register
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.chats import register
     from tg_pipeline.cli.running import run
+    from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     entry, details = run(register(settings, chat, slug, account))
@@ -51,8 +51,8 @@ def add(chat: str, slug: str | None, account: int | None) -> None:
 @chats.command(name="list")
 def list_chats() -> None:
     """List the registered chats, and those that are disabled because their entry is wrong."""
-    from tg_pipeline.bootstrap.chats import registry
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.chats import registry
+    from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     found = registry(settings)
@@ -73,10 +73,10 @@ def list_chats() -> None:
 @click.argument("chat")
 def show(chat: str) -> None:
     """Show a chat's entry and what of it is archived."""
-    from tg_pipeline.bootstrap.archive import day_store
-    from tg_pipeline.bootstrap.chats import find_chat, registered
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.archive import day_store
+    from tg_pipeline.app.chats import find_chat, registered
     from tg_pipeline.contracts.errors import InputError
+    from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     entry = find_chat(settings, chat)
@@ -108,7 +108,7 @@ def show(chat: str) -> None:
 @click.argument("slug")
 def remove(slug: str) -> None:
     """Take SLUG off the registry. Its day files stay where they are."""
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.settings import load_settings
     from tg_pipeline.storage.registry_edit import remove_chat
 
     settings = load_settings()
@@ -119,7 +119,7 @@ def remove(slug: str) -> None:
 
 def _reload(settings: "Settings") -> None:
     """A Dagster that is running shows the change at once; one that is not will at its start."""
-    from tg_pipeline.bootstrap.running import up_since
+    from tg_pipeline.app.running import up_since
     from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, is_up, reload_code_location, webserver_url
 
     url = webserver_url(settings.home)

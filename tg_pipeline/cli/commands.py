@@ -96,8 +96,8 @@ def drop(ids: Sequence[str], *, dead: bool) -> None:
 
 @contextmanager
 def _queue() -> "Iterator[CommandQueue]":
-    from tg_pipeline.bootstrap.bus import command_queue
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.commands import command_queue
+    from tg_pipeline.settings import load_settings
 
     with closing(command_queue(load_settings())) as queue:
         yield queue
@@ -126,8 +126,8 @@ def _letter(queue: "CommandQueue", number: str) -> dict[str, Any]:
 
 
 def _known(queue: "CommandQueue", id_: str) -> dict[str, Any]:
-    from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.defs.webserver import webserver_url
+    from tg_pipeline.settings import load_settings
 
     found = queue.show(id_.lower())
     if found is None:

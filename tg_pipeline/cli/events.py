@@ -30,8 +30,8 @@ def events(*, follow: bool, last: int, chat: str | None, as_json: bool) -> None:
 
     They are kept in the Redis stream tg_events:log, the newest 100,000 or so.
     """
-    from tg_pipeline.bootstrap.bus import command_queue
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.commands import command_queue
+    from tg_pipeline.settings import load_settings
 
     def show(event: EventFields) -> None:
         if chat is None or chat in (event.get("slug"), event["chat"]):

@@ -27,8 +27,8 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
-    from tg_pipeline.bootstrap.settings import Settings
     from tg_pipeline.contracts.fetch import FetchProgress, FetchReport, OnProgress
+    from tg_pipeline.settings import Settings
 
 
 @click.command(cls=ChatCommand)
@@ -43,13 +43,14 @@ def fetch(chat: str, first: date, last: date, *, accept_deletions: bool) -> None
     command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
     Exits 1 where a day is held back: most of its messages were missing, and its file was left as it was.
     """
-    from tg_pipeline.bootstrap.chats import find_chat, registered
-    from tg_pipeline.bootstrap.fetching import fetch_through_outages
-    from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.bootstrap.tracing import keep_traces
+    from tg_pipeline.app.chats import find_chat, registered
+    from tg_pipeline.app.fetch import fetch_through_outages
+    from tg_pipeline.app.process import keep_traces
     from tg_pipeline.contracts.days import DayRange
+    from tg_pipeline.monitoring.metrics import pushed
     from tg_pipeline.observability.logs import about
     from tg_pipeline.observability.traces import trace
+    from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     found = find_chat(settings, chat)
@@ -59,7 +60,8 @@ def fetch(chat: str, first: date, last: date, *, accept_deletions: bool) -> None
     with about(chat=found.slug), trace("fetch", facts), _progress_bar(found.slug, len(days)) as on_progress:
         try:
             read = partial(fetch_through_outages, accept_deletions=accept_deletions, on_progress=on_progress)
-            report = run_stoppably(partial(read, settings, found, days))
+            with pushed(settings):
+                report = run_stoppably(partial(read, settings, found, days))
         except (KeyboardInterrupt, Terminated):
             echo("Interrupted. What was read is kept: run the same command to go on.", err=True)
             raise
@@ -143,7 +145,7 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     """Where this instance is used with Dagster, let its UI show the days as materialized."""
     if not (settings.home / "dagster.yaml").exists():
         return
-    from tg_pipeline.bootstrap.archive import day_store
+    from tg_pipeline.app.archive import day_store
     from tg_pipeline.defs.instance import open_instance, report_days
     from tg_pipeline.defs.receipts import receipt
 

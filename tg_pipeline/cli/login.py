@@ -28,10 +28,10 @@ def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None
     """
     from upath import UPath
 
-    from tg_pipeline.bootstrap.settings import load_settings
-    from tg_pipeline.bootstrap.telegram import telegram_api
+    from tg_pipeline.app.login import telegram_api
     from tg_pipeline.cli.running import run
     from tg_pipeline.machine.atomic import check_writable
+    from tg_pipeline.settings import load_settings
     from tg_pipeline.telegram.login import Prompts, login_by_code, login_by_qr
     from tg_pipeline.telegram.sessions import check_session_name, save_session
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import click
 
-from tg_pipeline.bootstrap.collector import end_quickly
 from tg_pipeline.cli import chats, commands, demo, events, fetch, login, send, serve, simulate, status, up, verify
 from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
 from tg_pipeline.contracts.text import printable_lines
+from tg_pipeline.machine.collector import end_quickly
 from tg_pipeline.observability.console import print_any_text
 
 
@@ -64,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _set_up_process() -> None:
-    from tg_pipeline.bootstrap.logs import keep_logs
-    from tg_pipeline.bootstrap.settings import load_settings, restrict_new_files
+    from tg_pipeline.app.process import keep_logs
     from tg_pipeline.observability.logs import log_to
+    from tg_pipeline.settings import load_settings, restrict_new_files
 
     try:
         settings = load_settings()

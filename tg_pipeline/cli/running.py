@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tg_pipeline.bootstrap.stopping import Interrupted, obeying_signals
 from tg_pipeline.contracts.stopping import Stop
+from tg_pipeline.machine.stopping import Interrupted, obeying_signals
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from tg_pipeline.cli.options import ChatCommand, Day, echo, today_utc
 from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
-    from tg_pipeline.bootstrap.settings import Settings
     from tg_pipeline.bus.queue import CommandQueue
+    from tg_pipeline.settings import Settings
 
 NOBODY_READS_SECONDS = 30.0
 
@@ -41,9 +41,9 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
     for those who push commands from programs. What the pipeline would reject is not pushed; a chat can be judged only
     where the registry (CHATS_FILE) is.
     """
-    from tg_pipeline.bootstrap.bus import command_queue
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.commands import command_queue
     from tg_pipeline.contracts.commands import CommandError, parse_command, plan
+    from tg_pipeline.settings import load_settings
 
     options = {"force": force, "priority": priority}
     wanted = {"command": "fetch", "chat": chat, **_which_days(**given), "options": options, "command_id": str(uuid4())}
@@ -69,7 +69,7 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
 
 def _first_day(settings: "Settings", name: str) -> date:
     """The chat's first day. CommandError where the registry is here and the chat cannot be fetched."""
-    from tg_pipeline.bootstrap.chats import registry
+    from tg_pipeline.app.chats import registry
     from tg_pipeline.contracts.days import FIRST_DAY
     from tg_pipeline.contracts.registry import chat_of_command
 

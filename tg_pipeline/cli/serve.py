@@ -20,8 +20,8 @@ def serve(host: str, port: int) -> None:
     /health answers as long as the process lives; /health/ready is 503 while nothing could be fetched, and says why;
     /health/details tells everything; /metrics is for Prometheus.
     """
-    from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.cli.relay import relay_as_json
+    from tg_pipeline.settings import load_settings
     from tg_pipeline.web.service import listening, serving
 
     settings = load_settings()

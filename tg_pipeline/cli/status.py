@@ -47,9 +47,9 @@ def status(*, watch: bool, as_json: bool) -> None:
 
     Telegram is not called. Exits 0 when all is well, 1 when something is degraded or down.
     """
-    from tg_pipeline.bootstrap.health import LIMIT_SECONDS, HealthCheck
-    from tg_pipeline.bootstrap.settings import load_settings
     from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+    from tg_pipeline.monitoring.health import LIMIT_SECONDS, HealthCheck
+    from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     limit = LIMIT_SECONDS if watch else PATIENCE_SECONDS

@@ -18,7 +18,7 @@ from tg_pipeline.cli.serve import PORT
 from tg_pipeline.contracts.errors import InputError
 
 if TYPE_CHECKING:
-    from tg_pipeline.bootstrap.settings import Settings
+    from tg_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     are carried out; while it is away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics
     are served beside it, as `tg-pipeline serve` does alone.
     """
-    from tg_pipeline.bootstrap.settings import inherited_environment, load_settings
     from tg_pipeline.cli.relay import relay_as_json
+    from tg_pipeline.settings import inherited_environment, load_settings
 
     if not simulator:
         settings = load_settings()
         if settings.telegram_proxy is not None:
-            from tg_pipeline.bootstrap.telegram import telegram_proxy
+            from tg_pipeline.app.login import telegram_proxy
 
             telegram_proxy(settings)  # else each run would fail by itself
         relay_as_json(settings.log_format)
@@ -71,11 +71,11 @@ def _serve(
     health_port: int,
     look: Callable[[], None] = lambda: None,
 ) -> None:
-    from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
     from tg_pipeline.cli.supervise import Service, Supervisor
     from tg_pipeline.defs.instance import open_instance, set_pool_limits
     from tg_pipeline.defs.services import CodeServer, daemon_command, webserver_command
     from tg_pipeline.defs.webserver import is_up, write_webserver_url
+    from tg_pipeline.settings import PROJECT_DIRECTORY
     from tg_pipeline.web.service import listening, serving
 
     try:
@@ -120,7 +120,7 @@ def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]
     """What to look at while Dagster runs: Redis too, where one is set."""
     if settings.redis is None:
         return look
-    from tg_pipeline.bootstrap.bus import command_queue
+    from tg_pipeline.app.commands import command_queue
     from tg_pipeline.cli.supervise import RedisWatch
 
     redis = RedisWatch(command_queue(settings).counts, settings.redis_outage_max_seconds)
@@ -134,7 +134,7 @@ def _watch(settings: "Settings", look: Callable[[], None]) -> Callable[[], None]
 
 def _be_the_only_one(home: Path) -> None:
     """Hold the home's lease until this process ends. InputError where one runs."""
-    from tg_pipeline.bootstrap.running import LEASE
+    from tg_pipeline.app.running import LEASE
     from tg_pipeline.contracts.errors import LeaseUnavailable
     from tg_pipeline.machine.lease import hold_until_exit, signer
 

@@ -28,10 +28,10 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
 
     Reads files only. Exits 0 when everything holds, 1 with a table of what does not.
     """
-    from tg_pipeline.bootstrap.archive import day_store, progress, spool_root
-    from tg_pipeline.bootstrap.chats import find_chat, registered
-    from tg_pipeline.bootstrap.settings import load_settings
+    from tg_pipeline.app.archive import day_store, progress, spool_root
+    from tg_pipeline.app.chats import find_chat, registered
     from tg_pipeline.contracts.errors import InputError
+    from tg_pipeline.settings import load_settings
     from tg_pipeline.storage.verify import verify as verify_chat
     from tg_pipeline.storage.verify import verify_root
 

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bus.queue import CommandQueue, InFlight, Taken
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
@@ -41,6 +40,7 @@ from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
 from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, reload_code_location, webserver_url
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import SessionMissing, SettingsError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_internals.event_log import keep_event_logs_open, one_transaction
 from tg_pipeline.defs.metadata import day_metadata
 from tg_pipeline.defs.names import POOL, messages_key
+from tg_pipeline.settings import Settings
 
 DAYS_PER_TRANSACTION = 100
 """A fraction of a second; a Dagster that runs meanwhile waits so long before it can write."""

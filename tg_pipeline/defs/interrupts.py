@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tg_pipeline.bootstrap.stopping import SIGNALS, Interrupted, obeying_signals
 from tg_pipeline.contracts.stopping import Stop
+from tg_pipeline.machine.stopping import SIGNALS, Interrupted, obeying_signals
 
 T = TypeVar("T")
 

@@ -48,7 +48,7 @@ class QuietInstance(dg.DagsterInstance):
 
 @cache
 def _log_level() -> str | None:
-    from tg_pipeline.bootstrap.settings import load_settings  # noqa: PLC0415 - only runs ask for it
+    from tg_pipeline.settings import load_settings  # noqa: PLC0415 - only runs ask for it
 
     try:
         return load_settings().log_level

@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.fetch import FetchReport, OnProgress
 from tg_pipeline.defs.interrupts import run_interruptibly
+from tg_pipeline.monitoring.metrics import pushed
+from tg_pipeline.settings import Settings
 
 
 class TelegramResource:
@@ -19,7 +20,8 @@ class TelegramResource:
         self._settings = settings
 
     def fetch(self, chat: RegisteredChat, days: DayRange, on_progress: OnProgress | None = None) -> FetchReport:
-        """As `bootstrap.fetching.fetch`, from a thread that runs no event loop."""
-        from tg_pipeline.bootstrap.fetching import fetch  # noqa: PLC0415 - brings Telethon, which only fetching needs
+        """As `app.fetch.fetch`, from a thread that runs no event loop."""
+        from tg_pipeline.app.fetch import fetch  # noqa: PLC0415 - brings Telethon, which only fetching needs
 
-        return run_interruptibly(partial(fetch, self._settings, chat, days, on_progress=on_progress))
+        with pushed(self._settings):
+            return run_interruptibly(partial(fetch, self._settings, chat, days, on_progress=on_progress))

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.retention import remove_leftovers
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.retention import remove_leftovers
 from tg_pipeline.dagster_internals.history import remove_old_backfills, remove_old_runs
+from tg_pipeline.settings import Settings
 
 JOB = "remove_old_history"
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
@@ -20,6 +19,7 @@ from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_internals.tags import RETRY_NUMBER_TAG
 from tg_pipeline.defs.launching import command_of, slugs_of
 from tg_pipeline.observability.logs import about
+from tg_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.reporter import Reporter
@@ -80,7 +80,7 @@ class RunEvents:
         self._started = self._command.event("started", "running", run_id=self._run_id)
         if self._settings.redis is None:
             return
-        from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
+        from tg_pipeline.app.commands import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
         self._reporter = self._reporter or reporter(self._settings)
         self._reporter.started(self._started)

@@ -6,11 +6,11 @@ from functools import partial
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.metrics import Sample, push
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.dagster_internals.history import counted_runs
 from tg_pipeline.defs.ticks import heartbeats
+from tg_pipeline.monitoring.metrics import Sample, push
 from tg_pipeline.observability import metrics
+from tg_pipeline.settings import Settings
 
 
 def of_runs(instance: dg.DagsterInstance) -> Iterable[Sample]:
@@ -39,7 +39,7 @@ def metrics_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Pushes metrics to the Pushgateway.",
     )
     def metrics_(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from tg_pipeline.bootstrap.derived import reads  # noqa: PLC0415 - brings Redis
+        from tg_pipeline.monitoring.derived import reads  # noqa: PLC0415 - brings Redis
 
         try:
             of_dagster = partial(of_runs, context.instance), partial(of_ticks, context.instance, settings)

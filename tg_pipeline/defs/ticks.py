@@ -8,8 +8,7 @@ from typing import Final
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.running import up_since
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.running import up_since
 from tg_pipeline.contracts.health import Heartbeat, Heartbeats, RunQueue
 from tg_pipeline.dagster_internals.ticks import (
     DEFAULT_HEARTBEAT_INTERVAL_SECONDS,
@@ -17,6 +16,7 @@ from tg_pipeline.dagster_internals.ticks import (
     InstigatorType,
     TickStatus,
 )
+from tg_pipeline.settings import Settings
 
 DAEMONS: Final = {"SENSOR": DEFAULT_HEARTBEAT_INTERVAL_SECONDS, "SCHEDULER": 60}
 """Those that start fetches, and the seconds between their heartbeats: the scheduler has one when a minute begins.

@@ -26,7 +26,7 @@ from tg_pipeline.defs.workers import worker_of, workers
 from tg_pipeline.machine.lease import discard, hold_until_exit, look, signer
 
 LOOK_EVERY_SECONDS = 20
-"""Health turns down after 60 s without a look (`bootstrap.health`): one that fails is no outage."""
+"""Health turns down after 60 s without a look (`monitoring.health`): one that fails is no outage."""
 GRACE_SECONDS = 600.0
 """How long ago a launched run must have started to count as dead if it never held a lease, and may have a process."""
 

@@ -11,12 +11,12 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from tg_pipeline.bootstrap.derived import reads
-from tg_pipeline.bootstrap.health import HealthCheck
-from tg_pipeline.bootstrap.metrics import exposition
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.health import Health
 from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+from tg_pipeline.monitoring.derived import reads
+from tg_pipeline.monitoring.health import HealthCheck
+from tg_pipeline.monitoring.metrics import exposition
+from tg_pipeline.settings import Settings
 
 FRESH_SECONDS: Final = 1.0
 """Answers within so long share one look, however many ask."""

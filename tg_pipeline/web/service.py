@@ -9,8 +9,8 @@ from typing import Final
 
 import uvicorn
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import InputError
+from tg_pipeline.settings import Settings
 from tg_pipeline.web.app import app
 
 START_SECONDS: Final = 30.0

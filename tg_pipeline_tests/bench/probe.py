@@ -22,12 +22,12 @@ from telethon import TelegramClient
 from telethon.sessions import StringSession
 from telethon.tl.functions.messages import GetHistoryRequest
 
-from tg_pipeline.bootstrap import telegram
-from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.logs import keep_logs
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
+from tg_pipeline.app import login as telegram
+from tg_pipeline.app.fetch import fetch
+from tg_pipeline.app.process import keep_logs
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline_tests.unpaced import UNPACED
 
 HISTORY = "messages.getHistory"
@@ -100,11 +100,12 @@ def _fetched(settings: Settings, job: Job) -> Found:
 
 def observed(job: Job, home: Path) -> Found:
     """A whole fetch as production observes it: metrics kept and pushed, JSON lines from INFO on."""
-    pushed = {"metrics_mode": "both", "pushgateway_url": job.pushgateway, "log_level": "INFO", "log_format": "json"}
-    settings = Settings.model_validate(_settings(job, home) | pushed)
+    pushing = {"metrics_mode": "both", "pushgateway_url": job.pushgateway, "log_level": "INFO", "log_format": "json"}
+    settings = Settings.model_validate(_settings(job, home) | pushing)
     with (home / "log").open("w") as log, redirect_stderr(log):
         keep_logs(settings)
-        return _fetched(settings, job)
+        with pushed(settings):
+            return _fetched(settings, job)
 
 
 def unobserved(job: Job, home: Path) -> Found:

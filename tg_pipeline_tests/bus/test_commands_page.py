@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.bus.queue import BEGINNING_BYTES, DEAD_LETTERS_KEPT, CommandQueue
 from tg_pipeline.bus.scripts import LOG_LENGTH
 from tg_pipeline.contracts import commands, schemas
 from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.contracts.schema_checks import check_events, is_command
 from tg_pipeline_tests.processes import wait_until

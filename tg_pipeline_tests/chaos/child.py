@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tg_pipeline.bootstrap import telegram
-from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.settings import Settings, load_settings
+from tg_pipeline.app import login as telegram
+from tg_pipeline.app.fetch import fetch
 from tg_pipeline.cli.running import Terminated, run_stoppably
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.observability.logs import log_to
+from tg_pipeline.settings import Settings, load_settings
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline_tests.chaos.accelerated import AcceleratedClock
 from tg_pipeline_tests.telegram_account import first_days

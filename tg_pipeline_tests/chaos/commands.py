@@ -24,7 +24,7 @@ import click
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
-from tg_pipeline.bootstrap.archive import day_store, progress
+from tg_pipeline.app.archive import day_store, progress
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StateUnavailable

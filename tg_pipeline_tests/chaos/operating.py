@@ -17,11 +17,11 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.names import messages_key
 from tg_pipeline.defs.webserver import WebserverError
 from tg_pipeline.machine.lease import look
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.chaos.scene import Scene
 from tg_pipeline_tests.chaos.schedule import Event, Kind
 from tg_pipeline_tests.chaos.tree import Tree

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from tg_pipeline.bootstrap.archive import day_store, progress
+from tg_pipeline.app.archive import day_store, progress
 from tg_pipeline.contracts.policy import BreakerPolicy
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.resilience.breaker import parse

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.machine.tether import tethered
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.defs.servers import START_SECONDS, answers
 from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import is_running, wait_until

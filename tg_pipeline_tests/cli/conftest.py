@@ -9,9 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.cli.main import main
 from tg_pipeline.defs import webserver
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world
 from tg_pipeline_tests.unpaced import UNPACED

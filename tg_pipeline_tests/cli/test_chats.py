@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 from telethon.tl import types as tl
 
-from tg_pipeline.bootstrap.metrics import exposition
-from tg_pipeline.bootstrap.running import LEASE
-from tg_pipeline.bootstrap.settings import load_settings
+from tg_pipeline.app.running import LEASE
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
 from tg_pipeline.defs import webserver
 from tg_pipeline.defs.webserver import NobodyAnswers, write_webserver_url
 from tg_pipeline.machine.lease import hold_until_exit
+from tg_pipeline.monitoring.metrics import exposition
+from tg_pipeline.settings import load_settings
 from tg_pipeline.simulator import Error, Simulator
 from tg_pipeline.simulator.worlds import build_world, synthetic_chat
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat

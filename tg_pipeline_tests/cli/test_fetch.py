@@ -10,10 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click import MissingParameter, UsageError
 
-from tg_pipeline.bootstrap import fetching
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.metrics import exposition
-from tg_pipeline.bootstrap.settings import load_settings
+from tg_pipeline.app import fetch as fetching
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.cli.fetch import how_to_go_on
 from tg_pipeline.cli.showcase.compare import differences
 from tg_pipeline.contracts.errors import (
@@ -28,7 +26,9 @@ from tg_pipeline.contracts.errors import (
     SessionRevoked,
     TgPipelineError,
 )
+from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.observability import traces
+from tg_pipeline.settings import load_settings
 from tg_pipeline.simulator import Error, Latency, Simulator
 from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.worlds import HiddenPast, Overlay, synthetic_chat

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import load_settings
 from tg_pipeline.cli.main import cli
 from tg_pipeline.machine.lease import lease
+from tg_pipeline.settings import load_settings
 from tg_pipeline.telegram.sessions import Session
 from tg_pipeline_tests.cli.conftest import Terminal
 

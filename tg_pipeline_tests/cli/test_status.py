@@ -9,13 +9,13 @@ from contextlib import closing
 import pytest
 from dagster import DagsterInstance
 
-from tg_pipeline.bootstrap.settings import load_settings
-from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.cli.status import duration
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
 from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.resilience.gate import Gate
+from tg_pipeline.settings import load_settings
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.defs.beats import beat, tick
 from tg_pipeline_tests.defs.databases import lay_databases

@@ -13,7 +13,7 @@ from dagster._core.events import RunFailureReason
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
-from tg_pipeline.bootstrap.bus import command_queue
+from tg_pipeline.app.commands import command_queue
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.workers import worker_of

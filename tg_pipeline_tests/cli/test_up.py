@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tg_pipeline.bootstrap.running import LEASE
+from tg_pipeline.app.running import LEASE
 from tg_pipeline.defs.quiet_interrupts import INTERRUPTS
 from tg_pipeline.defs.webserver import ask
 from tg_pipeline.machine.lease import signer

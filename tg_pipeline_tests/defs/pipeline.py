@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.instance import open_instance

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.names import job_name
 from tg_pipeline.defs.webserver import WebserverError, ask
 from tg_pipeline.machine.tether import tethered
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.defs.pipeline import range_tags
 from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until

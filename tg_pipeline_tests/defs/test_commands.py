@@ -21,8 +21,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
@@ -34,6 +33,7 @@ from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.webserver import NobodyAnswers
 from tg_pipeline.observability import counts
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.storage.registry import load_registry, read_registry

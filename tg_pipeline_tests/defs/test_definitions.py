@@ -13,12 +13,12 @@ from dagster._core.definitions.utils import DISALLOWED_NAMES
 from pydantic import SecretStr
 from upath import UPath
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.contracts.chat import RegisteredChat, is_slug
 from tg_pipeline.contracts.day_file import DayFile
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline_tests.defs.pipeline import register

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
 from tg_pipeline.defs.names import POOL
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, Pipeline
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world, settings_for

@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from tg_pipeline.bootstrap import stopping
 from tg_pipeline.contracts.errors import NetworkError, Stopped
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.defs.interrupts import run_interruptibly
+from tg_pipeline.machine import stopping
 
 
 class InterruptedByTestError(BaseException):

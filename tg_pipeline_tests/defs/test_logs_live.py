@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error
 from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.live_platform import CHATS, COLLECTOR_SECRET, PASSWORD, LivePlatform

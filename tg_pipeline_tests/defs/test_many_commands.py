@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 import redis
 
-from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.defs import commands
 from tg_pipeline.defs.commands import JUDGED_PER_TICK, LAUNCHES_PER_TICK

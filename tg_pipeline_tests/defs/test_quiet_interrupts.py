@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.settings import PROJECT_DIRECTORY
 
 LOADED = """
 import tg_pipeline.defs.quiet_interrupts

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.repeats import OnceInFull, QuietInstance
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 
 TRACEBACK = "Failed to add heartbeat: \n%s\nStack Trace:\n  File x, line 1\n"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.machine.lease import look
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline.simulator import Latency
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.chaos.tree import Tree

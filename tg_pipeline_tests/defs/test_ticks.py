@@ -8,13 +8,13 @@ from dagster import DagsterInstance
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.running import LEASE
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.running import LEASE
 from tg_pipeline.contracts.health import RunQueue
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.run_metrics import of_ticks
 from tg_pipeline.defs.ticks import heartbeats, queue_of, sensors
 from tg_pipeline.machine.lease import hold_until_exit
+from tg_pipeline.settings import Settings
 from tg_pipeline_tests.defs.beats import beat, tick
 from tg_pipeline_tests.defs.pipeline import register
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.tracing import keep_traces
+from tg_pipeline.app.process import keep_traces
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.tracing import traces_sensor

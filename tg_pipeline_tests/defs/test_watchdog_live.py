@@ -8,10 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.machine.lease import look
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline.simulator.faults.rules import Latency
 from tg_pipeline_tests.defs.pipeline import environment_of, register
 from tg_pipeline_tests.defs.servers import launch, serving

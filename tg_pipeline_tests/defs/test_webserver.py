@@ -13,7 +13,6 @@ import pytest
 from dagster import DagsterInstance
 from dagster._core.execution.backfill import BulkActionStatus
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.fetch import CommittedDay
@@ -29,6 +28,7 @@ from tg_pipeline.defs.webserver import (
     webserver_url,
     write_webserver_url,
 )
+from tg_pipeline.settings import Settings
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, register
 from tg_pipeline_tests.defs.servers import serving
 from tg_pipeline_tests.ports import port_of_ours

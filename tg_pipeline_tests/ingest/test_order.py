@@ -9,7 +9,7 @@ import pytest
 from telethon import utils
 from telethon.tl import types as tl
 
-from tg_pipeline.bootstrap.archive import progress
+from tg_pipeline.app.archive import progress
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import ChatMoved

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.logs import keep_logs, secrets_of
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.process import keep_logs, secrets_of
 from tg_pipeline.contracts.text import printable_lines
 from tg_pipeline.observability import logs
 from tg_pipeline.observability.logs import about, hide, log_to
+from tg_pipeline.settings import Settings
 from tg_pipeline_tests.contracts.schema_checks import check_log
 from tg_pipeline_tests.hostile import HOSTILE, unprintable
 

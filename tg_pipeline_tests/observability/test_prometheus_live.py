@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.live_simulator import PROGRAM, LiveSimulator, live_simulator, program
 from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import wait_until

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.app.chats import register
 from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running
 
 CHATS = ("demo_channel", "demo_channel_chat", "demo_quiet")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.cli.showcase.compare import differences
 from tg_pipeline.cli.showcase.stage import Stage
 from tg_pipeline.contracts.days import DayRange

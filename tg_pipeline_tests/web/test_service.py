@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.health import Health
 from tg_pipeline.observability.metrics import CATALOG
+from tg_pipeline.settings import Settings
 from tg_pipeline.web import app as pages
 from tg_pipeline.web.service import listening, serving
 from tg_pipeline_tests.cli.conftest import Terminal, simulator, terminal, tg
@@ -39,8 +39,8 @@ for metric in vars(metrics).values():
 """
 """Gives every counted metric a value."""
 BY_HAND = """
-from tg_pipeline.bootstrap.metrics import keep_metrics
-from tg_pipeline.bootstrap.settings import load_settings
+from tg_pipeline.app.process import keep_metrics
+from tg_pipeline.settings import load_settings
 
 keep_metrics(load_settings())
 """

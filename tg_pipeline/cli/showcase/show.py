@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.bus import command_queue
-from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.chats import register
+from tg_pipeline.app.commands import command_queue
 from tg_pipeline.cli.options import echo, print_columns, today_utc
 from tg_pipeline.cli.running import Terminated, interruptible
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages

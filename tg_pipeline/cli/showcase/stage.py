@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, inherited_environment
 from tg_pipeline.cli.options import echo
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
 from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
@@ -27,6 +26,7 @@ from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.machine.ports import free_port
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline.resilience.loopback import guarded_environment
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings, inherited_environment
 from tg_pipeline.state.redis_server import RedisServer
 
 START_SECONDS = 120.0

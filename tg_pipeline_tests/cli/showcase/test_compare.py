@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.archive import day_store
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.simulator.worlds import Overlay
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tg_pipeline.bootstrap.chats import register
+from tg_pipeline.app.chats import register
 from tg_pipeline.cli.showcase import stage as stage_module
 from tg_pipeline.cli.showcase.stage import MARK, DemoError, dagster, own_directory, running
 from tg_pipeline.contracts.errors import InputError

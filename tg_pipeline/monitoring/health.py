@@ -15,15 +15,12 @@ from typing import Any, Final, Literal
 
 from upath import UPath
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.bus import PUBLISHING, REDIS, command_queue
-from tg_pipeline.bootstrap.chats import registry
-from tg_pipeline.bootstrap.freshness import lags
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
-from tg_pipeline.bootstrap.side_by_side import SideBySide
-from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
-from tg_pipeline.bootstrap.verdict import judge
+from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.chats import registry
+from tg_pipeline.app.commands import PUBLISHING, REDIS, command_queue
+from tg_pipeline.app.freshness import lags
+from tg_pipeline.app.login import DEAD_SESSIONS
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION
@@ -52,7 +49,10 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.machine.atomic import check_writable, is_local
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import look, signer
+from tg_pipeline.monitoring.side_by_side import SideBySide
+from tg_pipeline.monitoring.verdict import judge
 from tg_pipeline.resilience.overview import overview
+from tg_pipeline.settings import Settings
 from tg_pipeline.telegram.sessions import SUFFIX, Session, load_sessions
 
 LIMIT_SECONDS: Final = 2.0

@@ -14,15 +14,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.derived import of_policy, reads
-from tg_pipeline.bootstrap.metrics import Sample, exposition, keep_metrics, push, pushed, remove_metric_files
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.app.process import keep_metrics
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.errors import SessionRevoked, StateUnavailable
 from tg_pipeline.contracts.state import Change
+from tg_pipeline.monitoring.derived import of_policy, reads
+from tg_pipeline.monitoring.metrics import Sample, exposition, push, pushed
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.breaker import Breaker, State, dump
 from tg_pipeline.resilience.gate import BREAKERS, TELEGRAM
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.ports import port_of_ours
@@ -158,9 +159,12 @@ def test_a_gateway_that_is_away_or_slow_fails_nothing(tmp_path: Path, caplog: py
     with socket.create_server(("127.0.0.1", 0)) as never_answers:
         for port in (9, never_answers.getsockname()[1]):
             url = f"http://user:secret@127.0.0.1:{port}"
-            with account(
-                plain_world(), tmp_path / str(port), pushgateway_url=url, metrics_push_interval_seconds=0.1
-            ) as found:
+            with (
+                account(
+                    plain_world(), tmp_path / str(port), pushgateway_url=url, metrics_push_interval_seconds=0.1
+                ) as found,
+                pushed(found.settings),
+            ):
                 found.fetch("busy", first_days(3))
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == 2, told
@@ -204,19 +208,6 @@ def test_a_state_that_cannot_be_used_leaves_out_what_is_counted(
     metrics.CALLS.labels("help.getConfig").inc()
     assert exposition(settings)[0] == b""
     assert all(record.levelno == logging.WARNING for record in caplog.records)
-
-
-def test_the_metrics_of_a_home_from_before_are_removed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings = Settings(_env_file=None, dagster_home=tmp_path)
-    for name in ("live-12", "archive-3", "folding-4"):
-        (tmp_path / "metrics" / name).mkdir(parents=True)
-        (tmp_path / "metrics" / name / "counter_12.db").write_bytes(b"\0" * 64)
-    (tmp_path / "metrics" / "instance").write_text("abc")
-    caplog.set_level(logging.INFO)
-    remove_metric_files(settings)
-    remove_metric_files(settings)
-    assert [path.name for path in (tmp_path / "metrics").iterdir()] == ["instance"]
-    assert len(caplog.records) == 1
 
 
 def test_it_pushes_while_the_work_goes_on(tmp_path: Path, gateway: str) -> None:

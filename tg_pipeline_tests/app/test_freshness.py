@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.freshness import READ_UP_TO, lags, note_read
-from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.fetch import fetch
+from tg_pipeline.app.freshness import READ_UP_TO, lags, note_read
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange, day_end
 from tg_pipeline.contracts.errors import ChatPrivate

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap import fetching
-from tg_pipeline.bootstrap.archive import day_store, newest_header, progress, spool_root
-from tg_pipeline.bootstrap.fetching import fetch, fetch_through_outages
-from tg_pipeline.bootstrap.telegram import logged_in
+from tg_pipeline.app import fetch as fetching
+from tg_pipeline.app.archive import day_store, newest_header, progress, spool_root
+from tg_pipeline.app.fetch import fetch, fetch_through_outages
+from tg_pipeline.app.login import logged_in
 from tg_pipeline.contracts import day_file
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
@@ -404,7 +404,7 @@ def test_an_outage_is_sat_out_and_the_fetch_goes_on_by_itself(
         assert 120 <= clock.time - clock.began < 130
         assert is_whole(login)
         assert len(login.files()) == 11
-    said = [record.getMessage() for record in caplog.records if "tg_pipeline.bootstrap" in record.name]
+    said = [record.getMessage() for record in caplog.records if "tg_pipeline.app" in record.name]
     assert said[0].endswith("(RPC_CALL_FAIL). What was read is kept.")
     assert said[1:3] == [f"Going on by itself in {seconds} s." for seconds in (60, 30)]
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.bus.reporter import Reporter
 from tg_pipeline.contracts.errors import NetworkError, SettingsError, StateUnavailable
@@ -15,6 +14,7 @@ from tg_pipeline.contracts.policy import CallPolicy, RatePolicy
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.resilience.stack import resilient
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 
 REDIS = "redis"

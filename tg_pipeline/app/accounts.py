@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tg_pipeline.bootstrap.archive import peer_cache
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.telegram import Login, logged_in, sessions_here, telegram_api
+from tg_pipeline.app.archive import peer_cache
+from tg_pipeline.app.login import Login, logged_in, sessions_here, telegram_api
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import (
     ChatError,
@@ -23,6 +22,7 @@ from tg_pipeline.contracts.errors import (
 )
 from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.settings import Settings
 from tg_pipeline.telegram.resolver import is_remembered
 
 T = TypeVar("T")

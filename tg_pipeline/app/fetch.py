@@ -7,15 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from tg_pipeline.bootstrap import collector
-from tg_pipeline.bootstrap.accounts import Wanted, with_reader
-from tg_pipeline.bootstrap.archive import day_store, newest_header, progress, spool_root
-from tg_pipeline.bootstrap.chats import settled
-from tg_pipeline.bootstrap.freshness import note_read
-from tg_pipeline.bootstrap.metrics import pushed
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import lease_among_machines
-from tg_pipeline.bootstrap.telegram import Login
+from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.archive import day_store, newest_header, progress, spool_root
+from tg_pipeline.app.chats import settled
+from tg_pipeline.app.freshness import note_read
+from tg_pipeline.app.login import Login
+from tg_pipeline.app.shared_state import lease_among_machines
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.days import DayRange, day_end
@@ -26,10 +23,12 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.ingest.ownership import confirm_owner
+from tg_pipeline.machine import collector
 from tg_pipeline.machine.atomic import check_writable
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
 from tg_pipeline.observability import counts
+from tg_pipeline.settings import Settings
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
@@ -93,7 +92,7 @@ async def fetch(
             note_read(login.store, entry.slug, min(clock.now(), day_end(days.last)))
             return report
 
-    with collector.fetching(), pushed(settings):
+    with collector.fetching():
         try:
             return await with_reader(settings, wanted, read, clock)
         finally:

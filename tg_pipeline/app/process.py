@@ -1,11 +1,12 @@
-"""The log of this process, as the settings say."""
+"""What every process sets up by the settings: its log, its counters, its traces."""
 
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.observability import logs
+from tg_pipeline.contracts.state import StateStore
+from tg_pipeline.observability import logs, traces
+from tg_pipeline.settings import Settings
 
 NOT_SECRET = {"loki_url", "pushgateway_url", "redis_url", "telegram_proxy", "otel_exporter_otlp_endpoint"}
 """URLs, of which the login only is."""
@@ -15,8 +16,7 @@ def keep_logs(settings: Settings, stream: logs.Stream = "stderr", *, everything:
     """Set up logging. With `everything` other libraries' warnings as well; not where Dagster logs them."""
     loki = None
     if settings.loki_url is not None:
-        from tg_pipeline.bootstrap.metrics import keep_metrics  # noqa: PLC0415 - brings HTTP, which few need
-        from tg_pipeline.observability.loki import LokiHandler  # noqa: PLC0415 - the same
+        from tg_pipeline.observability.loki import LokiHandler  # noqa: PLC0415 - brings HTTP, which few need
 
         keep_metrics(settings)  # lines that are dropped are counted
         loki = LokiHandler(settings.loki_url.get_secret_value())
@@ -29,6 +29,28 @@ def keep_logs(settings: Settings, stream: logs.Stream = "stderr", *, everything:
         loki=loki,
         everything=everything,
     )
+
+
+def keep_metrics(settings: Settings) -> None:
+    """Add what this process counts to the sums of all, from now on."""
+    from tg_pipeline.observability import counts  # noqa: PLC0415 - brings prometheus_client
+
+    def store() -> StateStore:
+        from tg_pipeline.app.shared_state import state_store  # noqa: PLC0415 - brings Redis, which few need
+
+        return state_store(settings)
+
+    counts.keep_in((settings.home, settings.redis), store)
+
+
+def keep_traces(settings: Settings) -> None:
+    """Send what this process does to the collector; nothing where none is set."""
+    if settings.otel_exporter_otlp_endpoint is not None:
+        secret = settings.otel_exporter_otlp_headers
+        pairs = secret.get_secret_value().split(",") if secret else []
+        split = (pair.partition("=") for pair in pairs if pair.strip())
+        headers = {name.strip().lower(): unquote(value.strip()) for name, _, value in split}
+        traces.send_to(settings.otel_exporter_otlp_endpoint.get_secret_value(), headers)
 
 
 def secrets_of(settings: Settings) -> set[str]:

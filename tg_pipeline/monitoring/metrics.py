@@ -5,11 +5,9 @@ of the two first, as deploy/prometheus/rules does.
 """
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -20,11 +18,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, basic_auth_handler
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.errors import TgPipelineError
-from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.observability import counts, metrics
+from tg_pipeline.settings import Settings
 
 JOB = "tg-pipeline"
 PUSH_SECONDS = 2.0
@@ -36,21 +34,6 @@ Sample = tuple[metrics.Metric, Sequence[str], float]
 Read = Callable[[], Iterable[Sample]]
 
 log = logging.getLogger(__name__)
-
-
-def keep_metrics(settings: Settings) -> None:
-    """Add what this process counts to the sums of all, from now on."""
-    counts.keep_in((settings.home, settings.redis), partial(_store, settings))
-
-
-def remove_metric_files(settings: Settings) -> None:
-    """Remove the files in which a version before kept what processes counted."""
-    home = _home(settings)
-    found = [path for name in ("live-*", "archive-*", "folding-*") for path in home.glob(name)]
-    for path in found:
-        shutil.rmtree(path, ignore_errors=True)
-    if found:
-        log.info("Removed %d directories of %s: counters are kept in the state store now.", len(found), home)
 
 
 def exposition(settings: Settings, *reads: Read) -> tuple[bytes, str]:
@@ -105,17 +88,11 @@ def pushed(settings: Settings) -> Iterator[None]:
         thread.join(LOCK_SECONDS + 2 * PUSH_SECONDS)
 
 
-def _store(settings: Settings) -> StateStore:
-    from tg_pipeline.bootstrap.shared_state import state_store  # noqa: PLC0415 - brings Redis, which few need
-
-    return state_store(settings)
-
-
 def _sums(settings: Settings) -> "list[_Sums]":
     """The sums, with what this process counted until now; none where they cannot be read."""
     counts.flush()
     try:
-        with closing(_store(settings)) as store:
+        with closing(state_store(settings)) as store:
             found = counts.sums(store)
     except TgPipelineError as error:
         log.warning("What processes counted cannot be read: %s", error)

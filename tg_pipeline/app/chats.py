@@ -4,13 +4,13 @@ import time
 
 from upath import UPath
 
-from tg_pipeline.bootstrap.accounts import Wanted, with_reader
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.telegram import Login
+from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.login import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.registry import Registry, find_disabled, find_registered, free_slug, slug_of, unregistered
 from tg_pipeline.machine.atomic import check_writable
+from tg_pipeline.settings import Settings
 from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.health import STALE_INTERVALS, HealthCheck
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.health import Scheduler
 from tg_pipeline.defs.heartbeats import DagsterHeartbeats
 from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.monitoring.health import STALE_INTERVALS, HealthCheck
+from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.defs.pipeline import environment_of, register
 from tg_pipeline_tests.defs.servers import serving
 from tg_pipeline_tests.processes import wait_until

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.settings import Settings
 
-EXAMPLE = Path(__file__).parents[2] / ".env.example"
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
 
 
 def shown() -> dict[str, str]:

@@ -18,14 +18,10 @@ from dagster import DagsterInstance
 from dagster._core.scheduler.instigation import TickStatus
 from pydantic import SecretStr
 
-from tg_pipeline.bootstrap.bus import command_queue
-from tg_pipeline.bootstrap.freshness import note_read
-from tg_pipeline.bootstrap.health import HealthCheck
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
-from tg_pipeline.bootstrap.side_by_side import SideBySide
-from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
-from tg_pipeline.bootstrap.verdict import REDIS_GRACE_SECONDS, STALLED_SECONDS
+from tg_pipeline.app.commands import command_queue
+from tg_pipeline.app.freshness import note_read
+from tg_pipeline.app.login import DEAD_SESSIONS
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import FloodWaitError, NetworkError
 from tg_pipeline.contracts.health import (
@@ -48,7 +44,11 @@ from tg_pipeline.contracts.meter import CallMeter
 from tg_pipeline.defs.heartbeats import DagsterHeartbeats
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
+from tg_pipeline.monitoring.health import HealthCheck
+from tg_pipeline.monitoring.side_by_side import SideBySide
+from tg_pipeline.monitoring.verdict import REDIS_GRACE_SECONDS, STALLED_SECONDS
 from tg_pipeline.resilience.gate import Gate
+from tg_pipeline.settings import Settings
 from tg_pipeline.state import redis_server
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.telegram.sessions import Session, save_session
@@ -244,8 +244,8 @@ def test_it_is_not_ready_while_it_cannot_write_and_is_again_by_itself(login: Acc
 READ_ONLY = """
 import os, sys, time
 from pathlib import Path
-from tg_pipeline.bootstrap.health import HealthCheck
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.monitoring.health import HealthCheck
+from tg_pipeline.settings import Settings
 from tg_pipeline.contracts.health import Heartbeat, Heartbeats
 home, data = Path(sys.argv[1], "home"), Path(sys.argv[1], "data")
 settings = Settings(_env_file=None, dagster_home=home, data_uri=str(data))

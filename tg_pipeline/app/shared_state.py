@@ -4,10 +4,10 @@ import socket
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.machine.clock import SystemClock
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.fallback import FallbackStore
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore

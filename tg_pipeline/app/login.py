@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
-from tg_pipeline.bootstrap.archive import peer_cache
-from tg_pipeline.bootstrap.metrics import keep_metrics
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import lease_among_machines, state_store
+from tg_pipeline.app.archive import peer_cache
+from tg_pipeline.app.process import keep_metrics
+from tg_pipeline.app.shared_state import lease_among_machines, state_store
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.errors import SessionRevoked, SettingsError, StateUnavailable
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
+from tg_pipeline.settings import Settings
 from tg_pipeline.telegram.connection import Connection, connected
 from tg_pipeline.telegram.proxy import Proxy, parse_proxy
 from tg_pipeline.telegram.resolver import Resolver

@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 
-from tg_pipeline.bootstrap.archive import day_store
-from tg_pipeline.bootstrap.bus import PUBLISHING, REDIS, command_queue
-from tg_pipeline.bootstrap.chats import registered
-from tg_pipeline.bootstrap.freshness import lags
-from tg_pipeline.bootstrap.metrics import Read, Sample
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.shared_state import state_store
-from tg_pipeline.bootstrap.telegram import DEAD_SESSIONS
+from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.chats import registered
+from tg_pipeline.app.commands import PUBLISHING, REDIS, command_queue
+from tg_pipeline.app.freshness import lags
+from tg_pipeline.app.login import DEAD_SESSIONS
+from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.errors import SessionMissing, StateUnavailable
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import look
+from tg_pipeline.monitoring.metrics import Read, Sample
 from tg_pipeline.observability import metrics
 from tg_pipeline.resilience.overview import overview
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.telegram.sessions import load_sessions
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import Settings
-from tg_pipeline.bootstrap.telegram import telegram_api
+from tg_pipeline.app.login import telegram_api
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import orjson
 import pytest
 from telethon.tl import types as tl
 
-from tg_pipeline.bootstrap.accounts import Wanted, with_reader
-from tg_pipeline.bootstrap.archive import day_store, peer_cache
-from tg_pipeline.bootstrap.chats import register, registered
-from tg_pipeline.bootstrap.fetching import fetch
-from tg_pipeline.bootstrap.telegram import Login, logged_in, sessions_here
+from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.archive import day_store, peer_cache
+from tg_pipeline.app.chats import register, registered
+from tg_pipeline.app.fetch import fetch
+from tg_pipeline.app.login import Login, logged_in, sessions_here
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import DayRange
@@ -253,7 +253,7 @@ def test_where_a_session_is_dead_the_next_one_goes_on(
     with two(tmp_path, world_of(channel()), other_world(channel())) as both:
         both.a.faults.add(Error(method=method, error="SESSION_REVOKED"))
         assert both.account("ab").fetch("busy", first_days(1)).messages == PER_DAY
-        (warning,) = [record for record in caplog.records if record.name == "tg_pipeline.bootstrap.accounts"]
+        (warning,) = [record for record in caplog.records if record.name == "tg_pipeline.app.accounts"]
         assert warning.levelname == "WARNING"
         both.b.faults.add(Error(method="*", error="SESSION_REVOKED"))
         with pytest.raises(SessionRevoked):
@@ -292,7 +292,7 @@ def test_what_no_other_account_can_mend_is_raised_and_not_logged(
         both.b.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE"))
         with pytest.raises(ChatPrivate):
             both.account("b").fetch("busy", first_days(1))
-    assert not [record for record in caplog.records if record.name == "tg_pipeline.bootstrap.accounts"]
+    assert not [record for record in caplog.records if record.name == "tg_pipeline.app.accounts"]
 
 
 def test_an_account_that_joined_meanwhile_is_tried_where_no_other_can(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.chats import find_chat, registered
-from tg_pipeline.bootstrap.settings import Settings
+from tg_pipeline.app.chats import find_chat, registered
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
+from tg_pipeline.settings import Settings
 
 NEWS = """
 chats:

@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.day_file import DayHeader
 from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.settings import Settings
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress

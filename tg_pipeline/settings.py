@@ -18,7 +18,7 @@ from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.contracts.policy import BreakerPolicy, CallPolicy, FetchPolicy, RatePolicy
 
-PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
+PROJECT_DIRECTORY = Path(__file__).resolve().parents[1]
 """The checkout; relative paths in settings are relative to it, not to wherever a command was typed."""
 
 FILE_SYSTEMS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.bootstrap.settings import PROJECT_DIRECTORY, Settings, load_settings
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings, load_settings
 
 HASH = "0123456789abcdef0123456789ABCDEF"
 SECRETS = {"TELEGRAM_API_HASH", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}

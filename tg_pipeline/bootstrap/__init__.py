@@ -1,1 +1,0 @@
-"""The one place that turns settings into plain objects and joins the rooms."""

@@ -1,0 +1,1 @@
+"""How the pipeline is, for people and Prometheus: health, metrics read from its state, scraped and pushed."""
