@@ -27,6 +27,7 @@ from tg_pipeline.app.fetch import fetch
 from tg_pipeline.app.process import keep_logs
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.monitoring.metrics import pushed
 from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline_tests.unpaced import UNPACED
 
