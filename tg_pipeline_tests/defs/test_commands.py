@@ -27,12 +27,11 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.defs import checks, commands, ended_runs
+from tg_pipeline.defs import checks, commands, ended_runs, webserver
 from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
-from tg_pipeline.defs.webserver import NobodyAnswers
 from tg_pipeline.observability import counts
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
@@ -754,9 +753,9 @@ def test_a_reload_that_found_no_webserver_is_tried_again_at_the_next_tick(
     def reload(url: str) -> None:
         asked.append(url)
         if len(asked) < 3:
-            raise NobodyAnswers(url)
+            raise webserver.NobodyAnswers(url)
 
-    monkeypatch.setattr(commands, "reload_code_location", reload)
+    monkeypatch.setattr(webserver, "reload_code_location", reload)
     reloading = commands._Reloading(Settings(_env_file=None, dagster_home=tmp_path))
     for expected in (1, 2, 3, 3):
         reloading.ask()

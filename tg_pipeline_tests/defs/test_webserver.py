@@ -1,7 +1,5 @@
 """Backfills and reloads through a real webserver; nothing runs, as there is no daemon."""
 
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -204,7 +202,7 @@ def unreachable(message: str) -> dict[str, Any]:
 def test_a_code_server_that_is_dead_is_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("tg_pipeline.defs.webserver._open", lambda _: io.BytesIO(json.dumps(answer).encode()))
+    monkeypatch.setattr("tg_pipeline.defs.webserver._post", lambda *_: answer)
     with pytest.raises(CodeServerUnreachable) as raised:
         reload_code_location("http://127.0.0.1:3000")
     assert "Rpc" not in str(raised.value)
