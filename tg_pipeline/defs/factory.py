@@ -20,7 +20,7 @@ from tg_pipeline.defs.names import CHAT_TAG, DAY_FILES, POOL, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, run_days
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
-from tg_pipeline.defs.run_events import RunEvents, close_events, tell_failed
+from tg_pipeline.defs.run_events import RunEvents, record_failure, record_success
 from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.observability.logs import about
 from tg_pipeline.storage.day_store import DayStore
@@ -45,7 +45,7 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         pool=POOL,
         io_manager_key=DAY_FILES,
         output_required=False,
-        hooks={close_events, tell_failed},
+        hooks={record_failure, record_success},
     )
     def messages(
         context: dg.AssetExecutionContext,

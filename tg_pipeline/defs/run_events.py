@@ -1,4 +1,4 @@
-"""The events that a run publishes while it works: started, progress, and failed where nothing can change that.
+"""What a run publishes and counts: started, progress, failed where nothing can change that, and how it ended.
 
 The sensors publish all other ends, once Dagster has recorded them: they are the authority (see `commands` and
 `ended_runs`). Nothing is published twice.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from tg_pipeline.bootstrap.metrics import pushed
 from tg_pipeline.bootstrap.settings import Settings
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
@@ -19,6 +20,7 @@ from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_internals.tags import RETRY_NUMBER_TAG
 from tg_pipeline.defs.launching import command_of, slugs_of
+from tg_pipeline.observability import counts, metrics
 from tg_pipeline.observability.logs import about
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class RunEvents:
         """The step is about to fail, or to be tried again, because of this."""
         self._error = error
 
+    def succeeded(self) -> None:
+        """The step succeeded. The sensors publish `completed`: the run may still fail, on its checks or a full disk."""
+        self._count("success")
+        self.close()
+
     def close(self) -> None:
         """Wait for events that are still to be published. The next step begins again."""
         reporter, self._reporter = self._reporter, None
@@ -126,7 +133,15 @@ class RunEvents:
                 message=str(error)[:500],
             )
             self._reporter.ended(ended, self._started)
+        self._count("failed")
         self.close()
+
+    def _count(self, status: str) -> None:
+        """Add the run to its chat's metrics, and have them where Prometheus gets them before the process ends."""
+        if self._command is not None:
+            with self._context(), pushed(self._settings):
+                metrics.FETCH_RUNS.labels(self._command.slug, status).inc()
+                counts.flush()
 
     def _context(self) -> AbstractContextManager[None]:
         """What log lines say of the run where Dagster calls a hook, outside the step."""
@@ -136,12 +151,12 @@ class RunEvents:
 
 
 @dg.success_hook(required_resource_keys={"events"})
-def close_events(context: dg.HookContext) -> None:
-    """Publish the rest. `completed` is left to the sensors: the run may still fail, on its checks or on a full disk."""
-    context.resources.events.close()
+def record_success(context: dg.HookContext) -> None:
+    """Count the run, and publish the rest of its events."""
+    context.resources.events.succeeded()
 
 
 @dg.failure_hook(required_resource_keys={"events"})
-def tell_failed(context: dg.HookContext) -> None:
-    """Publish `failed` as soon as the step has failed."""
+def record_failure(context: dg.HookContext) -> None:
+    """Publish `failed` as soon as the step has failed for good, and count the run."""
     context.resources.events.failed(context)

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from tg_pipeline.bootstrap.metrics import exposition, keep_metrics
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.history import PAGE_SIZE
 from tg_pipeline.definitions import build_definitions
@@ -150,6 +153,23 @@ def test_an_asset_says_which_chat_it_is(tmp_path: Path) -> None:
     assert spec.description == r"Every message of \*One\* \\u001b\[2J \(@one\), one JSON file a UTC day."
     facts = {key: spec.metadata[key].value for key in ("chat", "telegram_id", "link")}
     assert facts == {"chat": "@one", "telegram_id": -1001, "link": "https://t.me/one"}
+
+
+def fetch_runs(found: Pipeline) -> dict[str, float]:
+    """What Prometheus gets, by status."""
+    text = exposition(found.account.settings)[0].decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {s.labels["status"]: s.value for s in samples if s.name == "fetch_runs_total" and s.labels["chat"] == "busy"}
+
+
+def test_a_run_is_counted_when_it_has_ended_for_good(busy: Pipeline) -> None:
+    keep_metrics(busy.account.settings)
+    before = Counter(fetch_runs(busy))
+    busy.run("busy", FIRST_DAY)
+    busy.run("busy", FIRST_DAY)
+    busy.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
+    busy.run("busy", WEEK, raise_on_error=False)
+    assert Counter(fetch_runs(busy)) - before == {"success": 2, "failed": 1}
 
 
 # --- what goes wrong ---
