@@ -27,6 +27,7 @@ from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
+from tg_pipeline.defs.scaffolded import scaffolded_definitions
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
@@ -97,7 +98,7 @@ try:
     restrict_new_files(settings)
     keep_logs(settings, "stdout", everything=False)
     keep_metrics(settings)
-    defs = build_definitions(settings)
+    defs = dg.Definitions.merge(build_definitions(settings), scaffolded_definitions())
 except SettingsError as error:
     # Anew, so that Dagster shows the sentence and not the way it came.
     raise SettingsError(str(error)) from None
