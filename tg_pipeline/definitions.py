@@ -54,14 +54,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and partitioned checks, once a chat: we build on them, and Dagster's version is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        events = RunEvents(settings)
         jobs = [job for chat in chats for job in chat_jobs(chat)]
         return dg.Definitions(
             assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
             jobs=[*jobs, retention_job(settings)],
             schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
-            resources={"telegram": TelegramResource(settings), "events": events, DAY_FILES: DayFileIOManager(store)},
+            resources={
+                "telegram": TelegramResource.of(settings),
+                "events": RunEvents(),
+                DAY_FILES: DayFileIOManager(store),
+            },
             sensors=[
                 watchdog_sensor(runs),
                 *bus_sensors(settings, chats, jobs),

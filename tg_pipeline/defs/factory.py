@@ -49,12 +49,12 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
     )
     def messages(
         context: dg.AssetExecutionContext,
-        telegram: dg.ResourceParam[TelegramResource],
+        telegram: TelegramResource,
         events: dg.ResourceParam[RunEvents],
     ) -> Iterator[dg.Output[Mapping[str, CommittedDay]]]:
         with about(chat=chat.slug, run_id=context.run.run_id, **of_command(context.run.tags)):
             asked = run_days(context)
-            events.begin(context, chat, asked)
+            events.begin(context, chat, asked, telegram.settings)
             if asked.first >= first:
                 receipts = fetch_partitions(context, telegram, events, store, chat)
                 yield dg.Output(receipts, metadata=MATERIALIZED_ALREADY)

@@ -56,10 +56,10 @@ def event_id(run: dg.DagsterRun, slug: str) -> str:
 
 
 class RunEvents:
-    """The events of the run of this process. Without a Redis in the settings, nothing is told."""
+    """The events of the run of this process, and its metrics. Without a Redis in the settings, nothing is published."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
         self._reporter: Reporter | None = None
         self._command: AcceptedCommand | None = None
         self._counts: dict[str, int] = {}
@@ -73,18 +73,21 @@ class RunEvents:
         """Whether sealed days are to be read again: always, unless a command did not ask for it."""
         return self._command is None or self._command.force
 
-    def begin(self, context: dg.AssetExecutionContext, chat: RegisteredChat, days: DayRange) -> None:
+    def begin(
+        self, context: dg.AssetExecutionContext, chat: RegisteredChat, days: DayRange, settings: Settings
+    ) -> None:
         """A step begins to fetch the run's days."""
+        self._settings = settings
         command = command_of(context.run.tags)
         self._whole = command is None or days == command.days
         self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
         self._counts, self._error, self._run_id = {}, None, context.run.run_id
         self._started = self._command.event("started", "running", run_id=self._run_id)
-        if self._settings.redis is None:
+        if settings.redis is None:
             return
         from tg_pipeline.bootstrap.bus import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
-        self._reporter = self._reporter or reporter(self._settings)
+        self._reporter = self._reporter or reporter(settings)
         self._reporter.started(self._started)
 
     def committed(self, day: CommittedDay) -> None:
@@ -138,7 +141,7 @@ class RunEvents:
 
     def _count(self, status: str) -> None:
         """Add the run to its chat's metrics, and have them where Prometheus gets them before the process ends."""
-        if self._command is not None:
+        if self._command is not None and self._settings is not None:
             with self._context(), pushed(self._settings):
                 metrics.FETCH_RUNS.labels(self._command.slug, status).inc()
                 counts.flush()

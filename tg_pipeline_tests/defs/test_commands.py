@@ -112,7 +112,9 @@ def platform(redis_url: str, tmp_path: Path) -> Iterator[Platform]:
 
 
 def changed(platform: Platform, **settings: Any) -> Platform:
-    """The same with other settings."""
+    """The same with other settings; the fixture puts the environment back."""
+    secrets = {name.upper(): value for name, value in settings.items() if isinstance(value, SecretStr)}
+    os.environ.update({key: value.get_secret_value() for key, value in secrets.items()})
     account = copy.copy(platform.pipeline.account)
     account.settings = account.settings.model_copy(update=settings)
     return replace(platform, pipeline=replace(platform.pipeline, account=account))
