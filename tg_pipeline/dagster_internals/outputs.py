@@ -1,4 +1,4 @@
-"""An output whose partitions are materialized in the log already. Waits for results by partition (dagster#13852).
+"""An output whose partitions are materialized in the log already. Waits for a result of each partition (dagster#21072).
 
 Dagster materializes every partition of a step's output when the step ends (execute_step.py, 1.13.27:
 _log_materialization_or_observation_events_for_asset), also those that the step logged as they were done, and skips

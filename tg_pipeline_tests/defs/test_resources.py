@@ -64,9 +64,9 @@ def test_a_secret_of_a_file_is_read_by_the_run(
 
 
 def test_a_secret_that_was_changed_wrongly_is_not_shown(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with secrets_in_environment(settings):
+    with secrets_in_environment(settings), monkeypatch.context() as patch:
         resource = TelegramResource.of(settings)
-        monkeypatch.setenv("REDIS_URL", SECRET)
+        patch.setenv("REDIS_URL", SECRET)
         with dg.build_resources({"telegram": resource}) as resources, pytest.raises(SettingsError) as caught:
             _ = resources.telegram.settings
     assert caught.value.field == "REDIS_URL"
