@@ -23,6 +23,7 @@ from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
 from tg_pipeline.defs.run_metrics import metrics_sensor
+from tg_pipeline.defs.scaffolded import scaffolded_definitions
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
@@ -51,14 +52,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and partitioned checks, once a chat: we build on them, and Dagster's version is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        events = RunEvents(settings)
         jobs = [job for chat in chats for job in chat_jobs(chat)]
         return dg.Definitions(
             assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
             jobs=[*jobs, retention_job(settings)],
             schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
-            resources={"telegram": TelegramResource(settings), "events": events, DAY_FILES: DayFileIOManager(store)},
+            resources={
+                "telegram": TelegramResource.of(settings),
+                "events": RunEvents(),
+                DAY_FILES: DayFileIOManager(store),
+            },
             sensors=[
                 watchdog_sensor(runs),
                 *bus_sensors(settings, chats, jobs),
@@ -95,7 +99,7 @@ try:
     restrict_new_files(settings)
     keep_logs(settings, "stdout", everything=False)
     keep_metrics(settings)
-    defs = build_definitions(settings)
+    defs = dg.Definitions.merge(build_definitions(settings), scaffolded_definitions())
 except SettingsError as error:
     # Anew, so that Dagster shows the sentence and not the way it came.
     raise SettingsError(str(error)) from None

@@ -325,10 +325,18 @@ def _absolute(path: Path) -> Path:
     return PROJECT_DIRECTORY / path.expanduser()
 
 
-def load_settings() -> Settings:
-    """Read and check. SettingsError with every wrong key, what was found (secrets hidden) and what is allowed."""
+def environment_gives(key: str, value: str) -> bool:
+    """Whether the environment itself, and not a .env file, sets the key to this value."""
+    return os.environ.get(key) == value
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read and check. SettingsError with every wrong key, what was found (secrets hidden) and what is allowed.
+
+    `given` counts before the environment and `.env`; an empty text there means that a key is not set.
+    """
     try:
-        return Settings()
+        return Settings(**given)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{_undecodable()} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from None
     except OSError as error:

@@ -9,6 +9,9 @@ from typing import Any
 Answer = Callable[[str, Mapping[str, str], bytes], int | None]
 """Of a path, headers in lower case and a body: a status; None is no answer for as long as the server lives."""
 
+POLL_SECONDS = 0.02
+"""How soon the server notices its end; half a second by itself, in each test."""
+
 
 @contextmanager
 def http_sink(answer: Answer) -> Iterator[str]:
@@ -39,7 +42,7 @@ def http_sink(answer: Answer) -> Iterator[str]:
             """A client that went away is what some tests are about."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[POLL_SECONDS])
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

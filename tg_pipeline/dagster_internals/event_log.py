@@ -1,8 +1,8 @@
 """Dagster's SQLite event log with its connections kept open.
 
 As it ships (1.13), every event opens and closes four or five connections, compiles its statements anew, and has SQLite
-check point its write-ahead log, because the last connection closes. A run over a range logs four events a day: over 365
-days that took 17 s of CPU, and a minute on a busy disk; with this 6 s and 10 s. Waits for a storage that keeps them.
+check point its write-ahead log, because the last connection closes. A run over 365 days, with four events a day (now
+three), took 17 s of CPU, and a minute on a busy disk; with this 6 s and 10 s. Waits for a storage that keeps them.
 """
 
 from collections.abc import Iterator

@@ -39,7 +39,6 @@ from tg_pipeline.defs.launching import (
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
-from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, reload_code_location, webserver_url
 from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import read_registry
@@ -326,10 +325,12 @@ class _Reloading:
             threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
     def _reload(self) -> None:
+        from tg_pipeline.defs import webserver  # noqa: PLC0415 - brings HTTP, which runs need not wait for
+
         try:
-            reload_code_location(webserver_url(self._settings.home))
-        except WebserverError as error:
-            if isinstance(error, NobodyAnswers):  # as while it is starting: the next tick tries again
+            webserver.reload_code_location(webserver.webserver_url(self._settings.home))
+        except webserver.WebserverError as error:
+            if isinstance(error, webserver.NobodyAnswers):  # as while it is starting: the next tick tries again
                 self._last = -math.inf
             if not self._is_known:
                 log.warning("Commands for new chats wait until Dagster's code location is reloaded: %s", error)

@@ -11,15 +11,16 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.contracts.text import count
+from tg_pipeline.dagster_internals.outputs import MATERIALIZED_ALREADY
 from tg_pipeline.defs.checks import evaluate_day
 from tg_pipeline.defs.failures import raise_to_dagster
 from tg_pipeline.defs.launching import command_of
-from tg_pipeline.defs.metadata import day_metadata, fetch_metadata, plain, preview
+from tg_pipeline.defs.metadata import DATA_VERSION_TAG, Metadata, fetch_metadata, materialization, plain, preview
 from tg_pipeline.defs.names import CHAT_TAG, DAY_FILES, POOL, messages_key
 from tg_pipeline.defs.partitions import daily_partitions, run_days
 from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
-from tg_pipeline.defs.run_events import RunEvents, close_events, tell_failed
+from tg_pipeline.defs.run_events import RunEvents, record_failure, record_success
 from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.observability.logs import about
 from tg_pipeline.storage.day_store import DayStore
@@ -44,18 +45,19 @@ def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_
         pool=POOL,
         io_manager_key=DAY_FILES,
         output_required=False,
-        hooks={close_events, tell_failed},
+        hooks={record_failure, record_success},
     )
     def messages(
         context: dg.AssetExecutionContext,
-        telegram: dg.ResourceParam[TelegramResource],
+        telegram: TelegramResource,
         events: dg.ResourceParam[RunEvents],
     ) -> Iterator[dg.Output[Mapping[str, CommittedDay]]]:
         with about(chat=chat.slug, run_id=context.run.run_id, **of_command(context.run.tags)):
             asked = run_days(context)
-            events.begin(context, chat, asked)
+            events.begin(context, chat, asked, telegram.settings)
             if asked.first >= first:
-                yield dg.Output(fetch_partitions(context, telegram, events, store, chat))
+                receipts = fetch_partitions(context, telegram, events, store, chat)
+                yield dg.Output(receipts, metadata=MATERIALIZED_ALREADY)
             else:
                 fetch_rest(context, telegram, events, store, chat, first)
 
@@ -112,43 +114,57 @@ def fetch_partitions(
     """Fetch the run's partitions; the receipts by partition key, ascending. Those before `since` are left out.
 
     Each day is materialized in Dagster's log the moment its file is in place, so that a run that dies keeps the days
-    it has done. Dagster logs all of them once more when the step succeeds; the metadata kept here goes with that.
-    A command that does not force it reads no day again that is archived and sealed.
+    it has done; the last one when the fetch is over, with what the fetch cost. A step that is tried again does not
+    repeat what Dagster shows of the run already. A command that does not force it reads no sealed day again.
     """
     receipts: dict[str, CommittedDay] = {}
+    last: CommittedDay | None = None
     asked = run_days(context)
     days = DayRange(max(since, asked.first), asked.last)
-    is_whole = days == asked
+    shown = shown_versions(context)
 
-    def record(day: CommittedDay) -> None:
+    def record(day: CommittedDay, more: Metadata | None = None) -> None:
         receipts[str(day.day)] = day
-        metadata = day_metadata(day)
-        context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day.day), metadata=metadata))
-        if is_whole:
-            context.add_asset_metadata(metadata, partition_key=str(day.day))
+        if shown.get(str(day.day)) != day.content_sha256:
+            context.log_event(materialization(context.asset_key, day, more))
         events.committed(day)
 
     def on_progress(moment: FetchProgress) -> None:
-        if moment.committed is not None:
+        nonlocal last
+        if moment.committed is not None and moment.committed.day == days.last:
+            last = moment.committed
+        elif moment.committed is not None:
             record(moment.committed)
 
     try:
         with asset_span(context, chat):
             to_read = days if events.force else unsealed(store, chat.slug, days)
             report = telegram.fetch(chat, to_read, on_progress) if to_read else None
-            for day in report.resumed_days if report else ():
-                record(receipt(store, chat.slug, day))
             for day in days:
-                if str(day) not in receipts:
+                if str(day) not in receipts and day != days.last:
                     record(receipt(store, chat.slug, day))
-        last = max(receipts)
-        facts = fetch_metadata(report) if report else {}
-        if is_whole:
-            context.add_asset_metadata({**facts, **preview(store, chat.slug, receipts[last])}, partition_key=last)
+            last = last or receipt(store, chat.slug, days.last)
+            record(last, {**(fetch_metadata(report) if report else {}), **preview(store, chat.slug, last)})
     except TgPipelineError as error:
         events.failing(error)
         raise_to_dagster(error, chat.slug, retry_number=context.retry_number, now=time.time())
+    finally:
+        if last is not None and str(last.day) not in receipts:
+            record(last)
     return dict(sorted(receipts.items()))
+
+
+def shown_versions(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """What Dagster shows of this run's days since an earlier attempt of the step: their data version."""
+    if context.retry_number == 0:
+        return {}
+    logged = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.asset_materialization for entry in logged if entry.asset_materialization]
+    return {
+        str(event.partition): (event.tags or {})[DATA_VERSION_TAG]
+        for event in events
+        if event.asset_key == context.asset_key
+    }
 
 
 def of_command(tags: Mapping[str, str]) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ import dagster as dg
 from tg_pipeline.contracts.errors import SessionMissing, SettingsError
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_internals.event_log import keep_event_logs_open, one_transaction
-from tg_pipeline.defs.metadata import day_metadata
+from tg_pipeline.defs.metadata import materialization
 from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline.settings import Settings
 
@@ -55,7 +55,5 @@ def report_days(instance: dg.DagsterInstance, slug: str, days: Iterable[Committe
     for start in range(0, len(news), DAYS_PER_TRANSACTION):
         with one_transaction(instance.event_log_storage):
             for day in news[start : start + DAYS_PER_TRANSACTION]:
-                instance.report_runless_asset_event(
-                    dg.AssetMaterialization(key, partition=str(day.day), metadata=day_metadata(day))
-                )
+                instance.report_runless_asset_event(materialization(key, day))
     return len(news)

@@ -14,6 +14,7 @@ from tg_pipeline.storage.day_store import DayStore
 
 Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
 
+DATA_VERSION_TAG = "dagster/data_version"
 PREVIEW_MESSAGES = 5
 PREVIEW_CHARACTERS = 80
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-!|~&$"})
@@ -45,6 +46,16 @@ def day_metadata(day: CommittedDay) -> Metadata:
         "size_bytes": dg.MetadataValue.int(day.size_bytes),
         "content_sha256": dg.MetadataValue.text(day.content_sha256),
     }
+
+
+def materialization(key: dg.AssetKey, day: CommittedDay, more: Metadata | None = None) -> dg.AssetMaterialization:
+    """The day's event. Its data version is the content's hash, so that only a change makes stale what is downstream."""
+    return dg.AssetMaterialization(
+        key,
+        partition=str(day.day),
+        metadata={**day_metadata(day), **(more or {})},
+        tags={DATA_VERSION_TAG: day.content_sha256, "dagster/data_version_is_user_provided": "true"},
+    )
 
 
 def fetch_metadata(report: FetchReport) -> Metadata:

@@ -1,4 +1,4 @@
-"""The events that a run publishes while it works: started, progress, and failed where nothing can change that.
+"""What a run publishes and counts: started, progress, failed where nothing can change that, and how it ended.
 
 The sensors publish all other ends, once Dagster has recorded them: they are the authority (see `commands` and
 `ended_runs`). Nothing is published twice.
@@ -18,6 +18,8 @@ from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_internals.tags import RETRY_NUMBER_TAG
 from tg_pipeline.defs.launching import command_of, slugs_of
+from tg_pipeline.monitoring.metrics import pushed
+from tg_pipeline.observability import counts, metrics
 from tg_pipeline.observability.logs import about
 from tg_pipeline.settings import Settings
 
@@ -54,10 +56,10 @@ def event_id(run: dg.DagsterRun, slug: str) -> str:
 
 
 class RunEvents:
-    """The events of the run of this process. Without a Redis in the settings, nothing is told."""
+    """The events of the run of this process, and its metrics. Without a Redis in the settings, nothing is published."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
         self._reporter: Reporter | None = None
         self._command: AcceptedCommand | None = None
         self._counts: dict[str, int] = {}
@@ -71,18 +73,21 @@ class RunEvents:
         """Whether sealed days are to be read again: always, unless a command did not ask for it."""
         return self._command is None or self._command.force
 
-    def begin(self, context: dg.AssetExecutionContext, chat: RegisteredChat, days: DayRange) -> None:
+    def begin(
+        self, context: dg.AssetExecutionContext, chat: RegisteredChat, days: DayRange, settings: Settings
+    ) -> None:
         """A step begins to fetch the run's days."""
+        self._settings = settings
         command = command_of(context.run.tags)
         self._whole = command is None or days == command.days
         self._command = command or as_command(event_id(context.run, chat.slug), chat, days)
         self._counts, self._error, self._run_id = {}, None, context.run.run_id
         self._started = self._command.event("started", "running", run_id=self._run_id)
-        if self._settings.redis is None:
+        if settings.redis is None:
             return
         from tg_pipeline.app.commands import reporter  # noqa: PLC0415 - brings Redis, which not everybody has
 
-        self._reporter = self._reporter or reporter(self._settings)
+        self._reporter = self._reporter or reporter(settings)
         self._reporter.started(self._started)
 
     def committed(self, day: CommittedDay) -> None:
@@ -95,6 +100,11 @@ class RunEvents:
     def failing(self, error: TgPipelineError) -> None:
         """The step is about to fail, or to be tried again, because of this."""
         self._error = error
+
+    def succeeded(self) -> None:
+        """The step succeeded. The sensors publish `completed`: the run may still fail, on its checks or a full disk."""
+        self._count("success")
+        self.close()
 
     def close(self) -> None:
         """Wait for events that are still to be published. The next step begins again."""
@@ -126,7 +136,15 @@ class RunEvents:
                 message=str(error)[:500],
             )
             self._reporter.ended(ended, self._started)
+        self._count("failed")
         self.close()
+
+    def _count(self, status: str) -> None:
+        """Add the run to its chat's metrics, and have them where Prometheus gets them before the process ends."""
+        if self._command is not None and self._settings is not None:
+            with self._context(), pushed(self._settings):
+                metrics.FETCH_RUNS.labels(self._command.slug, status).inc()
+                counts.flush()
 
     def _context(self) -> AbstractContextManager[None]:
         """What log lines say of the run where Dagster calls a hook, outside the step."""
@@ -136,12 +154,12 @@ class RunEvents:
 
 
 @dg.success_hook(required_resource_keys={"events"})
-def close_events(context: dg.HookContext) -> None:
-    """Publish the rest. `completed` is left to the sensors: the run may still fail, on its checks or on a full disk."""
-    context.resources.events.close()
+def record_success(context: dg.HookContext) -> None:
+    """Count the run, and publish the rest of its events."""
+    context.resources.events.succeeded()
 
 
 @dg.failure_hook(required_resource_keys={"events"})
-def tell_failed(context: dg.HookContext) -> None:
-    """Publish `failed` as soon as the step has failed."""
+def record_failure(context: dg.HookContext) -> None:
+    """Publish `failed` as soon as the step has failed for good, and count the run."""
     context.resources.events.failed(context)

@@ -1,15 +1,16 @@
 """Talk with a running Dagster webserver over its public GraphQL."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tg_pipeline.contracts.errors import SettingsError, TgPipelineError
+from tg_pipeline.machine.http import http_client
 
 TIMEOUT_SECONDS = 60
+IS_UP_SECONDS = 5
 UNREACHABLE = "DagsterUserCodeUnreachableError"
 """How Dagster names the error, in the message."""
 DEFAULT_URL = "http://127.0.0.1:3000"
@@ -50,10 +51,10 @@ def webserver_url(home: Path) -> str:
 def is_up(url: str) -> bool:
     """Whether a webserver answers at the address."""
     try:
-        urllib.request.urlopen(f"{url}/server_info", timeout=5).close()  # noqa: S310 - our own webserver
-    except OSError:
+        with http_client(url, IS_UP_SECONDS) as client:
+            return client.get(f"{url}/server_info").is_success
+    except httpx.HTTPError:
         return False
-    return True
 
 
 def ask(url: str, query: str, **variables: Any) -> Any:
@@ -62,17 +63,7 @@ def ask(url: str, query: str, **variables: Any) -> Any:
     Raises NobodyAnswers where nobody listens, CodeServerUnreachable, and WebserverError where there is no sensible
     answer or the answer's type is an error with a message.
     """
-    request = urllib.request.Request(  # noqa: S310 - the operator's own webserver
-        f"{url.rstrip('/')}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        with _open(request) as response:
-            answer = json.load(response)
-    except (OSError, ValueError) as error:
-        refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
-        raise (NobodyAnswers if refused else WebserverError)(f"Dagster does not answer at {url}: {error}.") from error
+    answer = _post(url, {"query": query, "variables": variables})
     if answer.get("errors"):
         raise _refused(url, f"refuses the query: {answer['errors'][0]['message']}")
     (value,) = answer["data"].values()
@@ -97,12 +88,14 @@ def _refused(url: str, message: str) -> WebserverError:
     return CodeServerUnreachable(url) if UNREACHABLE in message else WebserverError(f"Dagster at {url}: {message}")
 
 
-def _open(request: urllib.request.Request) -> Any:
-    """The answer, also where its status is an error's: then the body says what is wrong."""
+def _post(url: str, question: Mapping[str, Any]) -> Any:
+    """The answer's JSON, also where its status is an error's: then the body says what is wrong."""
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - as above
-    except urllib.error.HTTPError as error:
-        return error
+        with http_client(url, TIMEOUT_SECONDS) as client:
+            return client.post(f"{url.rstrip('/')}/graphql", json=question).json()
+    except (httpx.HTTPError, ValueError) as error:
+        kind = NobodyAnswers if isinstance(error, httpx.ConnectError) else WebserverError
+        raise kind(f"Dagster does not answer at {url}: {str(error) or type(error).__name__}.") from error
 
 
 _RELOAD = """

@@ -13,10 +13,11 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import suppress
-from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import Request, urlopen
 
+import httpx
+
+from tg_pipeline.machine.http import http_client
 from tg_pipeline.observability import metrics
 
 QUEUE_LINES = 2_000
@@ -29,7 +30,7 @@ PAUSE_SECONDS = 2.0
 CLOSE_SECONDS = 3.0
 """At the end of the process, for what is left."""
 LABELS = {"service": "tg-pipeline"}
-NOT_TOLD = ("urllib3", "requests", "opentelemetry", __name__)
+NOT_TOLD = ("httpcore", "httpx", "urllib3", "requests", "opentelemetry", __name__)
 REFUSED = range(400, 429)
 """Statuses that the same lines would meet again."""
 
@@ -86,11 +87,12 @@ class LokiHandler(logging.Handler):
         super().close()
 
     def _send_all(self) -> None:
-        while batch := self._batch():
-            while not self._is_done_with(batch):
-                if self._ending.wait(PAUSE_SECONDS):
-                    metrics.LOG_LINES_DROPPED.labels("unsent").inc(len(batch) + self._lines.qsize())
-                    return
+        with http_client(self._url, ANSWER_SECONDS) as client:
+            while batch := self._batch():
+                while not self._is_done_with(batch, client):
+                    if self._ending.wait(PAUSE_SECONDS):
+                        metrics.LOG_LINES_DROPPED.labels("unsent").inc(len(batch) + self._lines.qsize())
+                        return
 
     def _batch(self) -> list[Line]:
         """The lines of a second, from the next one on; none at the end."""
@@ -106,7 +108,7 @@ class LokiHandler(logging.Handler):
                 until = until or time.monotonic() + (0.0 if self._ending.is_set() else BATCH_SECONDS)
         return batch
 
-    def _is_done_with(self, batch: list[Line]) -> bool:
+    def _is_done_with(self, batch: list[Line], client: httpx.Client) -> bool:
         """Whether Loki took it, or never will."""
         values: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for moment, level, text in batch:
@@ -114,16 +116,21 @@ class LokiHandler(logging.Handler):
         streams = [{"stream": LABELS | {"level": level}, "values": lines} for level, lines in values.items()]
         body = json.dumps({"streams": streams}).encode(errors="replace")
         try:
-            with urlopen(Request(self._url, body, self._headers), timeout=ANSWER_SECONDS):  # noqa: S310 - checked
-                self._said = False
-                return True
-        except (OSError, ValueError) as error:
-            if not self._said:
-                self._said = True
-                log.warning("Log lines do not reach Loki at %s: %s", self._host, error)
-            if isinstance(error, HTTPError):
-                error.close()
-                if error.code in REFUSED:
-                    metrics.LOG_LINES_DROPPED.labels("refused").inc(len(batch))
-                    return True
+            answer = client.post(self._url, content=body, headers=self._headers)
+        except httpx.HTTPError as error:
+            self._complain(str(error) or type(error).__name__)
             return False
+        if answer.is_success:
+            self._said = False
+            return True
+        self._complain(f"{answer.status_code} {answer.reason_phrase}")
+        if answer.status_code in REFUSED:
+            metrics.LOG_LINES_DROPPED.labels("refused").inc(len(batch))
+            return True
+        return False
+
+    def _complain(self, reason: str) -> None:
+        """Log it once, until lines reach Loki again."""
+        if not self._said:
+            self._said = True
+            log.warning("Log lines do not reach Loki at %s: %s", self._host, reason)

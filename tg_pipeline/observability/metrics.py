@@ -156,6 +156,13 @@ UNREADABLE_MESSAGES = _counter(
     "chat",
     unit="messages",
 )
+FETCH_RUNS = _counter(
+    "fetch_runs_total",
+    "Runs that fetched a chat, by how that ended for good: success, failed. One that is canceled or killed is neither.",
+    "chat",
+    "status",
+    unit="runs",
+)
 FETCH_LAG = _derived(
     "fetch_lag_seconds", "gauge", "Since a fetch last reached the chat's newest message.", "chat", unit="seconds"
 )

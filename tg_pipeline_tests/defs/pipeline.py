@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
+from pydantic import SecretStr
 
 from tg_pipeline.app.archive import day_store
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.instance import open_instance
 from tg_pipeline.defs.names import job_name, messages_key
+from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import World
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.databases import lay_databases
@@ -102,5 +105,20 @@ def pipeline(world: World, home: Path, *slugs: str, **overrides: Any) -> Iterato
     register(home, *slugs)
     lay_databases(home / "instance")
     (home / "instance" / "dagster.yaml").write_text(INSTANCE_FILE)
-    with account(world, home, **overrides) as found, open_instance(found.settings) as instance:
+    with (
+        account(world, home, **overrides) as found,
+        secrets_in_environment(found.settings),
+        open_instance(found.settings) as instance,
+    ):
         yield Pipeline(found, instance)
+
+
+@contextmanager
+def secrets_in_environment(settings: Settings) -> Iterator[None]:
+    """While the block runs the environment gives the secrets, as the resources of a run want it."""
+    found = {name.upper(): getattr(settings, name) for name in Settings.model_fields}
+    secrets = {key: value.get_secret_value() for key, value in found.items() if isinstance(value, SecretStr)}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in secrets.items():
+            patch.setenv(key, value)
+        yield

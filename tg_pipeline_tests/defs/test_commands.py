@@ -26,12 +26,11 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.defs import checks, commands, ended_runs
+from tg_pipeline.defs import checks, commands, ended_runs, webserver
 from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
 from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
-from tg_pipeline.defs.webserver import NobodyAnswers
 from tg_pipeline.observability import counts
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error, Latency
@@ -113,7 +112,9 @@ def platform(redis_url: str, tmp_path: Path) -> Iterator[Platform]:
 
 
 def changed(platform: Platform, **settings: Any) -> Platform:
-    """The same with other settings."""
+    """The same with other settings; the fixture puts the environment back."""
+    secrets = {name.upper(): value for name, value in settings.items() if isinstance(value, SecretStr)}
+    os.environ.update({key: value.get_secret_value() for key, value in secrets.items()})
     account = copy.copy(platform.pipeline.account)
     account.settings = account.settings.model_copy(update=settings)
     return replace(platform, pipeline=replace(platform.pipeline, account=account))
@@ -754,9 +755,9 @@ def test_a_reload_that_found_no_webserver_is_tried_again_at_the_next_tick(
     def reload(url: str) -> None:
         asked.append(url)
         if len(asked) < 3:
-            raise NobodyAnswers(url)
+            raise webserver.NobodyAnswers(url)
 
-    monkeypatch.setattr(commands, "reload_code_location", reload)
+    monkeypatch.setattr(webserver, "reload_code_location", reload)
     reloading = commands._Reloading(Settings(_env_file=None, dagster_home=tmp_path))
     for expected in (1, 2, 3, 3):
         reloading.ask()

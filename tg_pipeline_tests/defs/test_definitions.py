@@ -127,11 +127,19 @@ def test_chats_may_begin_on_different_days(tmp_path: Path) -> None:
 
 def test_loading_imports_nothing_that_only_fetching_needs(tmp_path: Path) -> None:
     register(tmp_path, "a")
-    heavy = ("telethon", "redis", "pandas", "numpy", "cryptg", "dagster_graphql")
+    heavy = ("telethon", "redis", "pandas", "numpy", "cryptg", "dagster_graphql", "httpx")
     script = f"import json, sys, tg_pipeline.definitions; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     done = python(tmp_path, "-c", script)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_commands_import_no_http_before_they_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(tmp_path, "a")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    script = "import sys, tg_pipeline.definitions; print('httpx' in sys.modules, 'redis' in sys.modules)"
+    done = python(tmp_path, "-c", script)
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_what_dagster_writes_is_as_private_as_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

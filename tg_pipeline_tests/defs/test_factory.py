@@ -6,16 +6,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from tg_pipeline.app.process import keep_metrics
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.history import PAGE_SIZE
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.names import messages_key
+from tg_pipeline.defs.partitions import daily_partitions
+from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline, range_tags, register
@@ -72,15 +77,25 @@ def test_a_range_is_one_run_and_one_pass(busy: Pipeline) -> None:
     assert all(not list(verify_day(busy.store, "busy", day)) for day in WEEK)
 
 
-def test_what_dagster_shows_last_of_a_day_is_what_was_committed(busy: Pipeline) -> None:
-    result = busy.run("busy", WEEK)
+def test_each_day_is_materialized_once_and_the_last_one_says_what_the_fetch_cost(busy: Pipeline) -> None:
+    logged = materializations(busy.run("busy", WEEK))
 
-    logged = materializations(result)
-    assert [m.partition for m in logged] == sorted(texts(WEEK)) * 2
-    for at_once, final in zip(logged[:7], logged[7:], strict=True):
-        assert at_once.metadata.items() <= final.metadata.items()
-    with_cost = [m.partition for m in logged if "fetch/calls" in m.metadata]
-    assert with_cost == [str(WEEK.last)]
+    assert [m.partition for m in logged] == sorted(texts(WEEK))
+    assert [m.partition for m in logged if "fetch/calls" in m.metadata] == [str(WEEK.last)]
+    for material in logged:
+        assert (material.tags or {})["dagster/data_version"] == material.metadata["content_sha256"].value
+
+
+def test_what_is_downstream_runs_with_it_in_one_run(busy: Pipeline) -> None:
+    @dg.asset(deps=[messages_key("busy")], partitions_def=daily_partitions(FIRST_DAY))
+    def counts() -> None: ...
+
+    both = dg.Definitions.merge(busy.defs, dg.Definitions(assets=[counts]))
+    job = both.resolve_implicit_job_def_def_for_assets([messages_key("busy"), counts.key])
+    assert job is not None
+    keys = [messages_key("busy"), counts.key]
+    result = job.execute_in_process(instance=busy.instance, asset_selection=keys, partition_key=str(FIRST_DAY))
+    assert [m.asset_key for m in materializations(result)] == keys
 
 
 def test_a_second_run_changes_no_file_and_says_so(busy: Pipeline) -> None:
@@ -141,6 +156,23 @@ def test_an_asset_says_which_chat_it_is(tmp_path: Path) -> None:
     assert facts == {"chat": "@one", "telegram_id": -1001, "link": "https://t.me/one"}
 
 
+def fetch_runs(found: Pipeline) -> dict[str, float]:
+    """What Prometheus gets, by status."""
+    text = exposition(found.account.settings)[0].decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {s.labels["status"]: s.value for s in samples if s.name == "fetch_runs_total" and s.labels["chat"] == "busy"}
+
+
+def test_a_run_is_counted_when_it_has_ended_for_good(busy: Pipeline) -> None:
+    keep_metrics(busy.account.settings)
+    before = Counter(fetch_runs(busy))
+    busy.run("busy", FIRST_DAY)
+    busy.run("busy", FIRST_DAY)
+    busy.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
+    busy.run("busy", WEEK, raise_on_error=False)
+    assert Counter(fetch_runs(busy)) - before == {"success": 2, "failed": 1}
+
+
 # --- what goes wrong ---
 
 
@@ -178,7 +210,7 @@ def test_the_next_run_goes_on_and_shows_the_kept_days_too(busy: Pipeline) -> Non
     assert busy.green("busy") == texts(WEEK)
     assert busy.latest("busy", WEEK.last).metadata["fetch/resumed_days"].value == len(kept)
     logged = materializations(result)
-    assert sorted(m.partition or "" for m in logged) == sorted([*texts(WEEK), *texts(WEEK)])
+    assert sorted(m.partition or "" for m in logged) == sorted(texts(WEEK))
     assert all(m.metadata["dagster/row_count"].value == 30 for m in logged)
     assert busy.account.calls()[HISTORY] - asked <= 2
 
@@ -189,8 +221,14 @@ def test_a_flood_wait_is_waited_for_and_the_step_tried_again(tmp_path: Path) -> 
         result = found.run("busy", WEEK)
 
         assert result.success
-        assert [e.event_type_value for e in result.all_events].count("STEP_UP_FOR_RETRY") == 1
         assert found.green("busy") == texts(WEEK)
+        events = [e.dagster_event for e in found.instance.all_logs(result.run_id) if e.dagster_event]
+        kinds = [event.event_type_value for event in events]
+        assert kinds.count("STEP_UP_FOR_RETRY") == 1
+        assert kinds.index("ASSET_MATERIALIZATION") < kinds.index("STEP_UP_FOR_RETRY"), (
+            "the first attempt did some days"
+        )
+        assert kinds.count("ASSET_MATERIALIZATION") == len(WEEK), "and none is repeated"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

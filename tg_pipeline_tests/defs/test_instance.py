@@ -1,12 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
-from tg_pipeline.defs.names import POOL
-from tg_pipeline.settings import Settings
+from tg_pipeline.defs.names import CHAT_TAG, POOL
+from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, Pipeline
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world, settings_for
@@ -73,3 +75,16 @@ def test_a_dagster_yaml_that_is_wrong_is_a_sentence(tmp_path: Path, text: str) -
     (tmp_path / "dagster.yaml").write_text(text)
     with pytest.raises(SettingsError, match="cannot be used"):
         open_instance(Settings(dagster_home=tmp_path))
+
+
+def test_a_chat_has_one_run_at_a_time_and_its_others_wait_in_the_queue(tmp_path: Path) -> None:
+    """The limits are those of the dagster.yaml that is shipped, as Dagster's queue applies them."""
+    (tmp_path / "dagster.yaml").symlink_to(PROJECT_DIRECTORY / "dagster.yaml")
+    with open_instance(Settings(_env_file=None, dagster_home=tmp_path)) as instance:
+        config = instance.get_concurrency_config().run_queue_config
+    assert config is not None
+    running, same, other = (dg.DagsterRun(job_name="job", tags={CHAT_TAG: slug}) for slug in ("a", "a", "b"))
+    queue = TagConcurrencyLimitsCounter(config.tag_concurrency_limits, [running])
+    assert queue.is_blocked(same)
+    assert not queue.is_blocked(other)
+    assert not queue.is_blocked(dg.DagsterRun(job_name="job"))

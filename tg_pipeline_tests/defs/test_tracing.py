@@ -100,7 +100,8 @@ def test_a_collector_that_is_away_or_fails_costs_a_fetch_nothing_but_a_line(
     with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
         assert found.run("busy", first_days(1)).success
         assert found.run("busy", first_days(2)).success
-    lost = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    ours = [record for record in caplog.records if record.name.startswith("tg_pipeline")]
+    lost = [record.getMessage() for record in ours if record.levelno >= logging.WARNING]
     (line,) = lost
     assert line.startswith("Traces are lost: ")
     assert otlp.url.removeprefix("http://") in line

@@ -1,6 +1,5 @@
 """Backfills and reloads through a real webserver; nothing runs, as there is no daemon."""
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +35,32 @@ from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("webserver")]
 
+SECRETS = {
+    "TELEGRAM_API_HASH": "0123456789abcdef0123456789abcdef",
+    "TELEGRAM_SESSIONS": "hunter2,hunter3",
+    "TELEGRAM_PROXY": "socks5://me:hunter4@127.0.0.1:1",
+    "PUSHGATEWAY_URL": "http://me:hunter5@127.0.0.1:1",
+}
+RESOURCES = """
+{ allTopLevelResourceDetailsOrError(
+    repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "tg_pipeline"}
+  ) {
+    ... on ResourceDetailsList {
+      results { name configuredValues { key value type } configFields { name description }}
+    }
+    ... on Error { message }
+  }
+}
+"""
+JOB = """
+{ runConfigSchemaOrError(
+    selector: {repositoryName: "__repository__", repositoryLocationName: "tg_pipeline", pipelineName: "fetch_a"}
+  ) {
+    ... on RunConfigSchema { rootDefaultYaml }
+    ... on Error { message }
+  }
+}
+"""
 RANGES = {"a": first_days(3), "b-c": first_days(2)}
 
 
@@ -55,6 +80,7 @@ def webserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webserver]:
     (home / "dagster.yaml").write_text(INSTANCE_FILE)
     settings = Settings(_env_file=None, chats_file=home / "chats.yaml", dagster_home=home, data_uri=str(home / "data"))
     environment = {"CHATS_FILE": str(home / "chats.yaml"), "DAGSTER_HOME": str(home), "DATA_URI": str(home / "data")}
+    environment |= SECRETS
     with (
         serving("dagster_webserver", environment=environment, log=home / "log") as url,
         open_instance(settings) as instance,
@@ -143,6 +169,17 @@ def test_days_in_the_future_are_refused(webserver: Webserver) -> None:
     assert refused.value.field == "to"
 
 
+def test_resources_show_every_setting_and_no_secret(webserver: Webserver) -> None:
+    found = ask(webserver.url, RESOURCES)["results"]
+    shown = {resource["name"]: resource["configuredValues"] for resource in found}
+    values = {value["key"]: json.loads(value["value"]) for value in shown["telegram"]}
+    assert values["values"]["chats_file"] == str(webserver.home / "chats.yaml")
+    assert values["secrets"] == {key.lower(): {"env": key} for key in SECRETS}
+    everything = json.dumps([found, ask(webserver.url, JOB)])
+    hidden = [secret for value in SECRETS.values() for secret in value.split(",")]
+    assert not [secret for secret in (*hidden, "hunter") if secret in everything]
+
+
 def test_a_backfill_that_is_not_there_is_an_error(webserver: Webserver) -> None:
     with pytest.raises(WebserverError, match="nope"):
         backfill_state(webserver.url, "nope", RANGES)
@@ -204,7 +241,7 @@ def unreachable(message: str) -> dict[str, Any]:
 def test_a_code_server_that_is_dead_is_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("tg_pipeline.defs.webserver._open", lambda _: io.BytesIO(json.dumps(answer).encode()))
+    monkeypatch.setattr("tg_pipeline.defs.webserver._post", lambda *_: answer)
     with pytest.raises(CodeServerUnreachable) as raised:
         reload_code_location("http://127.0.0.1:3000")
     assert "Rpc" not in str(raised.value)

@@ -71,6 +71,15 @@ def test_lines_arrive_in_order_under_few_labels(server: Loki) -> None:
     assert all(len(stream["values"]) <= BATCH_LINES for stream in server.streams)
 
 
+def test_a_loki_of_this_machine_is_reached_without_the_proxy(server: Loki, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(key, nobody())
+    handler = handler_to(server.url)
+    told(handler, 3)
+    handler.close()
+    assert len(server.lines) == 3
+
+
 def test_what_is_told_while_it_is_away_arrives_when_it_is_back(server: Loki) -> None:
     server.status = 500
     handler = handler_to(server.url)
@@ -124,7 +133,14 @@ def test_nobody_waits_and_the_queue_does_not_grow(
 def test_what_sending_itself_says_is_not_sent(server: Loki) -> None:
     handler = handler_to(server.url)
     told(handler, 1)
-    for name in ("urllib3.connectionpool", "requests", "opentelemetry.exporter", module.__name__):
+    for name in (
+        "httpx",
+        "httpcore.connection",
+        "urllib3.connectionpool",
+        "requests",
+        "opentelemetry.exporter",
+        module.__name__,
+    ):
         told(handler, 5, name)
     handler.close()
     assert len(server.lines) == 1

@@ -2,7 +2,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -101,14 +100,9 @@ def test_chats_are_read_as_they_were_written(path: Path) -> None:
         ("chats:\n- {slug: x, chat: 5, account: 7}\n- {slug: y, chat: 5, account: 7}", 3, "y and x have the same id"),
         ("chats:\n- slug: x\n  chat: a\n  start: 9999-01-01", 4, "start is 9999-01-01: this day has not begun"),
         ("chats:\n- slug: x\n  chat: a\n  start: 2012-12-31", 4, "start is '2012-12-31': .*equal to 2013-01-01"),
-        ("chats:\n- slug: x\n  chat: a\n  title: !!bool zz", 4, "tags .* not allowed"),
-        ("chats: &a\n- slug: x\n  chat: a", 1, "anchors"),
-        ("chats:\n- slug: x\n  chat: a\n  title: " + 2_000 * "x", 4, "longer than 1,000 characters"),
+        ("chats:\n- slug: x\n  chat: a\n  title: !!bool zz", 4, "title is 'zz'"),
+        ("chats:\n- slug: x\n  chat: !env CHAT", 3, "chat is 'CHAT': could not determine a constructor"),
         ("chats:\n- slug: x\n  chat: a\n  id: 0x" + 900 * "f", 4, "id is '"),
-        ("chats: " + 3_000 * "[", 1, "nested more than 16 deep"),
-        ("chats: " + 50_000 * "[", 1, "nested more than 16 deep"),
-        ("chats:\n" + 50_000 * "- " + "a", 2, "nested more than 16 deep"),
-        ("chats: " + 50_000 * "{a: ", 1, "nested more than 16 deep"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(path: Path, text: str, line: int, said: str) -> None:
@@ -140,7 +134,7 @@ GOOD = "- {slug: first, chat: '@first_chat'}\n%s\n- {slug: last, chat: '@last_ch
         "- {slug: first, chat: b}",
         "- {slug: x, chat: t.me/FIRST_chat}",
         "- {slug: x, chat: a, title: !!bool zz}",
-        "- {slug: x, chat: a, title: " + 2_000 * "x" + "}",
+        "- {slug: x, chat: !env CHAT}",
         "- {slug: x, chat: [a]}",
         "- {? [b] : c, chat: a}",
         "- x",
@@ -207,30 +201,24 @@ def test_the_dialog_of_two_accounts_with_one_person_is_two_chats(path: Path) -> 
     assert [chat.account for chat in load_registry(path)] == [7, 8]
 
 
-def test_a_bomb_of_aliases_is_refused_before_it_goes_off(path: Path) -> None:
-    levels = [f"x{n}: &x{n} [" + ", ".join(9 * [f"*x{n - 1}"]) + "]" for n in range(1, 30)]
-    path.write_text("\n".join(["x0: &x0 lol", *levels, "chats: *x29\n"]))
-    with pytest.raises(SettingsError, match=r"line 1: anchors \(&\) and aliases \(\*\) are not allowed"):
-        load_registry(path)
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_a_sentence(path: Path, make: Callable[[Path], None]) -> None:
-    make(path)
-    with pytest.raises(SettingsError, match=f"^{path} is not a file"):
-        load_registry(path)
-
-
-def test_a_file_of_another_size_than_registries_have_is_not_read(path: Path) -> None:
-    with path.open("wb") as stream:
-        stream.truncate(1 << 40)
-    with pytest.raises(SettingsError, match="larger than 4 MiB"):
-        load_registry(path)
+def test_a_file_with_aliases_is_read_and_left_to_be_changed_by_hand(path: Path) -> None:
+    text = "chats:\n- {slug: x, chat: '@chat_x', start: &day 2024-01-01}\n- {slug: y, chat: '@chat_y', start: *day}\n"
+    path.write_text(text)
+    assert [chat.start for chat in load_registry(path)] == [date(2024, 1, 1), date(2024, 1, 1)]
+    with pytest.raises(SettingsError):
+        add_chat(path, NEW)
+    with pytest.raises(SettingsError):
+        remove_chat(path, "x")
+    assert path.read_text() == text
 
 
 def test_a_registry_that_cannot_be_read_is_a_sentence(path: Path) -> None:
     path.symlink_to(path)
     with pytest.raises(SettingsError, match="cannot be read: Too many levels"):
+        load_registry(path)
+    path.unlink()
+    path.mkdir()  # as Docker does where a file to mount is missing
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
         load_registry(path)
 
 

@@ -1,20 +1,23 @@
 """Every file of the demo against what the simulator holds: the proof that nothing is missing, doubled or changed."""
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from datetime import date, timedelta
 
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.text import count
+from tg_pipeline.machine.http import http_client
 from tg_pipeline.storage.day_store import DayStore
+
+ANSWER_SECONDS = 120.0
 
 
 def world_messages(control: str, username: str, days: DayRange | None = None) -> list[tuple[int, str, str]]:
     """What the simulator holds of a chat on these days: (id, date, text), ascending by id."""
-    query = f"?from={days.first}&to={days.last}" if days else ""
-    with urllib.request.urlopen(f"{control}/chats/{username}/messages{query}", timeout=120) as answer:  # noqa: S310
-        lines = [json.loads(line) for line in answer]
+    query = {"from": str(days.first), "to": str(days.last)} if days else {}
+    with http_client(control, ANSWER_SECONDS) as client:
+        answer = client.get(f"{control}/chats/{username}/messages", params=query).raise_for_status()
+    lines = map(json.loads, answer.content.splitlines())
     return [(line["id"], line["date"], line["text"]) for line in lines]
 
 

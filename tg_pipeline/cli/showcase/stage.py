@@ -10,18 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tg_pipeline.cli.options import echo
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
-from tg_pipeline.defs.webserver import webserver_url, write_webserver_url
+from tg_pipeline.defs.webserver import is_up, webserver_url, write_webserver_url
 from tg_pipeline.machine.children import end_group
+from tg_pipeline.machine.http import http_client
 from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.machine.ports import free_port
 from tg_pipeline.machine.tether import tethered
@@ -222,7 +223,7 @@ def dagster(stage: Stage) -> Iterator[None]:
     workspace = str(PROJECT_DIRECTORY / "workspace.yaml")
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", port, "--workspace", workspace]
     with child("dagster", command, stage.environment(), stage.directory) as process:
-        _wait_for_http(f"{stage.url}/server_info", process, stage.directory / "logs" / "dagster.log")
+        _wait_until_up(stage.url, process, stage.directory / "logs" / "dagster.log")
         yield
 
 
@@ -254,11 +255,11 @@ def child(
 
 
 def _answers(host: str, port: int) -> bool:
+    url = f"http://{host}:{port}/"
     try:
-        urllib.request.urlopen(f"http://{host}:{port}/", timeout=ANSWER_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
+        with http_client(url, ANSWER_SECONDS) as client:
+            client.get(url)
+    except httpx.HTTPError:
         return False
     return True
 
@@ -272,14 +273,12 @@ def _first_line(process: subprocess.Popen[bytes], log: Path) -> bytes:
     return line
 
 
-def _wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
+        if is_up(url):
+            return
+        time.sleep(0.2)
     raise DemoError(f"Dagster does not start.\n{_tail(log)}")
 
 
