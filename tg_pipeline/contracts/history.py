@@ -99,8 +99,8 @@ class History(Protocol):
     async def newest(self) -> Page:
         """The newest message that can be decoded, alone, if there is one. Asked at most once; raises as `page`."""
 
-    async def visible(self, max_age: float) -> Visible:
-        """What the account may see; an answer that is remembered for up to `max_age` seconds will do. Raises as `page`.
+    async def visible(self) -> Visible:
+        """What the account may see. Asked at most once, however often it is called, and never before; raises as `page`.
 
-        Asked at most once, however often it is called.
+        An earlier answer will not do: the account may have left and joined again, or cleared the history.
         """

@@ -69,7 +69,7 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug, resumed=pending.resumed)
+        self._past = Past(history, store, report.slug)
         self._losses = Losses()
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
@@ -293,7 +293,9 @@ class Fetch:
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
-            self._pages.begins_after(edge.last_id)
+            if self._history.account is not None:  # that it is still there proves that the history was not cleared
+                segment.after_id = edge.last_id - 1
+            self._pages.begins_after(segment.cursor.after_id)
         elif segment.after_id is None or edge.last_id < segment.after_id:
             segment.covers_from = edge.last_id + 1
 

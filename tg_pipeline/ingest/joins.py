@@ -61,6 +61,20 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     return NO_EDGE
 
 
+def id_near(store: DayStore, slug: str, day: date) -> int | None:
+    """An archived id that no message of `day` precedes, so that whoever sees it sees all of the day; None for none.
+
+    Of a day that was seen whole its own first; else the highest before it, or the lowest after.
+    """
+    days = sorted(store.days(slug))
+    header = store.header(slug, day)
+    if header is not None and header.sealed and header.first_message_id is not None:
+        if all(condition.kind != "not_visible" for condition in header.conditions):
+            return header.first_message_id
+    last = edge_before(store, slug, day).last_id
+    return last or _later(store, slug, day, days[bisect_left(days, day) :])[0]
+
+
 def _last_in_order(ids: Iterable[int]) -> int:
     """Of the last of the ascending ids the highest that follows others directly, or else the lowest."""
     last = list(deque(ids, maxlen=LAST_IDS))
