@@ -293,9 +293,9 @@ class Fetch:
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
-            if self._history.account is not None:  # that it is still there proves that the history was not cleared
-                segment.after_id = edge.last_id - 1
-            self._pages.begins_after(segment.cursor.after_id)
+            # Where nothing else tells that a history was cleared, that message is asked for as well.
+            segment.after_id = edge.last_id - (self._history.account is not None)
+            self._pages.begins_after(segment.after_id)
         elif segment.after_id is None or edge.last_id < segment.after_id:
             segment.covers_from = edge.last_id + 1
 
@@ -353,7 +353,7 @@ class Fetch:
             report.chat_id,
             day,
             self._pending.parts(day),
-            sealed=self._until >= day_end(day),
+            sealed=self._until >= day_end(day) and day not in self._pending.waiting,
             now=self._until,
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],

@@ -21,9 +21,9 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.atomic import is_directory, is_of_a_system, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.layout import DayReader, archived, first_problem, message_id
 from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
-from tg_pipeline.storage.request import interrupted_ranges
 
 
 class FindingKind(StrEnum):

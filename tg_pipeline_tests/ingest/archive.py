@@ -62,6 +62,16 @@ class MortalStore(DayStore):
         self.life.step()
         return committed
 
+    def amend(self, *args: Any, **options: Any) -> CommittedDay:
+        self.life.step()
+        return super().amend(*args, **options)
+
+    def seal(self, *args: Any, **options: Any) -> CommittedDay | None:
+        self.life.step()
+        done = super().seal(*args, **options)
+        self.life.step()
+        return done
+
 
 class MortalProgress(Progress):
     """Dies before or after a note."""
@@ -95,6 +105,11 @@ class MortalRequest(PendingRequest):
     def mark_committed(self, day: date) -> None:
         self.life.step()
         super().mark_committed(day)
+        self.life.step()
+
+    def mark_placed(self) -> None:
+        self.life.step()
+        super().mark_placed()
         self.life.step()
 
     def finish(self) -> None:
