@@ -62,7 +62,7 @@ def test_what_is_not_placed_yet_keeps_the_archive_from_being_whole(
     archive: Archive, number: int, home: int, last: int, *, is_expired: bool
 ) -> None:
     messages = dated(number, DAYS[home])
-    archive.fetch(MemoryHistory(messages, LATER), DayRange(DAYS[0], DAYS[0]))
+    archive.fetch(MemoryHistory(messages, LATER, 10), DayRange(DAYS[0], DAYS[0]))
     killed_after(archive, messages, REST, DAYS[last])
     if is_expired:
         shutil.rmtree(archive.root / "spool")
@@ -76,7 +76,7 @@ def test_what_is_not_placed_yet_keeps_the_archive_from_being_whole(
 
 def test_a_fetch_is_interrupted_until_what_is_out_of_order_is_placed(archive: Archive) -> None:
     messages = dated(85, DAYS[0])
-    archive.fetch(MemoryHistory(messages, LATER), DayRange(DAYS[0], DAYS[0]))
+    archive.fetch(MemoryHistory(messages, LATER, 10), DayRange(DAYS[0], DAYS[0]))
 
     class UntilTheLastDay(Life):
         def step(self) -> None:
@@ -86,7 +86,7 @@ def test_a_fetch_is_interrupted_until_what_is_out_of_order_is_placed(archive: Ar
                 raise Killed
 
     with pytest.raises(Killed):
-        archive.fetch(MemoryHistory(messages, LATER), REST, life=UntilTheLastDay())
+        archive.fetch(MemoryHistory(messages, LATER, 10), REST, life=UntilTheLastDay())
     assert 85 not in archive.ids(ALL)[DAYS[0]]
     assert interrupted_ranges(archive.root / "spool", CHAT) == [REST]
     report = archive.fetch(MemoryHistory(messages, LATER), REST)
