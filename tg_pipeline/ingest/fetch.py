@@ -156,18 +156,16 @@ class Fetch:
         ]
 
     def _reopen_lost_days(self) -> None:
-        """A day that was committed by an interrupted call is read again where its file is not there any more.
-
-        What the call lacked of the others counts for those that are still to be judged.
-        """
+        """A day that was committed by an interrupted call is read again where its file is gone, or is held back."""
         for day in sorted(self._pending.committed):
             header = self._store.header(self._report.slug, day)
-            if header is not None:
-                held_back = sum(c.count or 0 for c in header.conditions if c.kind == "held_back")
-                self._losses.judge(day, held_back, header.message_count)
-            else:
+            if header is None:
                 log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
+            elif any(condition.kind == "held_back" for condition in header.conditions):
+                self._pending.reopen(day)
+            else:
+                self._losses.judge(day, 0, header.message_count)
 
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.

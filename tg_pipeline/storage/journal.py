@@ -12,7 +12,7 @@ from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.machine.atomic import reading, writing
 
 JOURNAL = ".journal"
-_HISTORY = re.compile(r"-?\d+(/\d+)?")
+_HISTORY = re.compile(r"-?\d+(/\d+)?( accepting)?")
 
 
 class Journal:
@@ -26,7 +26,7 @@ class Journal:
         except InputError as error:
             raise ValueError(path.name) from error
         self.history = ""
-        """The chat's marked id and, where message ids are an account's own, `/` and the account's id."""
+        """The chat's marked id; where message ids are an account's own, `/` and its id; ` accepting` deletions."""
         self.committed: set[date] = set()
         self.committing: set[date] = set()
         self.undecided: set[date] = set()

@@ -74,11 +74,20 @@ class PendingRequest:
 
     @classmethod
     def open(
-        cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int, account: int | None = None
+        cls,
+        spool_root: Path,
+        slug: str,
+        days: DayRange,
+        *,
+        chat_id: int,
+        now: int,
+        account: int | None = None,
+        accept_deletions: bool = False,
     ) -> Self:
         """Resume what was interrupted less than RESUME_TTL before `now` (POSIX s); begin the rest.
 
-        What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed.
+        What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed;
+        so is what a request has read that took other deletions for true: that was decided, and is to be decided anew.
         Raises LeaseUnavailable where another process fetches the chat, StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
@@ -91,6 +100,7 @@ class PendingRequest:
                 raise LeaseUnavailable(f"Another process is fetching {slug}; try again when it has ended.")
             opened.callback(os.close, lock)
             history = str(chat_id) if account is None else f"{chat_id}/{account}"
+            history += " accepting" if accept_deletions else ""
             request = cls(directory, lock, days, history=history, now=now)
             opened.pop_all()
             return request
