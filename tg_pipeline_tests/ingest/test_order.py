@@ -17,8 +17,9 @@ from tg_pipeline.simulator import World
 from tg_pipeline.simulator.worlds import AddedLater, Overlay, build_world, synthetic_chat
 from tg_pipeline.simulator.worlds.entities import basic_group
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.findings import FindingKind
 from tg_pipeline.storage.layout import head_bytes
-from tg_pipeline.storage.verify import FindingKind, verify, verify_day
+from tg_pipeline.storage.verify import verify, verify_day
 from tg_pipeline_tests.ingest.archive import Archive, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.telegram_account import ME, account, world_of

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tg_pipeline.contracts.days import DayRange, day_of, day_start
+from tg_pipeline.storage.findings import FindingKind
 from tg_pipeline.storage.journal import interrupted_ranges
-from tg_pipeline.storage.verify import FindingKind, verify
+from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, EXAMPLES, LATER, disordered
