@@ -99,6 +99,7 @@ def missing(slug: Slug, present: Iterable[date], days: DayRange | None, today: d
 def high_water(
     slug: Slug, chat: ChatProgress | None, headers: Mapping[date, DayHeader], *, whole: bool, running: bool
 ) -> Iterator[Finding]:
+    """That `progress.json` knows of messages that no file holds."""
     if chat is None:
         return
     highest = max((header.last_message_id or 0 for header in headers.values()), default=0)
