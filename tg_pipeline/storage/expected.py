@@ -19,12 +19,8 @@ def seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Findin
     elif day == today and sealed:
         yield Finding(slug, day, FindingKind.HEADER, "it says that it is sealed, and the day is not over")
     elif day < today and not sealed:
-        yield Finding(
-            slug,
-            day,
-            FindingKind.UNSEALED,
-            "the day was not read to its end, or not all that was read with it is archived: fetch it again",
-        )
+        detail = "the day was not read to its end, or messages found among its own are not archived: fetch it again"
+        yield Finding(slug, day, FindingKind.UNSEALED, detail)
 
 
 def chat_ids(slug: Slug, headers: Mapping[date, DayHeader], registered: int | None) -> Iterator[Finding]:
