@@ -8,7 +8,7 @@ from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.contracts.history import WITNESSES, History, Page, Record, begins_of
+from tg_pipeline.contracts.history import BEGIN_WITNESSES, WITNESSES, History, Page, Record, begins_of
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.ingest.joins import id_near
@@ -42,9 +42,9 @@ class Past:
 
     def saw(self, page: Page) -> None:
         """Take note of a page that was believed."""
-        if page.ids and (len(self._lowest) < WITNESSES or page.ids[0] < self._lowest[-1].id):
-            found = {record.id: record for record in (*self._lowest, *page.records()[:WITNESSES])}
-            self._lowest = [found[number] for number in sorted(found)[:WITNESSES]]
+        if page.ids and (len(self._lowest) < BEGIN_WITNESSES or page.ids[0] < self._lowest[-1].id):
+            found = {record.id: record for record in (*self._lowest, *page.records()[:BEGIN_WITNESSES])}
+            self._lowest = [found[number] for number in sorted(found)[:BEGIN_WITNESSES]]
         self._lowest_id = _lower(self._lowest_id, min(page.ids, default=None))
 
     async def hidden(self, day: date, first_id: int | None) -> Condition | None:

@@ -32,7 +32,7 @@ def stray(number: int, at: int) -> list[Said]:
 
 def newcomer(messages: list[Said]) -> MemoryHistory:
     left = [m for m in messages if m.id >= FIRST]
-    begins = sorted(m.at for m in left[:3])[1]  # as ChatHistory.visible
+    begins = sorted(m.at for m in left[:5])[2]  # as ChatHistory.visible
     return MemoryHistory(left, LATER, seen=Visible(FIRST, begins))
 
 
@@ -54,6 +54,20 @@ def test_one_message_out_of_order_hides_nothing(
         assert not any(message["deleted"] for message in archive.messages(day))
         if day != day_of(at):
             assert archive.ids(DayRange(day, day))[day] == expected[day] or header.conditions, day
+
+
+@pytest.mark.parametrize("numbers", [{0, 1}, {0, 2}, {1, 2}, {0, 4}])
+@pytest.mark.parametrize("days", [ALL, DayRange(DAYS[3], DAYS[3])])
+def test_two_of_the_first_messages_out_of_order_hide_nothing(
+    archive: Archive, numbers: set[int], days: DayRange
+) -> None:
+    messages = [Said(m.id, day_start(DAY) + m.id if m.id - FIRST in numbers else m.at) for m in MESSAGES]
+    archive.fetch(newcomer(messages), days)
+    expected = expected_ids(messages, days, LATER)
+    for day in days:
+        header = archive.store.header(CHAT, day)
+        assert header is not None
+        assert archive.ids(DayRange(day, day))[day] == expected[day] or header.conditions, day
 
 
 @pytest.mark.parametrize("account", [None, 7])
