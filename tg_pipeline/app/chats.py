@@ -5,15 +5,18 @@ import time
 from upath import UPath
 
 from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.archive import day_store
 from tg_pipeline.app.login import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.contracts.registry import Registry, find_disabled, find_registered, free_slug, slug_of, unregistered
+from tg_pipeline.ingest.ownership import confirm_owner
 from tg_pipeline.machine.atomic import check_writable
 from tg_pipeline.settings import Settings
 from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
+from tg_pipeline.telegram.history import ChatHistory
 
 
 def registered(settings: Settings) -> list[RegisteredChat]:
@@ -65,7 +68,8 @@ async def register(
     `account`: the user id of the only one to look it up with; else the first that can read it. A private dialog or
     basic group belongs to the account that it was looked up with: the message ids are that account's own.
     Raises InputError (bad name or slug), StorageError before anything is called where the registry cannot be written,
-    SettingsError (already registered), ChatNotFound, ChatPrivate, WrongAccount (no session is the account's).
+    SettingsError (already registered), ChatNotFound, ChatPrivate, WrongAccount (no session is the account's, or the
+    day files under that slug are what another account sees).
     """
     if slug is not None and not is_slug(slug):
         raise InputError(f"slug: {slug!r} is not allowed. Allowed are {SLUG_RULE}.", field="slug")
@@ -73,6 +77,9 @@ async def register(
 
     async def look_up(login: Login) -> tuple[ChatDetails, int]:
         details = await chat_details(login.connection, login.resolver, name)
+        called = slug or free_slug(registry(settings), details.peer)
+        history = ChatHistory(login.connection, login.resolver, details.peer, name=name, slug=called)
+        await confirm_owner(history, day_store(settings), called, chat_id=details.peer.marked_id)
         now = time.time()
         login.resolver.note_reading(details.peer.marked_id, can_read=True, now=now)
         login.resolver.note_seen(details.peer, details.visible, now)

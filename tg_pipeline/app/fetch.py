@@ -73,7 +73,11 @@ async def fetch(
             await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
             spools = spool_root(settings)
             with PendingRequest.open(
-                spools, entry.slug, days, chat_id=peer.marked_id, account=history.account, now=now
+                *(spools, entry.slug, days),
+                chat_id=peer.marked_id,
+                account=history.account,
+                accept_deletions=accept_deletions,
+                now=now,
             ) as pending:
                 await Fetch(
                     history,

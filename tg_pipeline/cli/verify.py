@@ -16,7 +16,7 @@ from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.contracts.days import DayRange
-    from tg_pipeline.storage.verify import Finding
+    from tg_pipeline.storage.findings import Finding
 
 
 @click.command(cls=ChatCommand)

@@ -222,7 +222,9 @@ class DayHeader(_Record):
     )
     date: Date = Field(description="The UTC day.")
     timezone: Literal["UTC"] = Field(description="Of the day and of every time in the file.")
-    sealed: bool = Field(description="Whether the day was over, by Telegram's clock, before it was read to its end.")
+    sealed: bool = Field(
+        description="Whether the day was over, by Telegram's clock, before it was read to its end, and all is archived."
+    )
     message_count: int = Field(ge=0, description="How many the file holds, deleted ones included.")
     first_message_id: int | None = Field(description="The lowest id; null in an empty day.")
     last_message_id: int | None = Field(description="The highest id; null in an empty day.")

@@ -12,6 +12,8 @@ PAGE_SIZE = 100
 
 WITNESSES = 3
 """Of so many messages in a row, one may be dated out of the order of their ids without leading astray."""
+BEGIN_WITNESSES = 5
+"""Of so many that a history begins with, two may be dated so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,10 @@ class Visible:
 def begins_of(timestamps: Sequence[int]) -> float:
     """When messages begin, of which those of the lowest ids have these times (POSIX s); infinity where there are none.
 
-    Of WITNESSES of them the middle one: dates are only nearly in the order of ids. Of fewer the latest.
+    Of BEGIN_WITNESSES of them the middle one: dates are only nearly in the order of ids. Of fewer the latest.
     """
-    first = sorted(timestamps[:WITNESSES])
-    return first[1] if len(first) == WITNESSES else max(first, default=math.inf)
+    first = sorted(timestamps[:BEGIN_WITNESSES])
+    return first[BEGIN_WITNESSES // 2] if len(first) == BEGIN_WITNESSES else max(first, default=math.inf)
 
 
 class Page(Protocol):
@@ -99,8 +101,8 @@ class History(Protocol):
     async def newest(self) -> Page:
         """The newest message that can be decoded, alone, if there is one. Asked at most once; raises as `page`."""
 
-    async def visible(self, max_age: float) -> Visible:
-        """What the account may see; an answer that is remembered for up to `max_age` seconds will do. Raises as `page`.
+    async def visible(self) -> Visible:
+        """What the account may see. Asked at most once, however often it is called, and never before; raises as `page`.
 
-        Asked at most once, however often it is called.
+        An earlier answer will not do: the account may have left and joined again, or cleared the history.
         """

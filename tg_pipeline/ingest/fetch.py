@@ -69,7 +69,7 @@ class Fetch:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
-        self._past = Past(history, store, report.slug, resumed=pending.resumed)
+        self._past = Past(history, store, report.slug)
         self._losses = Losses()
         self._until = 0
         self._strays = Strays(history, store, progress, pending)
@@ -156,18 +156,16 @@ class Fetch:
         ]
 
     def _reopen_lost_days(self) -> None:
-        """A day that was committed by an interrupted call is read again where its file is not there any more.
-
-        What the call lacked of the others counts for those that are still to be judged.
-        """
+        """A day that was committed by an interrupted call is read again where its file is gone, or is held back."""
         for day in sorted(self._pending.committed):
             header = self._store.header(self._report.slug, day)
-            if header is not None:
-                held_back = sum(c.count or 0 for c in header.conditions if c.kind == "held_back")
-                self._losses.judge(day, held_back, header.message_count)
-            else:
+            if header is None:
                 log.warning("%s: the file of %s is gone; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
+            elif any(condition.kind == "held_back" for condition in header.conditions):
+                self._pending.reopen(day)
+            else:
+                self._losses.judge(day, 0, header.message_count)
 
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.
@@ -293,7 +291,9 @@ class Fetch:
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
-            self._pages.begins_after(edge.last_id)
+            # Where nothing else tells that a history was cleared, that message is asked for as well.
+            segment.after_id = edge.last_id - (self._history.account is not None)
+            self._pages.begins_after(segment.after_id)
         elif segment.after_id is None or edge.last_id < segment.after_id:
             segment.covers_from = edge.last_id + 1
 
@@ -351,7 +351,7 @@ class Fetch:
             report.chat_id,
             day,
             self._pending.parts(day),
-            sealed=self._until >= day_end(day),
+            sealed=self._until >= day_end(day) and day not in self._pending.waiting,
             now=self._until,
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],

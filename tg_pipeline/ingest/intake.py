@@ -78,11 +78,13 @@ class Intake:
             segment.left_from = found.after[0].id
         outside = [*found.before, *found.after]
         self._outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
-        strays = found.strays + elsewhere
+        strays = [record for group in found.strays.values() for record in group] + elsewhere
         if ended and found.after and found.after[0].id == segment.first_id:
             strays += takewhile(is_placeholder, found.after)  # by date nothing leads to them again
         if outside:
             strays += await to_its_end(self._strays.unknown, self._report.slug, outside, self._open_days)
+        for number, group in found.strays.items():
+            await to_its_end(self._strays.wait, self._report.slug, day_of(number * SECONDS_PER_DAY), group)
         self._report.messages += self._keep_strays(strays, people)
         for number, group in found.days.items():
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
@@ -146,6 +148,7 @@ class Intake:
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
         if day in self._pending.committed:
+            self._strays.wait(self._report.slug, day, records)
             return self._keep_strays(records, people)
         part = max(segment.start, day_start(day))
         spool = self._pending.spool(day, part)

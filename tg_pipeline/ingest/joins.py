@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -61,6 +62,22 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     return NO_EDGE
 
 
+def id_near(store: DayStore, slug: str, day: date) -> int | None:
+    """An archived id that no message of `day` precedes, so that whoever sees it sees all of the day; None for none.
+
+    Of a day that was seen whole its own first; else the highest before it, or the lowest after.
+    """
+    days = sorted(store.days(slug))
+    last = edge_before(store, slug, day).last_id
+    with suppress(DayFileError):
+        header = store.header(slug, day)
+        is_whole = header is not None and header.sealed and all(c.kind != "not_visible" for c in header.conditions)
+        if header is not None and is_whole and header.first_message_id is not None:
+            return max(last, header.first_message_id)
+        return last or _later(store, slug, day, days[bisect_left(days, day) :])[0]
+    return last or None
+
+
 def _last_in_order(ids: Iterable[int]) -> int:
     """Of the last of the ascending ids the highest that follows others directly, or else the lowest."""
     last = list(deque(ids, maxlen=LAST_IDS))
@@ -84,9 +101,19 @@ def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[in
     """Those of `ids` that the day's file lacks although the day was read to its end; none where it was not."""
     try:
         header = store.header(slug, day)
-        if header is None or not header.sealed or not ids:
-            return set()
-        missing, highest = set(ids), max(ids)
+        return absent(store, slug, day, ids) if header is not None and header.sealed else set()
+    except DayFileError:
+        return set()
+
+
+def absent(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[int]:
+    """Those of `ids` that the day's file lacks: all, where there is none or it is damaged."""
+    missing = set(ids)
+    try:
+        header = store.header(slug, day)
+        if header is None or not ids:
+            return missing
+        highest = max(ids)
         if header.first_message_id is None or header.first_message_id > highest:
             return missing
         for number in map(message_id, store.lines(slug, day)):
@@ -94,5 +121,5 @@ def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[in
             if not missing or number >= highest:
                 break
     except DayFileError:
-        return set()
+        return set(ids)
     return missing

@@ -1,17 +1,17 @@
 """How far back the account sees: whether a day's beginning can be hidden from it, asked only where that is in doubt."""
 
 import logging
-import math
 from contextlib import suppress
 from datetime import date, timedelta
 
 from tg_pipeline.contracts.day_file import Condition
-from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
+from tg_pipeline.contracts.days import day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.contracts.history import WITNESSES, History, Page, Record, begins_of
+from tg_pipeline.contracts.history import BEGIN_WITNESSES, WITNESSES, History, Page, Record, begins_of
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import to_its_end
+from tg_pipeline.ingest.joins import id_near
 from tg_pipeline.observability import metrics
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import message_id
@@ -27,16 +27,13 @@ class Past:
 
     A day with visible messages before it is seen whole, and so is one whose first message follows the archived ones
     before it. One message alone proves neither: it may be dated out of the order of the ids. What is then still in
-    doubt costs a call: one a fetch where the archive has messages that this read lacks, and otherwise one a day and
-    chat, or one for ever where there are no messages to wonder about.
+    doubt costs one call a fetch.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str, *, resumed: bool) -> None:
-        """`resumed`: an interrupted process may have read when the account saw more or less: no old answer will do."""
+    def __init__(self, history: History, store: DayStore, slug: str) -> None:
         self._history = history
         self._store = store
         self._slug = slug
-        self._resumed = resumed
         self.first_visible = 0
         """The lowest id that the account may see, where that was asked and it sees any."""
         self._lowest: list[Record] = []
@@ -45,9 +42,9 @@ class Past:
 
     def saw(self, page: Page) -> None:
         """Take note of a page that was believed."""
-        if page.ids and (len(self._lowest) < WITNESSES or page.ids[0] < self._lowest[-1].id):
-            found = {record.id: record for record in (*self._lowest, *page.records()[:WITNESSES])}
-            self._lowest = [found[number] for number in sorted(found)[:WITNESSES]]
+        if page.ids and (len(self._lowest) < BEGIN_WITNESSES or page.ids[0] < self._lowest[-1].id):
+            found = {record.id: record for record in (*self._lowest, *page.records()[:BEGIN_WITNESSES])}
+            self._lowest = [found[number] for number in sorted(found)[:BEGIN_WITNESSES]]
         self._lowest_id = _lower(self._lowest_id, min(page.ids, default=None))
 
     async def hidden(self, day: date, first_id: int | None) -> Condition | None:
@@ -60,15 +57,11 @@ class Past:
         lacks_its_beginning = await to_its_end(self._lacks_the_beginning, day, first_id)
         if is_preceded and not lacks_its_beginning:
             return None
-        if lacks_its_beginning:
-            max_age = 0.0
-        elif self._history.account is not None:
-            return await self._cleared(day) if self._resumed else None
-        elif await to_its_end(self._is_joined, day, first_id):
+        if not lacks_its_beginning and self._history.account is not None:
+            return await self._cleared(day)
+        if not lacks_its_beginning and await to_its_end(self._is_joined, day, first_id):
             return None
-        else:
-            max_age = 0.0 if self._resumed else math.inf if first_id is None else SECONDS_PER_DAY
-        visible = await self._history.visible(max_age)
+        visible = await self._history.visible()
         self.first_visible = visible.first_id or 0
         if is_preceded:
             return None
@@ -77,24 +70,17 @@ class Past:
         return Condition(kind="not_visible", first_id=visible.first_id)
 
     async def _cleared(self, day: date) -> Condition | None:
-        """The condition where the account sees nothing any more of what was archived of the days before.
+        """The condition where the account sees nothing of what was archived before the day.
 
-        Where ids are its own, nothing else tells that its history was cleared after an interruption.
+        Where ids are its own, nothing else tells that its history was cleared since.
         """
-        archived = await to_its_end(self._last_before, day)
-        visible = await self._history.visible(0.0) if archived else None
-        if visible is None or (visible.first_id is not None and visible.first_id <= archived):
+        archived = await to_its_end(id_near, self._store, self._slug, day)
+        if archived is None or (self._lowest_id is not None and self._lowest_id <= archived):
+            return None
+        visible = await self._history.visible()
+        if visible.first_id is not None and visible.first_id <= archived:
             return None
         return Condition(kind="not_visible", first_id=visible.first_id)
-
-    def _last_before(self, day: date) -> int:
-        """The highest id of the newest file with messages before the day; 0 where there is none."""
-        for days in range(1, DAYS_LOOKED_BACK + 1):
-            with suppress(DayFileError):
-                header = self._store.header(self._slug, day - timedelta(days=days))
-                if header is not None and header.last_message_id is not None:
-                    return header.last_message_id
-        return 0
 
     def _lacks_the_beginning(self, day: date, first_id: int | None) -> bool:
         """Whether archived messages of the day precede all that was seen."""

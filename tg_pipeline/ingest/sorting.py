@@ -13,11 +13,12 @@ class Sorted(NamedTuple):
     """What a page brings to a segment.
 
     `days`: its messages in order, by day (counted since 1970), ascending both in days and in ids. `strays`: messages
-    among them whose date belongs elsewhere. `before` and `after`: those that stand outside of the segment.
+    whose date belongs elsewhere, by the day among whose messages they stand. `before` and `after`: those that stand
+    outside of the segment.
     """
 
     days: dict[int, list[Record]]
-    strays: list[Record]
+    strays: dict[int, list[Record]]
     before: list[Record]
     after: list[Record]
 
@@ -40,11 +41,11 @@ def sort_out(records: Sequence[Record], segment: Segment, until: int, *, joined:
         day = record.timestamp // SECONDS_PER_DAY
         places.append(min(day, places[-1]) if places else day)
     days: defaultdict[int, list[Record]] = defaultdict(list)
-    strays: list[Record] = []
+    strays: defaultdict[int, list[Record]] = defaultdict(list)
     for record, place in zip(records[first:stop], reversed(places), strict=True):
         segment.current = max(segment.current, place)
         if record.timestamp // SECONDS_PER_DAY == segment.current and start <= record.timestamp < end:
             days[segment.current].append(record)
         elif not end <= record.timestamp < segment.end:
-            strays.append(record)
+            strays[min(segment.current, (segment.end - 1) // SECONDS_PER_DAY)].append(record)
     return Sorted(days, strays, list(records[:first]), list(records[stop:]))

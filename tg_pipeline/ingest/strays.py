@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from tg_pipeline.contracts.days import FIRST_DAY, day_of, day_start
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.contracts.text import count
-from tg_pipeline.ingest.joins import lacking
+from tg_pipeline.ingest.joins import absent, lacking
 from tg_pipeline.ingest.moving import Move
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
@@ -26,7 +27,8 @@ class Strays:
     """Those of one request.
 
     Their days' files get them no sooner than at its end: the last id of a file must not point past what was read of the
-    next day, should the request never be resumed.
+    next day, should the request never be resumed. Until then the files of the days among whose messages they stand, and
+    of those that they are dated on, are not sealed, so that the archive tells that they are to be fetched again.
     """
 
     def __init__(self, history: History, store: DayStore, progress: Progress, pending: PendingRequest) -> None:
@@ -58,6 +60,18 @@ class Strays:
                 missing = lacking(self._store, slug, day, [record.id for record in of_day])
                 found += [record for record in of_day if record.id in missing]
         return found
+
+    def wait(self, slug: str, among: date, records: Sequence[Record]) -> None:
+        """Unseal the request's days that such messages keep from being whole, where these are in no file yet."""
+        by_day: defaultdict[date, list[int]] = defaultdict(list)
+        for record in records:
+            by_day[day_of(record.timestamp)].append(record.id)
+        for day, ids in by_day.items():
+            sealed = {one for one in (among, day) if one in self._pending.days} - self._pending.waiting
+            if sealed and absent(self._store, slug, day, ids):
+                for one in sorted(sealed):
+                    self._pending.mark_waiting(one)
+                    self._store.seal(slug, one, sealed=False)
 
     def keep(self, slug: str, records: Sequence[Record], people: Mapping[int, Any], today: date) -> list[Record]:
         """Spool what is not there yet, and give that. What is dated before Telegram or after `today` is left out."""
@@ -93,5 +107,13 @@ class Strays:
             )
             self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
             report.days = [amended if committed.day == day else committed for committed in report.days]
-        for spool in self._pending.strays():
-            spool.clear()
+        for day in self._pending.waited():
+            header = self._store.header(report.slug, day)
+            if header is None or any(condition.kind == "held_back" for condition in header.conditions):
+                continue
+            if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
+                self._progress.commit(report.slug, day, done.last_message_id, sealed=True)
+                report.days = [
+                    replace(d, sealed=True, size_bytes=done.size_bytes) if d.day == day else d for d in report.days
+                ]
+        self._pending.mark_placed()

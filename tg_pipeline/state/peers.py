@@ -35,7 +35,6 @@ CREATE TABLE IF NOT EXISTS visible (
 """
 _COLUMNS = "kind, id, access_hash, username, title"
 _ROW = TypeAdapter(tuple[PeerKind, int, int, str | None, str | None])
-_VISIBLE = TypeAdapter(tuple[int | None, int | None])
 _READINGS = TypeAdapter(list[tuple[str, int, float, int | None]])
 
 
@@ -127,15 +126,6 @@ class PeerCache:
         """Keep what the account may see of the chat's past."""
         row = (account, marked_id, visible.first_id, visible.begins, now)
         self._run(lambda db: db.execute("INSERT OR REPLACE INTO visible VALUES (?, ?, ?, ?, ?)", row))
-
-    def visible(self, account: str, marked_id: int, *, since: float) -> Visible | None:
-        """What the account may see of the chat's past, where that was asked after `since` (POSIX s)."""
-        query = "SELECT first_id, begins FROM visible WHERE account = ? AND marked_id = ? AND asked_at > ?"
-        row = self._run(lambda db: db.execute(query, (account, marked_id, since)).fetchone())
-        try:
-            return Visible(*_VISIBLE.validate_python(row, strict=True)) if row else None
-        except ValidationError:
-            return None
 
     def _one(self, where: str, account: str, value: str | int) -> Peer | None:
         query = f"SELECT {_COLUMNS} FROM peers WHERE account = ? AND {where}"  # noqa: S608 - `where` is ours

@@ -184,7 +184,19 @@ def _hold_back(path: UPath, draft: Draft, found: DayHeader, held_back: Condition
     before = next((c.since for c in found.conditions if c.kind == "held_back"), None)
     others = [c for c in found.conditions if c.kind != "held_back"]
     noted = held_back.model_copy(update={"since": before or draft.deleted_at})
-    header = found.model_copy(update={"conditions": [*others, noted]})
+    return _with_header(path, found.model_copy(update={"conditions": [*others, noted]}), head)
+
+
+def seal(path: UPath, *, sealed: bool) -> CommittedDay | None:
+    """Say that the day is sealed, or that it is not; None where there is no file. As `put`, it needs the lock."""
+    with archived(path) as reader:
+        if reader is None:
+            return None
+        header, head = reader.header.model_copy(update={"sealed": sealed}), reader.head
+    return _with_header(path, header, head)
+
+
+def _with_header(path: UPath, header: DayHeader, head: bytes) -> CommittedDay:
     changed = head != head_bytes(header)
     if changed:
         with archived(path) as reader, replace(path) as stream:

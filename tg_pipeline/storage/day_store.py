@@ -22,7 +22,7 @@ from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.machine.atomic import is_directory, is_local, make_directory, reading, sweep, writing
 from tg_pipeline.machine.locks import locked_directory
-from tg_pipeline.storage.commit import Draft, put
+from tg_pipeline.storage.commit import Draft, put, seal
 from tg_pipeline.storage.layout import SECTIONS, DayReader, archived, first_problem, message_id
 from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.parts import DayParts
@@ -114,6 +114,14 @@ class DayStore:
             spool.append(records, participants)
             draft = Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account, also=also)
             return put(path, draft)
+
+    def seal(self, slug: str, day: date, *, sealed: bool) -> CommittedDay | None:
+        """Say in the day file whether all that was read with the day is archived; None where there is no file.
+
+        Raises as `commit` does.
+        """
+        with self._writing(slug, day) as path:
+            return seal(path, sealed=sealed)
 
     def count_before(self, slug: str, day: date, first_id: int | None) -> int:
         """How many messages below that id, or of any where it is None, the file holds and has not marked deleted."""

@@ -38,7 +38,8 @@ class Losses:
 
     A day that lacks less than HELD_BACK_SHARE of its messages is believed at once. Any other is held back where it is
     part of a stretch of noted days that lacks HELD_BACK_MESSAGES, and HELD_BACK_SHARE of what should have been found in
-    it; that it is not is known when the whole read has ended.
+    it; or of a row of such days that lacks HELD_BACK_MESSAGES, one other day with messages at most between two of them.
+    That it is of neither is known when the whole read has ended.
     """
 
     def __init__(self, *, ended: bool = False) -> None:
@@ -57,7 +58,7 @@ class Losses:
             self._days[day], self._lost = noted, None
         if not noted.is_suspect:
             return Verdict.DELETED
-        if day in (self._lost_days() if self.ended else _stretches(self._nearby(day))):
+        if day in (self._lost_days() if self.ended else _lost(self._nearby(day))):
             return Verdict.HELD_BACK
         return Verdict.DELETED if self.ended else Verdict.UNDECIDED
 
@@ -65,7 +66,7 @@ class Losses:
         if self._lost is None:
             days = enumerate(self._days[day] for day in sorted(self._days))
             runs = groupby(days, key=lambda numbered: numbered[1].day.toordinal() - numbered[0])
-            self._lost = {day for _, run in runs for day in _stretches([noted for _, noted in run])}
+            self._lost = {day for _, run in runs for day in _lost([noted for _, noted in run])}
         return self._lost
 
     def _nearby(self, day: date) -> list[_Day]:
@@ -76,6 +77,27 @@ class Losses:
         while (later := last + timedelta(days=1)) in self._days and (later - day).days <= _NEARBY_DAYS:
             last = later
         return [self._days[first + timedelta(days=n)] for n in range((last - first).days + 1)]
+
+
+def _lost(days: Sequence[_Day]) -> set[date]:
+    """The days, given in order, that are part of a stretch or of a row that lacks too much."""
+    return _stretches(days) | _rows(days)
+
+
+def _rows(days: Sequence[_Day]) -> set[date]:
+    """The days of rows. Large days between small ones that are lost would hide these in any stretch."""
+    found: set[date] = set()
+    row: list[_Day] = []
+    apart = 0
+    for one in days:
+        if one.is_suspect:
+            row = [*row, one] if apart < 2 else [one]  # noqa: PLR2004 - the rule itself
+            apart = 0
+            if sum(noted.lacking for noted in row) >= HELD_BACK_MESSAGES:
+                found.update(noted.day for noted in row)
+        else:
+            apart += one.expected > 0
+    return found
 
 
 def _stretches(days: Sequence[_Day]) -> set[date]:

@@ -2,10 +2,9 @@
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -13,8 +12,9 @@ from typing import Self
 from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
 from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable
-from tg_pipeline.machine.atomic import make_directory, reading, sync_directory, writing
+from tg_pipeline.machine.atomic import make_directory, sync_directory, writing
 from tg_pipeline.machine.locks import try_lock_directory
+from tg_pipeline.storage.journal import JOURNAL, Journal, files_of, posix_time
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
 
@@ -23,10 +23,8 @@ logger = logging.getLogger(__name__)
 RESUME_TTL = 24 * 3600
 """Seconds after its last sign of life during which an interrupted request can be resumed."""
 
-_JOURNAL = ".journal"
 _SPOOL = ".messages"
 _PARTICIPANTS = ".participants"
-_HISTORY = re.compile(r"-?\d+(/\d+)?")
 
 
 class PendingRequest:
@@ -53,9 +51,12 @@ class PendingRequest:
             day for journal in self._journals for day in journal.undecided if day in days
         } - self.committed
         """Days that were read to their ends and not written: only the rest of their request tells what they lack."""
+        self.waiting = {day for journal in self._journals for day in journal.waiting if day in days}
+        """Days of this request whose files must not be sealed: messages out of order stand among theirs, or are dated
+        on them, and are in no day file yet."""
         self.spooled_at: dict[date, float] = {}
         """Per day that an interrupted process left in work, when it last wrote to its spools (POSIX s)."""
-        path = directory / f"{days.first}_{days.last}{_JOURNAL}"
+        path = directory / f"{days.first}_{days.last}{JOURNAL}"
         own = next((journal for journal in self._journals if journal.path == path), None)
         if own is not None:
             own.note(f"resumed {now}")
@@ -63,20 +64,30 @@ class PendingRequest:
             # A longer request is interrupted, and these days of it are complete: a request for them reads them again.
             for day in days:
                 self.reopen(day)
-        self._own = own or _Journal.started(path, history, now)
+        self._own = own or self._begun(path, history, now)
         self._journals = [self._own, *(journal for journal in self._journals if journal is not own)]
         self._strays: dict[str, DaySpool] = {}
         self._open_spools(days)
+        self._reopen_without_strays()
         self.resumed = own is not None or bool(self.committed or self._spools)
         """An earlier process has read a part of the range."""
 
     @classmethod
     def open(
-        cls, spool_root: Path, slug: str, days: DayRange, *, chat_id: int, now: int, account: int | None = None
+        cls,
+        spool_root: Path,
+        slug: str,
+        days: DayRange,
+        *,
+        chat_id: int,
+        now: int,
+        account: int | None = None,
+        accept_deletions: bool = False,
     ) -> Self:
         """Resume what was interrupted less than RESUME_TTL before `now` (POSIX s); begin the rest.
 
-        What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed.
+        What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed;
+        so is what a request has read that took other deletions for true: that was decided, and is to be decided anew.
         Raises LeaseUnavailable where another process fetches the chat, StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
@@ -89,15 +100,32 @@ class PendingRequest:
                 raise LeaseUnavailable(f"Another process is fetching {slug}; try again when it has ended.")
             opened.callback(os.close, lock)
             history = str(chat_id) if account is None else f"{chat_id}/{account}"
+            history += " accepting" if accept_deletions else ""
             request = cls(directory, lock, days, history=history, now=now)
             opened.pop_all()
             return request
+
+    def _begun(self, path: Path, history: str, now: int) -> Journal:
+        """A new journal, which knows what others have done of its days: they may end before it."""
+        journal = Journal.started(path, history, now)
+        for day in sorted(self.committed):
+            journal.note(f"committed {day}")
+        for day in sorted(self.waiting):
+            journal.note(f"waiting {day}")
+        return journal
+
+    def _reopen_without_strays(self) -> None:
+        """Read again what messages out of order were found among, where these are lost."""
+        for journal in self._journals:
+            if journal.waiting and not any(spool.message_count for spool in self._strays.values()):
+                for day in sorted(journal.waiting):
+                    self.reopen(day)
 
     def _open_spools(self, days: DayRange) -> None:
         for day in self.committed:
             self._drop_spools(day)
         try:
-            for path in _files(self._directory, _SPOOL):
+            for path in files_of(self._directory, _SPOOL):
                 if any(path.stem == journal.path.stem for journal in self._journals):
                     self._strays[path.stem] = DaySpool(self._directory, path.stem)
                     continue
@@ -109,6 +137,11 @@ class PendingRequest:
         except BaseException:
             self._close_spools()
             raise
+
+    @property
+    def days(self) -> DayRange:
+        """Those that were asked for."""
+        return self._own.days
 
     def __enter__(self) -> Self:
         return self
@@ -176,9 +209,30 @@ class PendingRequest:
 
     def mark_committing(self, day: date) -> None:
         """Remember that the day file is about to be written from the day's spools."""
+        if day in self.waiting:  # the file is not to outlive them in a power cut
+            for spool in self._strays.values():
+                spool.sync()
         if day not in self.committing:
             self._note(day, f"committing {day}")
             self.committing.add(day)
+
+    def mark_waiting(self, day: date) -> None:
+        """Remember that messages out of order stand among those of the day, or are dated on it, and wait in a spool."""
+        self._note(day, f"waiting {day}")
+        self.waiting.add(day)
+
+    def waited(self) -> list[date]:
+        """The days that are committed and not sealed because messages out of order wait, of every request."""
+        return sorted({day for journal in self._journals for day in journal.waiting & journal.committed})
+
+    def mark_placed(self) -> None:
+        """Remember that all that was out of order is in the day files, and drop it."""
+        for journal in self._journals:
+            if journal.waiting:
+                journal.note("placed")
+        self.waiting.clear()
+        for spool in self._strays.values():
+            spool.clear()
 
     def mark_undecided(self, day: date) -> None:
         """Remember that the day file was not written after all: only the rest of the request tells what becomes of it.
@@ -211,7 +265,7 @@ class PendingRequest:
         """
         with writing(self._directory):
             for journal in self._journals:
-                if journal is self._own or journal.is_complete:
+                if journal is self._own or journal.is_complete_beside(self._own.days):
                     journal.path.unlink()
             if self.covered:
                 sync_directory(self._directory)
@@ -239,98 +293,6 @@ class PendingRequest:
                 journal.note(line, durable=durable)
 
 
-class _Journal:
-    """`<first>_<last>.journal`: what was done of one request. A ValueError where it makes no sense."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        first, _, last = path.stem.partition("_")
-        try:
-            self.days = DayRange(date.fromisoformat(first), date.fromisoformat(last))
-        except InputError as error:
-            raise ValueError(path.name) from error
-        self.history = ""
-        """The chat's marked id and, where message ids are an account's own, `/` and the account's id."""
-        self.committed: set[date] = set()
-        self.committing: set[date] = set()
-        self.undecided: set[date] = set()
-        self.covered: set[tuple[int, int]] = set()
-        self.last_sign = int(path.stat().st_mtime)
-        """When a process last worked on it, as far as the journal knows (POSIX s)."""
-        text = path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        for line in text[:whole].decode().splitlines():
-            self._understand(line)
-        self._torn_at = whole if whole < len(text) else None
-
-    @classmethod
-    def started(cls, path: Path, history: str, now: int) -> Self:
-        """A new one."""
-        path.write_text(f"started {now} {history}\n")
-        return cls(path)
-
-    def cut_torn_end(self) -> None:
-        """Remove what a process that was killed wrote of a line."""
-        if self._torn_at is not None:
-            os.truncate(self.path, self._torn_at)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every day of the request is committed."""
-        return all(day in self.committed for day in self.days)
-
-    def note(self, line: str, *, durable: bool = False) -> None:
-        """Append a line."""
-        with writing(self.path), self.path.open("ab") as stream:
-            stream.write(f"{line}\n".encode())
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        self._understand(line)
-
-    def _understand(self, line: str) -> None:
-        what, _, value = line.partition(" ")
-        match what:
-            case "started":
-                started_at, _, self.history = value.partition(" ")
-                if not _HISTORY.fullmatch(self.history):
-                    raise ValueError(line)
-                self.last_sign = max(self.last_sign, _time(started_at))
-            case "resumed":
-                self.last_sign = max(self.last_sign, _time(value))
-            case "committing":
-                self.committing.add(date.fromisoformat(value))
-            case "undecided":
-                self.undecided.add(date.fromisoformat(value))
-            case "committed":
-                self.committed.add(date.fromisoformat(value))
-            case "reopened":
-                day = date.fromisoformat(value)
-                self.committed.discard(day)
-                self.committing.discard(day)
-                self.undecided.discard(day)
-                self.covered = {part for part in self.covered if day_of(part[0]) != day}
-            case "covered":
-                start, _, end = value.partition(" ")
-                if _time(start) >= _time(end):
-                    raise ValueError(line)
-                self.covered.add((int(start), int(end)))
-            case _:
-                raise ValueError(line)
-
-
-def interrupted_ranges(spool_root: Path, slug: str) -> list[DayRange]:
-    """The ranges of the chat's requests that are not complete, ascending. Reads only."""
-    found = []
-    with reading(spool_root / slug):
-        for path in _files(spool_root / slug, _JOURNAL):
-            with suppress(ValueError, FileNotFoundError):
-                journal = _Journal(path)
-                if not journal.is_complete:
-                    found.append(journal.days)
-    return found
-
-
 def remove_expired(spool_roots: Path, now: int) -> int:
     """Remove what can no longer be resumed, of all archives under `spool_roots`; how many requests.
 
@@ -344,34 +306,23 @@ def remove_expired(spool_roots: Path, now: int) -> int:
                 continue
             try:
                 live = _live_journals(directory, None, now)
-                removed += len(_files(directory, _JOURNAL)) - len(live)
+                removed += len(files_of(directory, JOURNAL)) - len(live)
                 _remove_all_but(directory, live)
             finally:
                 os.close(lock)
     return removed
 
 
-def _files(directory: Path, suffix: str) -> list[Path]:
-    """The files of this suffix, sorted; none where there is no directory.
-
-    From Python 3.13 on `Path.glob` gives none where a directory may not be read: nothing to resume, it would seem.
-    """
-    try:
-        return sorted(path for path in directory.iterdir() if path.name.endswith(suffix))
-    except FileNotFoundError:
-        return []
-
-
-def _live_journals(directory: Path, history: str | None, now: int) -> list[_Journal]:
+def _live_journals(directory: Path, history: str | None, now: int) -> list[Journal]:
     """The journals that can be resumed: of this history, or any; not damaged, and not older than RESUME_TTL."""
     found = []
-    for path in _files(directory, _JOURNAL):
+    for path in files_of(directory, JOURNAL):
         try:
-            journal = _Journal(path)
+            journal = Journal(path)
         except ValueError as error:
             logger.warning("%s is damaged (%s): its days are read again.", path, error)
             continue
-        spools = [spool for spool in _files(directory, _SPOOL) if _is_of(spool, [journal])]
+        spools = [spool for spool in files_of(directory, _SPOOL) if _is_of(spool, [journal])]
         last_sign = max(journal.last_sign, *(int(spool.stat().st_mtime) for spool in spools), 0)
         if history in {journal.history, None} and now - last_sign < RESUME_TTL:
             journal.cut_torn_end()
@@ -379,7 +330,7 @@ def _live_journals(directory: Path, history: str | None, now: int) -> list[_Jour
     return found
 
 
-def _remove_all_but(directory: Path, journals: Collection[_Journal]) -> None:
+def _remove_all_but(directory: Path, journals: Collection[Journal]) -> None:
     """Remove everything but these journals and the spools of their days."""
     kept = {journal.path for journal in journals}
     for path in directory.iterdir():
@@ -387,7 +338,7 @@ def _remove_all_but(directory: Path, journals: Collection[_Journal]) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _is_of(path: Path, journals: Collection[_Journal]) -> bool:
+def _is_of(path: Path, journals: Collection[Journal]) -> bool:
     """Whether the path is that of a spool of a day that one of the requests asked for, or of its strays."""
     if path.suffix in {_SPOOL, _PARTICIPANTS} and any(path.stem == journal.path.stem for journal in journals):
         return True
@@ -401,13 +352,4 @@ def _is_of(path: Path, journals: Collection[_Journal]) -> bool:
 def _part(name: str) -> tuple[date, int]:
     """Day and start of the part of a day whose spool has that name."""
     day, _, start = name.partition(".")
-    return date.fromisoformat(day), _time(start)
-
-
-def _time(text: str) -> int:
-    """A POSIX time that falls into a day of the calendar; ValueError."""
-    try:
-        day_of(int(text))
-    except OverflowError as error:
-        raise ValueError(text) from error
-    return int(text)
+    return date.fromisoformat(day), posix_time(start)

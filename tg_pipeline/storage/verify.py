@@ -1,10 +1,7 @@
 """The proof of an archive: every file is read again and held to everything that the contract promises."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,53 +18,11 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.atomic import is_directory, is_of_a_system, is_temporary, reading
 from tg_pipeline.storage.day_index import DayIndex
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.expected import accounts, chat_ids, high_water, known_days, missing, not_fetched, seal
+from tg_pipeline.storage.findings import Finding, FindingKind
+from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.layout import DayReader, archived, first_problem, message_id
-from tg_pipeline.storage.progress import FILE_NAME, ChatProgress, Progress
-from tg_pipeline.storage.request import interrupted_ranges
-
-
-class FindingKind(StrEnum):
-    """What can be wrong. Those of WARNINGS leave the archive complete and correct all the same."""
-
-    DAMAGED = "damaged"
-    SCHEMA = "schema"
-    ORDER = "order"
-    REPEATED = "repeated"
-    DATE = "date"
-    ENTITIES = "entities"
-    HEADER = "header"
-    THREADS = "threads"
-    PARTICIPANTS = "participants"
-    MISSING = "missing"
-    NOT_FETCHED = "not_fetched"
-    UNSEALED = "unsealed"
-    NOT_VISIBLE = "not_visible"
-    UNREADABLE = "unreadable"
-    HELD_BACK = "held_back"
-    MOVED = "moved"
-    FOREIGN = "foreign"
-    REGISTRY = "registry"
-    PROGRESS = "progress"
-    LEFTOVER = "leftover"
-    INTERRUPTED = "interrupted"
-
-
-WARNINGS = frozenset({FindingKind.LEFTOVER, FindingKind.INTERRUPTED, FindingKind.NOT_VISIBLE, FindingKind.NOT_FETCHED})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong. `slug` and `day` are None where it concerns the archive, or the chat, as a whole."""
-
-    slug: Slug | None
-    day: date | None
-    kind: FindingKind
-    detail: str
-
-    @property
-    def is_warning(self) -> bool:
-        """Whether the archive is complete and correct all the same."""
-        return self.kind in WARNINGS
+from tg_pipeline.storage.progress import FILE_NAME, Progress
 
 
 def verify_root(
@@ -88,9 +43,9 @@ def verify_root(
     absent = dict.fromkeys(chats) | {entry.slug: entry for entry in registered}
     for slug in sorted(absent.keys() - set(store.slugs())):
         known = chats.get(slug)
-        yield from _missing(slug, [], _known_days([], known), today)
-        yield from _not_fetched(slug, absent[slug], _known_days([], known))
-        yield from _progress(slug, known, {}, whole=True, running=True)
+        yield from missing(slug, [], known_days([], known), today)
+        yield from not_fetched(slug, absent[slug], known_days([], known))
+        yield from high_water(slug, known, {}, whole=True, running=True)
 
 
 def verify(  # noqa: PLR0913 - what is verified, and what it is held to
@@ -113,10 +68,10 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
     known = progress.read().chats.get(slug)
     yield from _strays(store, slug)
     present = [day for day in store.days(slug) if days is None or day in days]
-    expected = days or _known_days(present, known)
-    yield from _missing(slug, present, expected, today)
+    expected = days or known_days(present, known)
+    yield from missing(slug, present, expected, today)
     if days is None:
-        yield from _not_fetched(slug, entry, expected)
+        yield from not_fetched(slug, entry, expected)
     headers: dict[date, DayHeader] = {}
     for day in present:
         yield from verify_day(store, slug, day)
@@ -124,15 +79,15 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
         if header is not None:
             yield from _shared_ids(store, slug, header, headers)
             headers[day] = header
-            yield from _seal(slug, day, today, sealed=header.sealed)
+            yield from seal(slug, day, today, sealed=header.sealed)
         if on_day is not None:
             on_day(day)
-    yield from _chat_ids(slug, headers, entry.id if entry else None)
-    yield from _accounts(slug, headers, entry.account if entry else None)
+    yield from chat_ids(slug, headers, entry.id if entry else None)
+    yield from accounts(slug, headers, entry.account if entry else None)
     interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
     for asked in interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
-    yield from _progress(slug, known, headers, whole=days is None, running=bool(interrupted))
+    yield from high_water(slug, known, headers, whole=days is None, running=bool(interrupted))
 
 
 def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
@@ -265,52 +220,6 @@ def _header(store: DayStore, slug: Slug, day: date) -> DayHeader | None:
         return None
 
 
-def _seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Finding]:
-    """A day is sealed where, and only where, it is over; one that has not begun has no file."""
-    if day > today:
-        yield Finding(slug, day, FindingKind.HEADER, f"the day has not begun: today is {today} UTC")
-    elif day == today and sealed:
-        yield Finding(slug, day, FindingKind.HEADER, "it says that it is sealed, and the day is not over")
-    elif day < today and not sealed:
-        yield Finding(slug, day, FindingKind.UNSEALED, "the day was not read to its end: fetch it again")
-
-
-def _chat_ids(slug: Slug, headers: Mapping[date, DayHeader], registered: int | None) -> Iterator[Finding]:
-    """One finding for each wrong `chat_id`, on the first day that has it."""
-    ids = {day: header.chat_id for day, header in headers.items()}
-    yield from _odd_ones(slug, ids, registered, "id", lambda found: f"it says that its chat_id is {found}")
-
-
-def _accounts(slug: Slug, headers: Mapping[date, DayHeader], registered: int | None) -> Iterator[Finding]:
-    """One finding for each wrong `account`, on the first day that has it. Older files name none."""
-    accounts = {day: header.account for day, header in headers.items() if header.account is not None}
-    yield from _odd_ones(slug, accounts, registered, "account", lambda found: f"it is what account {found} sees")
-
-
-def _odd_ones(
-    slug: Slug, values: Mapping[date, int], registered: int | None, field: str, says: Callable[[int], str]
-) -> Iterator[Finding]:
-    """The files that differ from the registry or, where none is as the registry says, from most of the others.
-
-    Then it is the registry's entry that is wrong, or the files of another chat lie in the place of this one's.
-    """
-    days = Counter(values.values())
-    if not days:
-        return
-    usual = days.most_common(1)[0][0]
-    right = registered if registered in days else usual
-    if registered is not None and registered != right:
-        files = f"{'the day file is' if len(values) == 1 else 'the day files are'} those of {usual}"
-        detail = f"chats.yaml says that its {field} is {registered}; {files}: correct the entry, or move the files away"
-        yield Finding(slug, None, FindingKind.REGISTRY, detail)
-    owner = "the registered chat's" if right == registered else "that of most of the other files"
-    for value, number in days.items():
-        if value != right:
-            first = min(day for day, found in values.items() if found == value)
-            more = f" (and {number - 1} more)" if number > 1 else ""
-            yield Finding(slug, first, FindingKind.HEADER, f"{says(value)}; {owner} is {right}{more}")
-
-
 def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
     """Ids that stand in two days. Ids rise with time, so that only days whose ids overlap need a second look."""
     for other in earlier.values():
@@ -329,39 +238,6 @@ def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping
 
 def _ids(store: DayStore, slug: Slug, day: date, low: int, high: int) -> set[int]:
     return {number for number in map(message_id, store.lines(slug, day)) if low <= number <= high}
-
-
-def _known_days(present: Sequence[date], known: ChatProgress | None) -> DayRange | None:
-    """From the first to the last day that has a file, or had one as far as progress tells."""
-    recorded = (known.first_day, known.last_day) if known else ()
-    days = sorted({*present[:1], *present[-1:], *filter(None, recorded)})
-    return DayRange(days[0], days[-1]) if days else None
-
-
-def _not_fetched(slug: Slug, entry: RegisteredChat | None, days: DayRange | None) -> Iterator[Finding]:
-    """That the history of a registered chat begins before its files, or that it has none."""
-    if entry is None:
-        return
-    if days is None:
-        detail = f"nothing of it is archived: tg-pipeline fetch {slug} --from DAY"
-        yield Finding(slug, entry.start, FindingKind.NOT_FETCHED, detail)
-    elif entry.start is not None and entry.start < days.first:
-        before = days.first - timedelta(days=1)
-        detail = f"the chat begins on {entry.start} and its files on {days.first}: tg-pipeline fetch {slug} "
-        detail += f"--from {entry.start} --to {before}, or set its `start` in chats.yaml"
-        yield Finding(slug, entry.start, FindingKind.NOT_FETCHED, detail)
-
-
-def _missing(slug: Slug, present: Iterable[date], days: DayRange | None, today: date) -> Iterator[Finding]:
-    """One finding a gap."""
-    there = set(present)
-    absent = [day for day in days or () if day not in there and day <= today]
-    while absent:
-        first = absent[0]
-        length = next((n for n, day in enumerate(absent) if day != first + timedelta(days=n)), len(absent))
-        detail = "has no file" if length == 1 else f"{count(length, 'day')} have no file, up to {absent[length - 1]}"
-        yield Finding(slug, first, FindingKind.MISSING, detail)
-        del absent[:length]
 
 
 def _strays(store: DayStore, slug: Slug) -> Iterator[Finding]:
@@ -389,21 +265,3 @@ def _entries(directory: UPath) -> list[UPath]:
             return sorted(found, key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError):
             return []
-
-
-def _progress(
-    slug: Slug, chat: ChatProgress | None, headers: Mapping[date, DayHeader], *, whole: bool, running: bool
-) -> Iterator[Finding]:
-    if chat is None:
-        return
-    highest = max((header.last_message_id or 0 for header in headers.values()), default=0)
-    if whole and (chat.high_water_mark or 0) > highest:
-        end = f"the archive ends with {highest}" if highest else "no day file holds a message"
-        detail = f"the high-water mark is {chat.high_water_mark}; {end}: fetch the days that are missing, or remove "
-        detail += f"{FILE_NAME}, which is rebuilt, where nothing can be missing"
-        yield Finding(slug, None, FindingKind.PROGRESS, detail)
-    for day, pointer in () if running else chat.days.items():
-        header = headers.get(day)
-        if (whole or header) and pointer.last_processed_msg_id > ((header and header.last_message_id) or 0):
-            detail = f"progress points to message {pointer.last_processed_msg_id}, which the day does not hold"
-            yield Finding(slug, day, FindingKind.PROGRESS, detail)

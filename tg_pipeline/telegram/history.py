@@ -93,14 +93,11 @@ class ChatHistory:
             self.peer = await self._resolver.resolve(self._name, expected_id=self.peer.marked_id)
             return await self._connection.call(GetHistoryRequest(peer=input_peer(self.peer), **offset.fields()))
 
-    async def visible(self, max_age: float) -> Visible:
-        """What the account may see of the chat's past; asked at most once, and remembered for later fetches."""
+    async def visible(self) -> Visible:
+        """What the account may see of the chat's past; asked at most once. It tells later whom to read it with."""
         if self._visible is None:
-            now = await self.now()
-            if max_age and (known := self._resolver.seen(self.peer, since=now - max_age)):
-                return known
             self._visible = await visible(self._connection, self.peer)
-            self._resolver.note_seen(self.peer, self._visible, now)
+            self._resolver.note_seen(self.peer, self._visible, await self.now())
         return self._visible
 
     def _notice_move(self, answer: Any) -> None:

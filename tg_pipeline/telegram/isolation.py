@@ -16,7 +16,7 @@ from telethon.tl import types as tl
 
 from tg_pipeline.contracts.days import FIRST_DAY, day_start
 from tg_pipeline.contracts.errors import Undecodable
-from tg_pipeline.contracts.history import PAGE_SIZE, WITNESSES, Cursor
+from tg_pipeline.contracts.history import BEGIN_WITNESSES, PAGE_SIZE, Cursor
 from tg_pipeline.telegram.offsets import Offset
 
 REMEMBERED = 64
@@ -110,12 +110,12 @@ class Isolation:
         return found
 
     async def oldest(self) -> list[tuple[int, int]]:
-        """Ids and times (POSIX s) of the WITNESSES oldest messages that can be seen, ascending by id.
+        """Ids and times (POSIX s) of the BEGIN_WITNESSES oldest messages that can be seen, ascending by id.
 
         Where one of them cannot be decoded, the oldest alone, and the begin of its day.
         """
         try:
-            answer = await self._ask(Offset(id=1, ascending=WITNESSES))
+            answer = await self._ask(Offset(id=1, ascending=BEGIN_WITNESSES))
         except Undecodable:
             await self._check_that_it_is_a_message()
             days = await _least(lambda n: self._is_any_before(FIRST_DAY + timedelta(days=n)))

@@ -66,10 +66,6 @@ class Resolver:
         """Remember whether the account can read the chat."""
         self._cache.remember_reading(self._account, marked_id, can_read=can_read, now=now)
 
-    def seen(self, peer: Peer, *, since: float) -> Visible | None:
-        """What the account may see of the chat's past, where that was asked after `since` (POSIX s)."""
-        return self._cache.visible(self._account, peer.marked_id, since=since)
-
     def note_seen(self, peer: Peer, visible: Visible, now: float) -> None:
         """Remember what the account may see of the chat's past."""
         self._cache.remember_visible(self._account, peer.marked_id, visible, now=now)

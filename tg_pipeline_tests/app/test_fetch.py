@@ -42,7 +42,7 @@ from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage import progress as progress_file
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.request import interrupted_ranges
+from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.contracts.schema_checks import check_day_file
 from tg_pipeline_tests.live_simulator import live_simulator, program

@@ -62,6 +62,16 @@ class MortalStore(DayStore):
         self.life.step()
         return committed
 
+    def amend(self, *args: Any, **options: Any) -> CommittedDay:
+        self.life.step()
+        return super().amend(*args, **options)
+
+    def seal(self, *args: Any, **options: Any) -> CommittedDay | None:
+        self.life.step()
+        done = super().seal(*args, **options)
+        self.life.step()
+        return done
+
 
 class MortalProgress(Progress):
     """Dies before or after a note."""
@@ -97,6 +107,11 @@ class MortalRequest(PendingRequest):
         super().mark_committed(day)
         self.life.step()
 
+    def mark_placed(self) -> None:
+        self.life.step()
+        super().mark_placed()
+        self.life.step()
+
     def finish(self) -> None:
         self.life.step()
         super().finish()
@@ -118,12 +133,15 @@ class Archive:
         pages_in_flight: int = 1,
         life: Life | None = None,
         on_progress: OnProgress | None = None,
+        accept_deletions: bool = False,
     ) -> FetchReport:
         """One process from beginning to end, or to the end of its life."""
         life = life or Life()
         self.store.life = self.progress.life = MortalRequest.life = life
         now = int(SystemClock().now())
-        with MortalRequest.open(self.root / "spool", CHAT, days, chat_id=CHAT_ID, now=now) as pending:
+        with MortalRequest.open(
+            *(self.root / "spool", CHAT, days), chat_id=CHAT_ID, now=now, accept_deletions=accept_deletions
+        ) as pending:
             report = FetchReport(CHAT, CHAT_ID, days)
             fetch = Fetch(
                 history,
@@ -134,6 +152,7 @@ class Archive:
                 policy=FetchPolicy(pages_in_flight=pages_in_flight),
                 clock=SystemClock(),
                 on_progress=on_progress,
+                accept_deletions=accept_deletions,
             )
             return asyncio.run(fetch.run())
 

@@ -89,10 +89,8 @@ class MemoryHistory:
 
     account: int | None = None
     seen: Visible = field(default_factory=lambda: Visible(1, 0))
-    ages: list[float] = field(default_factory=list)
 
-    async def visible(self, max_age: float) -> Visible:
-        self.ages.append(max_age)
+    async def visible(self) -> Visible:
         return self.seen
 
     async def newest(self) -> Page:

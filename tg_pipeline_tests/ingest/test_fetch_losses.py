@@ -29,10 +29,16 @@ def archive() -> Iterator[Archive]:
 
 
 def reread(
-    archive: Archive, keep: Callable[[int], bool], pages_in_flight: int = 1, life: Life | None = None
+    archive: Archive,
+    keep: Callable[[int], bool],
+    pages_in_flight: int = 1,
+    life: Life | None = None,
+    *,
+    accept: bool = False,
 ) -> FetchReport:
     left = [message for message in HISTORY if keep(message.id)]
-    return archive.fetch(MemoryHistory(left, NOW), RANGE, pages_in_flight=pages_in_flight, life=life)
+    history = MemoryHistory(left, NOW)
+    return archive.fetch(history, RANGE, pages_in_flight=pages_in_flight, life=life, accept_deletions=accept)
 
 
 def deleted(archive: Archive) -> list[int]:
@@ -79,4 +85,26 @@ def test_a_read_that_is_killed_again_and_again_decides_alike(archive: Archive, s
     assert deleted(archive) == [*range(10, 19), *range(91, 97), 199, 200, 201]
     held_back = [day for day in RANGE if (header := archive.store.header("chat", day)) and header.conditions]
     assert held_back == [FIRST + timedelta(days=n) for n in (20, 21)]
+    assert archive.is_tidy()
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_day_that_an_interrupted_read_held_back_is_read_again(archive: Archive, *, is_back: bool) -> None:
+    gone = range(1, 31)
+    with pytest.raises(Killed):
+        reread(archive, lambda n: n not in gone, life=Life(20))
+    assert any(archive.store.header("chat", day).conditions for day in RANGE)  # type: ignore[union-attr] # all are there
+    report = reread(archive, lambda n: is_back or n not in gone)
+    assert bool(report.with_condition("held_back")) is not is_back
+    assert not set(report.resumed_days) & {day for day, _ in report.with_condition("held_back")}
+
+
+def test_deletions_that_an_interrupted_read_accepted_are_decided_anew(archive: Archive) -> None:
+    gone = range(1, 31)
+    with pytest.raises(Killed):
+        reread(archive, lambda n: n not in gone, life=Life(20), accept=True)
+    assert deleted(archive)
+    report = reread(archive, lambda _: True)
+    assert not deleted(archive)
+    assert not report.resumed_days
     assert archive.is_tidy()

@@ -32,7 +32,7 @@ def stray(number: int, at: int) -> list[Said]:
 
 def newcomer(messages: list[Said]) -> MemoryHistory:
     left = [m for m in messages if m.id >= FIRST]
-    begins = sorted(m.at for m in left[:3])[1]  # as ChatHistory.visible
+    begins = sorted(m.at for m in left[:5])[2]  # as ChatHistory.visible
     return MemoryHistory(left, LATER, seen=Visible(FIRST, begins))
 
 
@@ -54,6 +54,53 @@ def test_one_message_out_of_order_hides_nothing(
         assert not any(message["deleted"] for message in archive.messages(day))
         if day != day_of(at):
             assert archive.ids(DayRange(day, day))[day] == expected[day] or header.conditions, day
+
+
+@pytest.mark.parametrize("numbers", [{0, 1}, {0, 2}, {1, 2}, {0, 4}])
+@pytest.mark.parametrize("days", [ALL, DayRange(DAYS[3], DAYS[3])])
+def test_two_of_the_first_messages_out_of_order_hide_nothing(
+    archive: Archive, numbers: set[int], days: DayRange
+) -> None:
+    messages = [Said(m.id, day_start(DAY) + m.id if m.id - FIRST in numbers else m.at) for m in MESSAGES]
+    archive.fetch(newcomer(messages), days)
+    expected = expected_ids(messages, days, LATER)
+    for day in days:
+        header = archive.store.header(CHAT, day)
+        assert header is not None
+        assert archive.ids(DayRange(day, day))[day] == expected[day] or header.conditions, day
+
+
+@pytest.mark.parametrize("account", [None, 7])
+@pytest.mark.parametrize("hidden", [3 * PER_DAY, FIRST - 1, 4 * PER_DAY, 7 * PER_DAY])
+@pytest.mark.parametrize("asked", [[3], [4], [5], [3, 4, 5], [6]])
+def test_what_was_hidden_between_two_fetches_is_not_called_whole(
+    archive: Archive, hidden: int, asked: list[int], account: int | None
+) -> None:
+    """Of a private dialog (`account`) nothing tells it but that all that was archived is gone."""
+    archive.fetch(MemoryHistory(MESSAGES, LATER, account=account), DayRange(DAYS[0], DAYS[2]))
+    left = [m for m in MESSAGES if m.id > hidden]
+    seen = Visible(hidden + 1 if left or account is None else None, left[0].at if left else None)
+    expected = expected_ids(MESSAGES, DayRange(DAYS[0], DAYS[5] + timedelta(days=1)), LATER)
+    for day in (DAYS[0] + timedelta(days=n) for n in asked):
+        history = MemoryHistory(left, LATER, seen=seen, account=account)
+        archive.fetch(history, DayRange(day, day))
+        header = archive.store.header(CHAT, day)
+        assert header is not None
+        assert archive.ids(DayRange(day, day))[day] == expected[day] or header.conditions, day
+
+
+@pytest.mark.parametrize("per_day", [0, 2, PER_DAY])
+def test_a_dialog_that_was_not_cleared_costs_a_call_more_on_empty_days_only(archive: Archive, per_day: int) -> None:
+    messages = [m for m in MESSAGES if m.id <= PER_DAY or (m.id - 1) % PER_DAY < per_day]
+    calls = []
+    for day in DAYS:
+        history = MemoryHistory(messages, LATER, account=7)
+        archive.fetch(history, DayRange(day, day))
+        calls.append(history.calls)
+        header = archive.store.header(CHAT, day)
+        assert header is not None
+        assert not header.conditions
+    assert max(calls) <= 2
 
 
 @pytest.mark.parametrize("numbers", [{FIRST + 20}, {FIRST, FIRST + 9}, {FIRST + 2, FIRST + 30, FIRST + 31}])

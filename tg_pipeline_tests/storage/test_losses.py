@@ -41,6 +41,8 @@ def held_back(read: Counts) -> list[int]:
         [(9, 9), (0, 0), (0, 0), (1, 2)],
         [(9, 9), (0, 9)] * 15,
         [(5, 9), (4, 9)] * 15,
+        [(9, 9), (0, 20)] * 15,
+        [(0, 200), (3, 5)] * 4,
     ],
 )
 def test_a_stretch_of_days_that_lacks_half_of_what_was_expected_is_held_back(read: Counts) -> None:
@@ -77,13 +79,16 @@ def test_a_day_is_decided_as_soon_as_it_can_be() -> None:
 
 
 def plainly(read: Counts) -> list[int]:
-    """Every stretch, tried one by one."""
+    """Every stretch and every row, tried one by one."""
     found = set()
     for begin in range(len(read)):
         for end in range(begin + 1, len(read) + 1):
             lacking = sum(counts[0] for counts in read[begin:end])
             expected = sum(counts[1] for counts in read[begin:end])
-            if lacking >= HELD_BACK_MESSAGES and lacking >= HELD_BACK_SHARE * expected:
+            bad = "".join("xo"[2 * some < all_] for some, all_ in read[begin:end] if all_)
+            is_row = bad.startswith("x") and bad.endswith("x") and "oo" not in bad
+            lost = sum(some for some, all_ in read[begin:end] if 2 * some >= all_) if is_row else 0
+            if lost >= HELD_BACK_MESSAGES or (lacking >= HELD_BACK_MESSAGES and lacking >= HELD_BACK_SHARE * expected):
                 found |= set(range(begin, end))
     return [n for n in sorted(found) if read[n][0] and read[n][0] >= HELD_BACK_SHARE * read[n][1]]
 

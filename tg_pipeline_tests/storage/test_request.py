@@ -10,7 +10,8 @@ import pytest
 
 from tg_pipeline.contracts.days import DayRange, day_start
 from tg_pipeline.contracts.errors import InputError, LeaseUnavailable, StorageError
-from tg_pipeline.storage.request import RESUME_TTL, PendingRequest, interrupted_ranges
+from tg_pipeline.storage.journal import interrupted_ranges
+from tg_pipeline.storage.request import RESUME_TTL, PendingRequest
 from tg_pipeline_tests.storage.samples import DAY, NOW, PEOPLE, SLUG, record
 
 RANGE = DayRange(date(2025, 3, 13), date(2025, 3, 16))
@@ -155,6 +156,55 @@ def test_a_request_is_interrupted_until_its_last_day_is_committed(
             request.mark_committed(day)
     assert interrupted_ranges(tmp_path, SLUG) == ranges
     assert interrupted_ranges(tmp_path, "other") == []
+
+
+def test_a_request_is_interrupted_until_what_is_out_of_order_is_placed(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.stray_spool().append([record(1)], PEOPLE)
+        request.mark_waiting(DAY)
+        for day in RANGE:
+            request.mark_committed(day)
+        assert request.waited() == [DAY]
+    assert interrupted_ranges(tmp_path, SLUG) == [RANGE]
+    with open_request(tmp_path) as request:
+        assert (request.waiting, request.waited()) == ({DAY}, [DAY])
+        request.mark_placed()
+        assert (request.waiting, request.waited()) == (set(), [])
+    assert interrupted_ranges(tmp_path, SLUG) == []
+
+
+def test_days_whose_messages_out_of_order_are_lost_are_read_again(tmp_path: Path) -> None:
+    with open_request(tmp_path) as request:
+        request.mark_waiting(DAY)
+        for day in RANGE:
+            request.mark_committed(day)
+    with open_request(tmp_path) as request:
+        assert request.committed == set(RANGE) - {DAY}
+
+
+@pytest.mark.parametrize("others", [[RANGE, TAIL], [TAIL, RANGE]])
+def test_a_finished_request_ends_those_of_its_days(tmp_path: Path, others: list[DayRange]) -> None:
+    for days in others:
+        with open_request(tmp_path, days=days) as request:
+            request.mark_committed(RANGE.first if days is RANGE else TAIL.first)
+    with open_request(tmp_path) as request:
+        for day in set(RANGE) - request.committed - {RANGE.last}:  # which is not over yet
+            request.mark_committed(day)
+        request.finish()
+    assert interrupted_ranges(tmp_path, SLUG) == []
+
+
+def test_a_request_knows_what_others_have_done_before_it(tmp_path: Path) -> None:
+    head, tail, end = DayRange(RANGE.first, DAY), TAIL, DayRange(RANGE.last, RANGE.last)
+    with open_request(tmp_path, days=head) as request:
+        request.mark_committed(DAY)
+    open_request(tmp_path, days=tail).close()
+    for days in (head, DayRange(date(2025, 3, 15), RANGE.last), end):
+        with open_request(tmp_path, days=days) as request:
+            for day in set(days) - request.committed:
+                request.mark_committed(day)
+            request.finish()
+    assert interrupted_ranges(tmp_path, SLUG) == []
 
 
 @pytest.mark.parametrize(("age", "resumed"), [(RESUME_TTL - 1, True), (RESUME_TTL, False)])

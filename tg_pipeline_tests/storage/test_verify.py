@@ -14,9 +14,10 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.findings import Finding, FindingKind
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
-from tg_pipeline.storage.verify import Finding, FindingKind, verify, verify_day, verify_root
+from tg_pipeline.storage.verify import verify, verify_day, verify_root
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, PEOPLE, SLUG, commit, person, record
 
 TODAY = DAY + timedelta(days=30)

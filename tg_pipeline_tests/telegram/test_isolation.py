@@ -10,7 +10,8 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import Undecodable
 from tg_pipeline.simulator import Undecodable as UndecodableRule
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.verify import FindingKind, verify_day
+from tg_pipeline.storage.findings import FindingKind
+from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world
 
 DAYS = first_days(4)
