@@ -18,7 +18,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, basic_auth_handler
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tg_pipeline.app.shared_state import state_store
 from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.machine.locks import locked_file
 from tg_pipeline.observability import counts, metrics
@@ -90,6 +89,8 @@ def pushed(settings: Settings) -> Iterator[None]:
 
 def _sums(settings: Settings) -> "list[_Sums]":
     """The sums, with what this process counted until now; none where they cannot be read."""
+    from tg_pipeline.app.shared_state import state_store  # noqa: PLC0415 - brings Redis, which few need
+
     counts.flush()
     try:
         with closing(state_store(settings)) as store:

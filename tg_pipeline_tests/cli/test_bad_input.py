@@ -73,7 +73,6 @@ def test_secrets_are_not_repeated(tg: Terminal) -> None:
         ("chats:\n- slug: a\n  chat: @busy\n", "line 3: "),
         ("chats: [", "YAML"),
         ("- slug: a\n", "`chats`"),
-        ("chats: &a\n- slug: a\n", "line 1: "),
         ("\udcff", "UTF-8"),
     ],
 )
