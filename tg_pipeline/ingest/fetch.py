@@ -256,7 +256,8 @@ class Fetch:
                 self._move.saw(page)
                 if ends_at is None and ended and page.ids:
                     ended = await to_its_end(self._intake.is_joined, page)
-                self._intake.skip_taken(segment)
+                if self._intake.skips_taken(segment):
+                    self._pages.begins_after(segment.after_id or 0)
                 async with self._writing:
                     stopping = self._stop.asked
                     if self._intake.left_a_gap(segment, ended=ended):
@@ -286,6 +287,7 @@ class Fetch:
         if before is not None:
             if segment.after_id is None and before.done and before.pages:
                 segment.go_on_after(before.taken_id)
+                self._pages.begins_after(before.taken_id)
             return
         segment.floor = await to_its_end(self._placeholders.first_of, day_of(segment.start))
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))

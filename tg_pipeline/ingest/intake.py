@@ -129,12 +129,13 @@ class Intake:
         before.left_from = None
         return True
 
-    def skip_taken(self, segment: Segment) -> None:
-        """Pass over what another segment has taken: dates out of order may lead two of them to one place."""
+    def skips_taken(self, segment: Segment) -> bool:
+        """Pass over what another segment has taken, if any: dates out of order may lead two of them to one place."""
         after = segment.after_id
         if after is not None:
             others = (s.taken_id for s in self._segments if s is not segment and s.has_taken(after))
             segment.after_id = max(after, *others, 0)
+        return segment.after_id != after
 
     def is_joined(self, page: Page) -> bool:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
