@@ -193,7 +193,7 @@ def test_days_kept_though_they_were_not_fully_visible_are_named(terminal: Termin
     chat = HiddenPast(synthetic_chat("busy", per_day=40, first_day=date(2024, 1, 1)), up_to=50)
     with Simulator(world_of(chat)) as simulator:
         terminal.log_in(simulator)
-        simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", code=400, skip=3))
+        simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", code=400, skip=4))
         terminal.fails(ChatPrivate, *TEN_DAYS)
         simulator.faults.clear()
         simulator.call(lambda: chat.hide(0))
