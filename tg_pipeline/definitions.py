@@ -76,7 +76,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 def bus_sensors(
     settings: Settings, chats: Sequence[RegisteredChat], jobs: Sequence[UnresolvedAssetJobDefinition]
 ) -> list[dg.SensorDefinition]:
-    """What carries out commands and tells how they ended; nothing where no Redis is set."""
+    """The sensors that carry out commands and publish how they ended; nothing where no Redis is set."""
     if settings.redis is None:
         return []
     # These bring Redis, which not everybody has.
@@ -101,5 +101,5 @@ try:
     keep_metrics(settings)
     defs = dg.Definitions.merge(build_definitions(settings), scaffolded_definitions())
 except SettingsError as error:
-    # Anew, so that Dagster shows the sentence and not the way it came.
+    # Raised again, so that Dagster shows the sentence and not the way it came.
     raise SettingsError(str(error)) from None

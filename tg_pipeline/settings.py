@@ -348,7 +348,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _undecodable() -> Path:
-    """The .env file that is not text; the decoder does not tell."""
+    """The .env file that is not text; the decoder does not name it."""
     for file in (PROJECT_DIRECTORY / ".env", Path.cwd() / ".env"):
         try:
             file.read_text("utf-8-sig")

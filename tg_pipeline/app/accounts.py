@@ -113,7 +113,7 @@ class _Tried:
         self._last = (logging.WARNING, f"{error} Going on with another session.")
 
     def log_last(self) -> None:
-        """Tell of the last failure, now that another session is tried; otherwise it is raised, and tells itself."""
+        """Log the last failure, now that another session is tried; otherwise it is raised."""
         if self._last is not None:
             log.log(*self._last)
             self._last = None

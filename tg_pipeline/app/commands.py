@@ -39,7 +39,7 @@ def command_queue(settings: Settings) -> CommandQueue:
 
 
 def reporter(settings: Settings) -> Reporter:
-    """What tells of this process's run, through the stack that every call goes through: retry, breaker, budget."""
+    """The reporter of this process's run, through the stack that every call goes through: retry, breaker, budget."""
     policy, clock, meter = PUBLISHING, SystemClock(), CallMeter()
     held = ExitStack()
     queue = held.enter_context(closing(command_queue(settings)))

@@ -132,7 +132,7 @@ async def fetch_through_outages(
     clock = clock or SystemClock()
     retries = 0
 
-    def told(moment: FetchProgress) -> None:
+    def watched(moment: FetchProgress) -> None:
         nonlocal retries
         retries = 0 if moment.messages else retries
         if on_progress is not None:
@@ -141,7 +141,7 @@ async def fetch_through_outages(
     while True:
         try:
             return await fetch(
-                settings, chat, days, stop, on_progress=told, clock=clock, accept_deletions=accept_deletions
+                settings, chat, days, stop, on_progress=watched, clock=clock, accept_deletions=accept_deletions
             )
         except OUTAGES as error:
             if stop.asked or retries >= OUTAGE_RETRIES:

@@ -1,4 +1,4 @@
-"""Up to which moment each chat has been read: what the archive cannot tell, as a quiet chat's files do not change."""
+"""Up to which moment each chat has been read: what the archive does not say, as a quiet chat's files do not change."""
 
 import logging
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Whether `tg-pipeline up` runs on an instance home, as the lease in it tells."""
+"""Whether `tg-pipeline up` runs on an instance home, as the lease in it says."""
 
 from pathlib import Path
 

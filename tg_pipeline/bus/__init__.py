@@ -1,1 +1,1 @@
-"""The platform's public interface: commands taken from a Redis list, events published to whoever listens."""
+"""The platform's public interface: commands taken from a Redis list, events published to all subscribers."""

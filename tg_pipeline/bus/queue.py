@@ -1,4 +1,4 @@
-"""The queue of commands and the events that tell of them, as Redis holds both.
+"""The queue of commands and the events about them, as Redis holds both.
 
 Anybody who can push to a list can send commands; any number of readers may take them. All steps are scripts (see
 `scripts`), so that a reader that is killed leaves nothing half done: what it had taken, the next one takes again.
@@ -72,7 +72,7 @@ class CommandQueue:
         self._scripts: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._redis.close()
 
     # --- taking ---------------------------------------------------------------------------------------------------
@@ -307,8 +307,8 @@ class CommandQueue:
         )
         if not record and not marks:
             return None
-        told = {name.decode(): value.decode() for name, value in record.items()}
-        return {"record": told, **{name.decode(): json.loads(value) for name, value in marks.items()}}
+        found = {name.decode(): value.decode() for name, value in record.items()}
+        return {"record": found, **{name.decode(): json.loads(value) for name, value in marks.items()}}
 
     def drop(
         self,
@@ -385,5 +385,5 @@ def _entry(command: AcceptedCommand, owner: str, claimed: float) -> str:
 
 
 def _flight(entry: bytes, ended: str | None) -> InFlight:
-    told = json.loads(entry)
-    return InFlight(AcceptedCommand.model_validate_json(told["command"]), told["owner"], told["claimed"], ended)
+    found = json.loads(entry)
+    return InFlight(AcceptedCommand.model_validate_json(found["command"]), found["owner"], found["claimed"], ended)

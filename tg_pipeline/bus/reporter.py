@@ -1,4 +1,4 @@
-"""Telling of a run while it works, from a thread of its own: whatever Redis does, the fetch does not wait for it."""
+"""Publishes the events of a run while it works, from a thread of its own: a slow Redis does not hold up the fetch."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from tg_pipeline.contracts.events import Event
 PAUSE_SECONDS = 1.0
 """Between two events of progress, and before trying again what could not be published."""
 GIVE_UP_SECONDS = 2.0
-"""How long the end of a run may wait for events that are still to be published. The sensors tell the rest."""
+"""How long the end of a run may wait for events that are still to be published. The sensors publish the rest."""
 
 Guard = Callable[[Callable[[], object]], None]
 """Makes a call as often and as long as the policy allows; raises one of TRY_LATER."""
@@ -42,11 +42,11 @@ class Reporter:
         self._thread.start()
 
     def started(self, event: Event) -> None:
-        """The run began; the first of a command's runs tells of the command's start."""
+        """The run began; the first of a command's runs publishes the command's start."""
         self._tell(lambda: setattr(self, "_started", event))
 
     def progress(self, event: Event, day: str, messages: int) -> None:
-        """A day was committed. Days that come faster than events may go are told of together."""
+        """A day was committed. Days that come faster than events may be sent share an event."""
 
         def add() -> None:
             days = self._progress[1] if self._progress else {}
@@ -64,7 +64,7 @@ class Reporter:
         self._thread.join(seconds)
         if self._thread.is_alive():
             self._given_up = True
-            log.warning("Redis did not take this run's last events; a sensor will tell of its end.")
+            log.warning("Redis did not take this run's last events; a sensor publishes its end.")
 
     def _tell(self, change: Callable[[], None]) -> None:
         with self._wake:
@@ -109,7 +109,7 @@ class Reporter:
             self._done("_ended", ended)
         return 0.0
 
-    def _done(self, name: Literal["_started", "_progress", "_ended"], told: object) -> None:
+    def _done(self, name: Literal["_started", "_progress", "_ended"], done: object) -> None:
         with self._wake:
-            if getattr(self, name) is told:
+            if getattr(self, name) is done:
                 setattr(self, name, None)

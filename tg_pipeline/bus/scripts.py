@@ -2,7 +2,7 @@
 
 A command is in one place at a time: `tg_commands` (pushed), `:processing` (taken by a reader, not yet judged), then
 either `:dead` (rejected) or `:waiting:<slug>` (accepted), then `:in_flight` (launched or about to be). Its record lives
-from its acceptance until IDEMPOTENCY_TTL after its end. Every event leaves together with the step that it tells of.
+from its acceptance until IDEMPOTENCY_TTL after its end. Every event leaves in the same step that it is about.
 """
 
 CHANNEL = "tg_events"
@@ -79,7 +79,7 @@ local function finish(id, started, ended)
     local event, total = cjson.decode(ended), 0
     for _, count in ipairs(redis.call('HVALS', 'tg_events:days:' .. id)) do total = total + count end
     if total > event.processed then
-        -- A run that tells the end knows its own days only.
+        -- A run that publishes the end knows its own days only.
         event.processed = total
         ended = cjson.encode(event)
     end

@@ -132,4 +132,4 @@ def _reload(settings: "Settings") -> None:
     except NobodyAnswers:
         echo("Dagster is not running; it will see the change when it starts.")
     except WebserverError as error:
-        echo(f"Not told to Dagster: {error}")
+        echo(f"Dagster is not reloaded: {error}")

@@ -135,11 +135,11 @@ def _known(queue: "CommandQueue", id_: str) -> dict[str, Any]:
             f"Nothing is known of a command {id_}. Ended ones are forgotten after IDEMPOTENCY_TTL, their events later."
         )
     url = webserver_url(load_settings().home)
-    told = found.get("started", {}) | found.get("ended", {})
-    if told.get("backfill_id"):
-        found["dagster"] = f"{url}/runs/b/{told['backfill_id']}"
-    elif told.get("run_id"):
-        found["dagster"] = f"{url}/runs/{told['run_id']}"
+    facts = found.get("started", {}) | found.get("ended", {})
+    if facts.get("backfill_id"):
+        found["dagster"] = f"{url}/runs/b/{facts['backfill_id']}"
+    elif facts.get("run_id"):
+        found["dagster"] = f"{url}/runs/{facts['run_id']}"
     return found
 
 

@@ -19,7 +19,7 @@ from tg_pipeline.cli.options import Zone
     type=click.Path(path_type=Path),
     help="A directory of Telegram Desktop exports to serve instead of the demo world.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the demo world.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the demo world.")
 @click.option("--timezone", type=Zone(), help="Where the exports were made, for old ones without UTC dates.")
 def demo(*, once: bool, exports: Path | None, seed: int, timezone: ZoneInfo | None) -> None:
     """Backfill the last 7 days of the demo chats through Dagster, and show where everything is.

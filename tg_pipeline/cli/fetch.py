@@ -150,13 +150,13 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     from tg_pipeline.defs.receipts import receipt
 
     store = day_store(settings)
-    # What the interrupted run changed is not known: those days are told anew.
+    # What the interrupted run changed is not known: those days are reported again.
     resumed = [replace(receipt(store, report.slug, day), changed=True) for day in report.resumed_days]
     try:
-        with SafeConsole(stderr=True).status("Telling Dagster ..."), open_instance(settings) as instance:
-            told = report_days(instance, report.slug, [*resumed, *report.days])
+        with SafeConsole(stderr=True).status("Reporting the days to Dagster ..."), open_instance(settings) as instance:
+            reported = report_days(instance, report.slug, [*resumed, *report.days])
     except Exception as error:  # noqa: BLE001 - whatever ails Dagster, the day files are in place
-        echo(f"The files are in place, but Dagster could not be told: {error}", err=True)
+        echo(f"The files are in place, but the days could not be reported to Dagster: {error}", err=True)
         return
-    if told:
-        echo(f"Dagster was told of {count(told, 'day')}.")
+    if reported:
+        echo(f"{count(reported, 'day')} reported to Dagster.")

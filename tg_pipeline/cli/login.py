@@ -24,7 +24,7 @@ MAX_PORT = 65_535
 def login(*, qr: bool, name: str, phone: str | None, server: str | None) -> None:
     """Log in to Telegram and keep the session under the instance home, readable by you alone.
 
-    Whoever holds a session file is logged in as you: treat it as a password. Use each session on one machine only.
+    A session file is a login as you: treat it as a password. Use each session on one machine only.
     """
     from upath import UPath
 

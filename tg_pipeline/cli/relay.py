@@ -136,9 +136,9 @@ class _Lines:
 
 def _error(lines: Sequence[str]) -> str:
     """The line of a traceback that names the error which was raised in the end; empty where none does."""
-    told = [line for line in lines if line]
-    by_dagster = [line for line, after in pairwise(told) if after == _STACK and _ERROR.match(line)]
-    by_python = [line for before, line in pairwise(told) if before.startswith(" ") and _ERROR.match(line)]
+    printed = [line for line in lines if line]
+    by_dagster = [line for line, after in pairwise(printed) if after == _STACK and _ERROR.match(line)]
+    by_python = [line for before, line in pairwise(printed) if before.startswith(" ") and _ERROR.match(line)]
     return by_dagster[0] if by_dagster else by_python[-1] if by_python else ""
 
 

@@ -88,12 +88,12 @@ def _which_days(
         raise click.UsageError(
             "Say which days in one way: --days N, --date DAY, or --from DAY with or without --to DAY."
         )
-    told: dict[str, Any] = {"strategy": strategy} if strategy else {}
+    fields: dict[str, Any] = {"strategy": strategy} if strategy else {}
     if last_days is not None:
-        return told | {"mode": "days", "days": last_days}
+        return fields | {"mode": "days", "days": last_days}
     if day is not None:
-        return told | {"mode": "date", "date": str(day)}
-    return told | {"mode": "range", "from": str(first), "to": str(last or today_utc())}
+        return fields | {"mode": "date", "date": str(day)}
+    return fields | {"mode": "range", "from": str(first), "to": str(last or today_utc())}
 
 
 def _wait(queue: "CommandQueue", id_: str, since: str) -> None:

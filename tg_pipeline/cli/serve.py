@@ -1,4 +1,4 @@
-"""`tg-pipeline serve`: health and metrics for whoever watches."""
+"""`tg-pipeline serve`: health and metrics over HTTP."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ def serve(host: str, port: int) -> None:
     """Serve health and metrics over HTTP until Ctrl-C; `tg-pipeline up` does so by itself.
 
     /health answers as long as the process lives; /health/ready is 503 while nothing could be fetched, and says why;
-    /health/details tells everything; /metrics is for Prometheus.
+    /health/details shows everything; /metrics is for Prometheus.
     """
     from tg_pipeline.cli.relay import relay_as_json
     from tg_pipeline.settings import load_settings
@@ -27,7 +27,7 @@ def serve(host: str, port: int) -> None:
     settings = load_settings()
     relay_as_json(settings.log_format)
     with serving(settings, listening(host, port, "tg-pipeline serve --port")):
-        echo(f"Health is told at http://{reachable(host)}:{port}/health/details; Ctrl-C stops it.")
+        echo(f"Health: http://{reachable(host)}:{port}/health/details; Ctrl-C stops it.")
         run(_for_ever())
 
 

@@ -17,7 +17,11 @@ from tg_pipeline.cli.options import Zone
     help="Serve a Telegram Desktop export: a folder with result.json. May be given several times.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the synthetic world served when there is no export."
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the synthetic world, served without exports.",
 )
 @click.option(
     "--port",
@@ -31,7 +35,7 @@ from tg_pipeline.cli.options import Zone
     type=click.IntRange(0, 65_535),
     default=0,
     show_default=True,
-    help="Of the control server; 0 is any free one.",
+    help="Port of the control server; 0 is any free one.",
 )
 @click.option("--latency-ms", type=click.FloatRange(min=0), default=0, show_default=True, help="Delay of every answer.")
 @click.option(

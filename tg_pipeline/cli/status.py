@@ -89,8 +89,8 @@ def _console() -> SafeConsole:
 def page(health: "Health") -> Group:
     """For people."""
     table = Table("part", "status", "", show_edge=False, pad_edge=False, header_style="bold")
-    for name, state, told in _rows(health):
-        table.add_row(name, Text(state, COLOURS.get(state, "")), Text(printable(told)))
+    for name, state, text in _rows(health):
+        table.add_row(name, Text(state, COLOURS.get(state, "")), Text(printable(text)))
     summary = Text.assemble((health.status, f"bold {COLOURS[health.status]}"), f"  {health.ts[:19]}Z")
     return Group(summary, *(Text(f"  {reason}") for reason in health.reasons), Text(), table)
 
@@ -99,7 +99,7 @@ def _rows(health: "Health") -> Iterator[tuple[str, str, str]]:
     """Part, status, what it says: of a part without values, why it has none."""
     from tg_pipeline.contracts.health import Absent, Unread
 
-    told: dict[str, Callable[[Any], str]] = {
+    texts: dict[str, Callable[[Any], str]] = {
         "scheduler": _scheduler,
         "redis": lambda redis: redis.reason or f"{redis.latency_ms:.1f} ms",
         "state_store": lambda store: store.reason or f"{store.driver}{', but the home serves' * store.degraded}",
@@ -109,9 +109,9 @@ def _rows(health: "Health") -> Iterator[tuple[str, str, str]]:
         "home": _place,
         "chats": _chats,
     }
-    for name, tell in told.items():
+    for name, text_of in texts.items():
         part = getattr(health, name)
-        yield name.replace("_", " "), part.status, part.reason if isinstance(part, Absent | Unread) else tell(part)
+        yield name.replace("_", " "), part.status, part.reason if isinstance(part, Absent | Unread) else text_of(part)
     yield from _paced(health)
     for name, absent in health.reserved.items():
         yield name.replace("_", " "), absent.status, absent.reason

@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Of the web UI.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Port of the web UI.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the web UI listens on.")
 @click.option(
-    "--health-port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Of the service; 0: none."
+    "--health-port",
+    type=click.IntRange(0, 65_535),
+    default=PORT,
+    show_default=True,
+    help="Port of health and metrics; 0: none.",
 )
 @click.option(
     "--simulator",

@@ -46,7 +46,7 @@ class RegisteredChat(BaseModel):
     """One entry of `chats.yaml`.
 
     `chat` is the name a person gave (@username, t.me link, numeric id, title). `id` is Telegram's marked id, learned
-    when the chat was added: it is what later tells a moved username from the chat that was meant. `start` is the
+    when the chat was added: it later distinguishes a moved username from the chat that was meant. `start` is the
     first UTC day of the chat's partitions. `account` is the user id of the account that the chat belongs to, where its
     message ids are that account's own (private dialogs, basic groups); it is read with no other.
     """

@@ -211,7 +211,7 @@ class AcceptedCommand(BaseModel):
     """A command that is carried out: what runs, sensors and events know of it.
 
     `accepted` is POSIX milliseconds. `first` and `last` are days that exist for the chat; `clamped` says that earlier
-    ones were asked for. A run that no command caused is told of as if it were one, whose id is the run's.
+    ones were asked for. A run that no command caused has events as if it were one, whose id is the run's.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

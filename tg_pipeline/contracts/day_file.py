@@ -104,7 +104,7 @@ class Message(_Record):
     )
     action: dict[str, Any] | None = Field(default=None, description="Of a service message: its type and what it says.")
     media: dict[str, Any] | None = Field(
-        default=None, description="What is attached: its type, the words in it and what tells it from others; no bytes."
+        default=None, description="What is attached: its type, the words in it and what distinguishes it; no bytes."
     )
     grouped_id: int | None = Field(default=None, description="The same for messages of one album.")
     thread_id: int | None = Field(

@@ -15,7 +15,7 @@ class CommittedDay:
     """One day file as it stands after a commit. Counts compare it with the file that was there before.
 
     `conditions` are those of the file's header. `undecided`: the file is not written yet, because only the rest of the
-    read can tell whether what it lacks of the day was deleted.
+    read decides whether what it lacks of the day was deleted.
     """
 
     day: date

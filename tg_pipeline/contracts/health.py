@@ -1,4 +1,4 @@
-"""How the pipeline is, as the service and `tg-pipeline status` tell it. docs/health.md explains the fields.
+"""How the pipeline is, as the service and `tg-pipeline status` show it. docs/health.md explains the fields.
 
 Nothing in it is a secret. Times are texts as in events: `2025-01-31T23:59:59.123Z`.
 """
@@ -169,7 +169,7 @@ class Queue(_Part):
 
 
 class Place(_Part):
-    """Somewhere that is written to. `free_bytes` is null where the file system cannot tell."""
+    """Somewhere that is written to. `free_bytes` is null where the file system does not say."""
 
     status: Literal["ok", "down"]
     location: str

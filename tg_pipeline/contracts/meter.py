@@ -36,7 +36,7 @@ class CallMeter:
 
     @contextmanager
     def waiting(self, reason: str, steady: Callable[[], float]) -> Iterator[None]:
-        """Count the time that the block takes as a wait; `steady` tells it in seconds."""
+        """Count the time that the block takes as a wait; `steady` gives it in seconds."""
         if not self._waiting[reason]:
             self._since[reason] = steady()
         self._waiting[reason] += 1
@@ -64,5 +64,5 @@ class CallMeter:
 
     @property
     def waited_seconds(self) -> float:
-        """Every wait, whoever asked for it."""
+        """Every wait, of any cause."""
         return sum(self.waits.values())

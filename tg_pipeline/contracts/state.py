@@ -105,4 +105,4 @@ class StateStore(Protocol):
         """Free it; False if it was no longer this lease."""
 
     def close(self) -> None:
-        """Let go of files and connections. The store can be used again and opens them anew."""
+        """Close files and connections. The store can be used again and opens them again."""

@@ -78,7 +78,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def _whole_where_it_is(text: str) -> float:
-    """JSON does not tell 7.0 from 7, and some languages write the one for the other."""
+    """JSON does not distinguish 7.0 from 7, and some languages write the one for the other."""
     number = float(text)
     return int(number) if number.is_integer() else number
 
@@ -87,7 +87,7 @@ def _no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise NotStrict("DuplicateKey", "the key stands there twice", key=shown(twice))
+        raise NotStrict("DuplicateKey", "the key is listed twice", key=shown(twice))
     return found
 
 

@@ -77,11 +77,11 @@ def trace_command(command: AcceptedCommand, found: Outcome, now: float) -> None:
         "tg.status": found.status,
     }
     between, error = (command.accepted / 1_000, now), found.error_type
-    traces.tell("command", about, _of_command(command), None, between=between, error=error)
+    traces.record("command", about, _of_command(command), None, between=between, error=error)
     if command.backfill_id is not None:
         about["dagster.backfill_id"] = command.backfill_id
         own, parent = _of_backfill(command), _of_command(command)
-        traces.tell("backfill", about, own, parent, between=between, error=error)
+        traces.record("backfill", about, own, parent, between=between, error=error)
 
 
 def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
@@ -97,7 +97,9 @@ def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     about |= {"dagster.backfill_id": run.tags[BACKFILL_TAG]} if BACKFILL_TAG in run.tags else {}
     created = record.create_timestamp.timestamp()
     between = (record.start_time or created, record.end_time or created)
-    traces.tell("run", about, _of_run(run), _above_run(run), between=between, error=found.error_type if found else None)
+    traces.record(
+        "run", about, _of_run(run), _above_run(run), between=between, error=found.error_type if found else None
+    )
 
 
 def traces_sensor() -> dg.SensorDefinition:

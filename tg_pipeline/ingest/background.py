@@ -18,7 +18,7 @@ async def to_its_end(work: Callable[[*Ts], T], *args: *Ts) -> T:
         raise
 
 
-async def abandoned(task: asyncio.Task[Any]) -> None:
+async def cancel(task: asyncio.Task[Any]) -> None:
     """Cancel the task and wait until it has ended; what it ended with interests nobody."""
     task.cancel()
     await _settled(task)

@@ -20,7 +20,7 @@ from tg_pipeline.contracts.history import History, Page
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
-from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.background import cancel, to_its_end
 from tg_pipeline.ingest.intake import Intake
 from tg_pipeline.ingest.joins import edge_before
 from tg_pipeline.ingest.moving import Move
@@ -140,8 +140,8 @@ class Fetch:
 
     async def _keep_last_message(self) -> None:
         """Of a group that moved: its last message says so, and is archived whatever days were asked for."""
-        told = any(c.kind == "moved" for day in self._report.days for c in day.conditions)
-        if told or self._move.is_archived:
+        is_reported = any(c.kind == "moved" for day in self._report.days for c in day.conditions)
+        if is_reported or self._move.is_archived:
             return
         last = await self._history.newest()
         self._move.saw(last)
@@ -170,7 +170,7 @@ class Fetch:
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.
 
-        So is one of which only the rest of the interrupted read could tell what became of it.
+        So is one of which only the rest of the interrupted read decides what became of it.
         """
         for day in sorted(self._pending.undecided):
             self._pending.reopen(day)
@@ -276,7 +276,7 @@ class Fetch:
                 more.set()
                 self._tell()
         finally:
-            await abandoned(page_under_way)
+            await cancel(page_under_way)
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
@@ -293,7 +293,7 @@ class Fetch:
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
-            # Where nothing else tells that a history was cleared, that message is asked for as well.
+            # Where nothing else says that a history was cleared, that message is asked for as well.
             segment.after_id = edge.last_id - (self._history.account is not None)
             self._pages.begins_after(segment.after_id)
         elif segment.after_id is None or edge.last_id < segment.after_id:
@@ -304,7 +304,7 @@ class Fetch:
         return next((s.first_id for s in self._segments if s.start == segment.end), None)
 
     async def _save_pointers(self) -> None:
-        """Tell `progress.json` how far the days in flight have come."""
+        """Record in `progress.json` how far the days in flight have come."""
         pointers, self._intake.pointers, self._pointers_saved = self._intake.pointers, {}, self._clock.now()
         for day, last_id in pointers.items():
             if day not in self._pending.committed:

@@ -63,7 +63,7 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
 
 
 def id_near(store: DayStore, slug: str, day: date) -> int | None:
-    """An archived id that no message of `day` precedes, so that whoever sees it sees all of the day; None for none.
+    """An archived id that no message of `day` precedes, so that who sees it sees all of the day; None for none.
 
     Of a day that was seen whole its own first; else the highest before it, or the lowest after.
     """

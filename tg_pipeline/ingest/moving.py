@@ -63,7 +63,7 @@ class Move:
         return []
 
     def sentence(self) -> str:
-        """What to tell who asked for later days."""
+        """The error for a request of later days."""
         last = "It has nothing new" if self._last_seen < 0 else f"Its last message is of {day_of(self._last_seen)}"
         return (
             f"{self._slug}: the group became a supergroup, {self._to}, and goes on there. {last}; no file is written "

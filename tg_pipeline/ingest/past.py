@@ -72,7 +72,7 @@ class Past:
     async def _cleared(self, day: date) -> Condition | None:
         """The condition where the account sees nothing of what was archived before the day.
 
-        Where ids are its own, nothing else tells that its history was cleared since.
+        Where ids are its own, nothing else says that its history was cleared since.
         """
         archived = await to_its_end(id_near, self._store, self._slug, day)
         if archived is None or (self._lowest_id is not None and self._lowest_id <= archived):

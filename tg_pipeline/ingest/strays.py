@@ -28,7 +28,7 @@ class Strays:
 
     Their days' files get them no sooner than at its end: the last id of a file must not point past what was read of the
     next day, should the request never be resumed. Until then the files of the days among whose messages they stand, and
-    of those that they are dated on, are not sealed, so that the archive tells that they are to be fetched again.
+    of those that they are dated on, are not sealed, so that the archive says that they are to be fetched again.
     """
 
     def __init__(self, history: History, store: DayStore, progress: Progress, pending: PendingRequest) -> None:

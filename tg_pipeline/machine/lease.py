@@ -87,7 +87,7 @@ def look(directory: Path, name: str) -> Literal["held", "left", "never held"]:
 
 
 def signer(directory: Path, name: str) -> int | None:
-    """The process that signed the lease last, as far as can be told. Whether it still holds it, `look` says."""
+    """The process that signed the lease last, as far as is known. Whether it still holds it, `look` says."""
     try:
         return int(json.loads((directory / f"{name}.lock").read_bytes())["pid"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -140,7 +140,7 @@ class _LeaseFile:
             log.warning("The lease file %s could not be signed: %s.", self._path, error.strerror)
 
     def is_signed(self) -> bool:
-        """Whether anybody ever held it, as far as can be told."""
+        """Whether anybody ever held it, as far as is known."""
         return os.fstat(self._descriptor).st_size > 0
 
     def remove(self) -> bool:
@@ -153,7 +153,7 @@ class _LeaseFile:
         return True
 
     def holder(self) -> str:
-        """Who holds it, as far as can be told."""
+        """Who holds it, as far as is known."""
         try:
             holder = json.loads(os.pread(self._descriptor, 4096, 0))
             return f"process {holder['pid']} since {holder['since']}"

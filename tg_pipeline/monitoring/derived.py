@@ -1,4 +1,4 @@
-"""Metrics that are read where a state is kept, when Prometheus asks: what is true whoever lives and dies meanwhile."""
+"""Metrics that are read where a state is kept, when Prometheus asks: true whichever processes live."""
 
 import time
 from collections import Counter, defaultdict

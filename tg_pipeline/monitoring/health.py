@@ -116,7 +116,7 @@ class HealthCheck:
         )
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         for name in ("_store", "_commands"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()

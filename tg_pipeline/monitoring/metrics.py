@@ -1,6 +1,6 @@
 """What Prometheus gets: the sums of what processes counted, and what is read from the state when it asks.
 
-Where METRICS_MODE is `both` the same sums come by two ways, scraped and pushed: whoever adds them up takes the maximum
+Where METRICS_MODE is `both` the same sums come by two ways, scraped and pushed: to add them up, take the maximum
 of the two first, as deploy/prometheus/rules does.
 """
 

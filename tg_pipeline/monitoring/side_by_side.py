@@ -41,7 +41,7 @@ def _begun(name: str, part: Callable[[], Any]) -> Future[Any]:
     def run() -> None:
         try:
             future.set_result(part())
-        except Exception as error:  # noqa: BLE001 - whatever ails this part, the others are told
+        except Exception as error:  # noqa: BLE001 - whatever fails in this part, the others are read
             future.set_exception(error)
 
     Thread(target=run, name=f"health {name}", daemon=True).start()

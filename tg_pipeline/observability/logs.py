@@ -3,7 +3,7 @@
 Every room logs by the standard library. What a line is about - a chat, a command, a run - is bound to the context where
 it is known, once, and goes with all that is done there; `extra` gives what belongs to one line only.
 
-Secrets are hidden, and control characters escaped, in what any logger says, whoever listens: records are made by a
+Secrets are hidden, and control characters escaped, in what any logger says, for every handler: records are made by a
 factory of ours.
 """
 
@@ -68,8 +68,8 @@ def log_to(
 ) -> None:
     """Set up logging for this process; what was set up here before is replaced.
 
-    Whoever has set up logging already keeps their stream, and ours stays silent. `everything`: other libraries'
-    warnings as well. Telethon's lines are kept down in any case: what they tell comes as our errors, and may be about
+    A program that has set up logging already keeps its stream, and ours stays silent. `everything`: other libraries'
+    warnings as well. Telethon's lines are kept down in any case: what they say comes as our errors, and may be about
     messages.
     """
     _hide(secrets)
@@ -149,5 +149,5 @@ def _tidy(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str
     if error is not None:
         line.setdefault("error_type", type(error).__name__)
         line["exception"] = "".join(traceback.format_exception(error))
-    told = {key: line[key] for key in LogLine.model_fields if line.get(key) is not None}
-    return {key: hide(value) if isinstance(value, str) else value for key, value in told.items()}
+    shown = {key: line[key] for key in LogLine.model_fields if line.get(key) is not None}
+    return {key: hide(value) if isinstance(value, str) else value for key, value in shown.items()}

@@ -55,7 +55,7 @@ class LokiHandler(logging.Handler):
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._said = False
-        # Whoever configures logging anew, as Dagster does, has it forget at the end what handlers there were.
+        # logging.config, which Dagster calls, forgets the handlers that exist: nothing would close this one.
         atexit.register(self.close)
         self.addFilter(lambda record: not record.name.startswith(NOT_TOLD))
 
@@ -79,7 +79,7 @@ class LokiHandler(logging.Handler):
     def close(self) -> None:
         """Send what is left, for CLOSE_SECONDS at most; what is left then is counted.
 
-        A line may follow all the same, and is sent: whoever configures logging anew closes every handler there is.
+        A line may follow all the same, and is sent: logging.config closes every handler that exists.
         """
         self._ending.set()
         if self._thread is not None and self._thread.is_alive():

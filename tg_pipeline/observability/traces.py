@@ -1,6 +1,6 @@
 """Spans: what took how long, sent to an OpenTelemetry collector where one is set. docs/traces.md lists them.
 
-While none is set nothing of OpenTelemetry is loaded, and `span` costs a look at a variable. A span tells the class of
+While none is set nothing of OpenTelemetry is loaded, and `span` costs a look at a variable. A span holds the class of
 the error that ended it and never its sentence: what a collector keeps is out of our hands.
 """
 
@@ -41,7 +41,7 @@ class SpanId:
 
     @classmethod
     def of(cls, trace: str, *about: object) -> "SpanId":
-        """Of the trace that `trace`, a UUID, names: whoever has the one has the other."""
+        """Of the trace that `trace`, a UUID, names: each gives the other."""
         digest = hashlib.sha256("\0".join(map(str, (trace, *about))).encode()).digest()
         return cls(UUID(trace).int or 1, int.from_bytes(digest[:8]) or 1)
 
@@ -103,7 +103,7 @@ def span(name: str, attributes: Attributes, parent: SpanId | None = None) -> Abs
     return _span(tracer, name, attributes, parent)
 
 
-def tell(
+def record(
     name: str,
     attributes: Attributes,
     own: SpanId,
@@ -121,15 +121,15 @@ def tell(
     begin, end = (int(moment * 1e9) for moment in between)
     token = _chosen.set(own)
     try:
-        told = _sending.tracer.start_span(
+        recorded = _sending.tracer.start_span(
             name, _context_of(parent) if parent else Context(), attributes=attributes, start_time=begin
         )
     finally:
         _chosen.reset(token)
     if error is not None:
-        told.set_attribute("error.type", error)
-        told.set_status(Status(StatusCode.ERROR))
-    told.end(max(begin, end))
+        recorded.set_attribute("error.type", error)
+        recorded.set_status(Status(StatusCode.ERROR))
+    recorded.end(max(begin, end))
 
 
 @contextmanager

@@ -117,8 +117,8 @@ def failed(breaker: Breaker, policy: BreakerPolicy, now: float, who: str, cause:
     return _moved(opened, "open", now)
 
 
-def abandoned(breaker: Breaker, who: str) -> Breaker:
-    """After a call that was given up before it told anything: its place as a probe is free."""
+def released(breaker: Breaker, who: str) -> Breaker:
+    """After a call that was given up before it showed anything: its place as a probe is free."""
     if not _is_probe(breaker, who):
         return breaker
     return replace(breaker, probes=tuple(probe for probe in breaker.probes if probe[0] != who))

@@ -1,6 +1,6 @@
 """The calls that one account may make of one method: a token bucket whose rate is learned from flood waits.
 
-Pure functions over a small value. The value is read, changed and written back with compare-and-set by whoever shares
+Pure functions over a small value. The value is read, changed and written back with compare-and-set by all who share
 the account, so that all its processes draw on one bucket. docs/rate.md explains the rule and its constants.
 """
 
@@ -40,7 +40,7 @@ class Budget:
     goes by. `goal`: the rate up to which growth is quick, None before the first flood. `limited`: how many calls the
     rate has held up since it last changed. `run` of them came without a pause since `run_began`, which was a pause
     itself if `paused`. `grown`: by what factor the rate has grown since the last flood at its last step. `sample_calls`
-    and `sample_seconds`: the run that ended in the last flood, if it was long enough to tell something.
+    and `sample_seconds`: the run that ended in the last flood, if it was long enough to say something.
     """
 
     rate: NonNegative

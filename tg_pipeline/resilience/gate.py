@@ -2,7 +2,7 @@
 
 Both are values in the shared state store. A call is let through, and pays, in one compare-and-set over the two: one
 round trip in the steady state, and either both let it pass or nothing is written. All waiting for tokens and floods
-happens here, so a process that comes while another was told to wait waits as well. Nothing is reserved meanwhile: who
+happens here, so a process that comes while another has to wait waits as well. Nothing is reserved meanwhile: who
 waits asks again afterwards, and who is killed leaves nothing behind.
 """
 
@@ -79,20 +79,20 @@ class Gate:
             yield waited
         except FloodWaitError as flood:
             self._flooded(flood, method)
-            self._tell_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
+            self._change_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
             raise
         except RetryableError as error:
             cause = str(error)
-            self._tell_breaker(lambda breaker, now: breakers.failed(breaker, self._policy.breaker, now, who, cause))
+            self._change_breaker(lambda breaker, now: breakers.failed(breaker, self._policy.breaker, now, who, cause))
             raise
         except TgPipelineError:
-            self._tell_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
+            self._change_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
             raise
         except BaseException:
             with contextlib.suppress(StateUnavailable):
-                self._tell_breaker(lambda breaker, _: breakers.abandoned(breaker, who))
+                self._change_breaker(lambda breaker, _: breakers.released(breaker, who))
             raise
-        self._tell_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
+        self._change_breaker(lambda breaker, now: breakers.succeeded(breaker, now, who))
 
     async def _admitted(self, method: str, who: str) -> float:
         began = self._clock.steady()
@@ -175,7 +175,7 @@ class Gate:
             if outcome.done:
                 return
 
-    def _tell_breaker(self, change: Callable[[Breaker, float], Breaker]) -> None:
+    def _change_breaker(self, change: Callable[[Breaker, float], Breaker]) -> None:
         key = self._breaker_key
         value = self._seen.get(key)
         while True:

@@ -126,7 +126,7 @@ class FallbackStore:
         return self._either(lambda store: store.release(lease))
 
     def close(self) -> None:
-        """Let go of both."""
+        """Close both."""
         self._primary.close()
         self._home.close()
 
@@ -162,7 +162,7 @@ class FallbackStore:
             _overwrite(self._home, key, change.value, change.ttl_seconds)
 
     def _settle(self) -> None:
-        """Bring to the primary what was kept while it was away: the last that Telegram told anybody here."""
+        """Bring to the primary what was kept while it was away: the last that Telegram said to any process here."""
         for key, value in self._noted(_OWED).items():
             _overwrite(self._primary, key, value, KEPT_SECONDS)
             with self._if_home_can():
@@ -170,7 +170,7 @@ class FallbackStore:
         self._settled = True
 
     def _bring_batches(self, key: str) -> None:
-        """Add to the primary's hash what waits for it here; whoever else does so meanwhile adds nothing twice."""
+        """Add to the primary's hash what waits for it here; if several processes do, nothing is added twice."""
         owed = f"{_OWED_BATCHES}{key}"
         for field, text in sorted(self._noted(owed).items()):
             self._primary.hash_add(key, Batch(**json.loads(text)))
@@ -200,7 +200,7 @@ class FallbackStore:
         except StateUnavailable as error:
             if not self._home_warned:
                 self._home_warned = True
-                log.warning("%s Should Redis go away, flood waits told meanwhile are not known here.", error)
+                log.warning("%s Should Redis go away, flood waits of that time are not known here.", error)
 
 
 def _dump(batch: Batch) -> bytes:

@@ -2,7 +2,7 @@
 
 Also whether the account can read it, and how far back. Access hashes belong to an account: the same chat has another
 one for another login. Kept in SQLite in the instance home; losing the file costs a few calls, never data, so a damaged
-one is set aside and begun anew, and a row that makes no sense is none.
+one is set aside and begun again, and a row that makes no sense is none.
 """
 
 import contextlib

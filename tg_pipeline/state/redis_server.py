@@ -133,7 +133,7 @@ def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
     with redis.Redis(host="127.0.0.1", port=port, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
         while server.poll() is None and time.monotonic() < deadline:
             try:
-                # Whoever took the port in between may be a Redis too: the process id tells.
+                # The process that took the port in between may be a Redis too: the process id shows it.
                 return bool(client.info("server")["process_id"] == server.pid)
             except redis.RedisError:
                 time.sleep(0.01)

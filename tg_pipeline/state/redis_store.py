@@ -156,7 +156,7 @@ class RedisStore:
         return self._if_held(lease, "")
 
     def close(self) -> None:
-        """Let go of the connections; they are made anew when needed."""
+        """Close the connections; they are opened again when needed."""
         self._redis.close()
 
     def _if_held(self, lease: Lease, ttl: int | str) -> bool:

@@ -60,4 +60,4 @@ def set_aside(path: Path, what: str, error: sqlite3.DatabaseError) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    log.warning("%s %s was damaged (%s); set aside as %s and begun anew.", what, path, error, aside.name)
+    log.warning("%s %s was damaged (%s); set aside as %s and begun again.", what, path, error, aside.name)

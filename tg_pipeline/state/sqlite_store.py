@@ -1,6 +1,6 @@
 """The state store of one machine: a SQLite file in the instance home, shared by its processes.
 
-Losing the file loses no data (see `contracts.state`), so a damaged one is set aside and begun anew.
+Losing the file loses no data (see `contracts.state`), so a damaged one is set aside and begun again.
 """
 
 import os
@@ -142,7 +142,7 @@ class SqliteStore:
         return self._change_lease(lease, "holder = ?", None)
 
     def close(self) -> None:
-        """Let go of the file; it is opened again when needed."""
+        """Close the file; it is opened again when needed."""
         with self._lock:
             self._forget()
 
@@ -204,7 +204,7 @@ class SqliteStore:
         return self._db
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        """Once for all processes that find the same file damaged: not the one that the first of them began anew."""
+        """Once for all processes that find the same file damaged: not the one that the first of them began again."""
         with locked_directory(self._path.parent):
             if identity(self._path) == self._file:
                 set_aside(self._path, "The shared state", error)
@@ -220,7 +220,7 @@ def _close_all() -> None:
         store.close()
 
 
-# A connection must not be carried into a forked process (sqlite.org/howtocorrupt.html, 2.6): both open it anew.
+# A connection must not be carried into a forked process (sqlite.org/howtocorrupt.html, 2.6): both open it again.
 _stores: WeakSet[SqliteStore] = WeakSet()
 os.register_at_fork(before=_close_all)
 

@@ -64,7 +64,7 @@ async def _acquired(
 
 
 async def _renew(store: StateStore, lease: Lease, scope: asyncio.Timeout) -> None:
-    """Keep the lease; where it was lost with the store's data, take it anew; where another has it, end the block."""
+    """Keep the lease; where it was lost with the store's data, take it again; where another has it, end the block."""
     while True:
         await asyncio.sleep(TTL_SECONDS / RENEWALS_PER_TTL)  # the store's life of a lease goes by real time
         try:

@@ -18,9 +18,9 @@ from tg_pipeline.storage.layout import (
     SECTIONS,
     ContentHash,
     DayReader,
-    archived,
     head_bytes,
     message_id,
+    open_day_file,
     write_day,
 )
 from tg_pipeline.storage.losses import Losses, Verdict
@@ -64,7 +64,7 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
     spool = draft.spool
     merge = draft.merge()
     content_hash = ContentHash()
-    with archived(path) as reader:
+    with open_day_file(path) as reader:
         if reader is None:
             content_hash.add(spool.chunks())
             people: dict[int, bytes] = {}
@@ -116,7 +116,7 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
     )
     changed = head != head_bytes(header)
     if changed:
-        with archived(path) as reader, replace(path) as stream:
+        with open_day_file(path) as reader, replace(path) as stream:
             messages = draft.merge().lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
             write_day(stream, header, (messages, threads, participants))
             size = stream.tell()
@@ -189,7 +189,7 @@ def _hold_back(path: UPath, draft: Draft, found: DayHeader, held_back: Condition
 
 def seal(path: UPath, *, sealed: bool) -> CommittedDay | None:
     """Say that the day is sealed, or that it is not; None where there is no file. As `put`, it needs the lock."""
-    with archived(path) as reader:
+    with open_day_file(path) as reader:
         if reader is None:
             return None
         header, head = reader.header.model_copy(update={"sealed": sealed}), reader.head
@@ -199,7 +199,7 @@ def seal(path: UPath, *, sealed: bool) -> CommittedDay | None:
 def _with_header(path: UPath, header: DayHeader, head: bytes) -> CommittedDay:
     changed = head != head_bytes(header)
     if changed:
-        with archived(path) as reader, replace(path) as stream:
+        with open_day_file(path) as reader, replace(path) as stream:
             if reader is None:
                 raise StorageError(f"{path} was removed while it was read.")
             write_day(stream, header, map(reader.section, SECTIONS))
@@ -209,7 +209,7 @@ def _with_header(path: UPath, header: DayHeader, head: bytes) -> CommittedDay:
 def _index_of_lines(path: UPath, draft: Draft) -> DayIndex:
     """The index of what the day file will hold, in a pass of its own."""
     index = DayIndex()
-    with archived(path) as reader:
+    with open_day_file(path) as reader:
         old = reader.section("messages") if reader else iter(())
         for line in draft.merge().lines(old, draft.spool.lines()):
             index.add(message_id(line), orjson.loads(line))

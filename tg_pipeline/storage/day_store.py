@@ -23,7 +23,7 @@ from tg_pipeline.contracts.history import Record
 from tg_pipeline.machine.atomic import is_directory, is_local, make_directory, reading, sweep, writing
 from tg_pipeline.machine.locks import locked_directory
 from tg_pipeline.storage.commit import Draft, put, seal
-from tg_pipeline.storage.layout import SECTIONS, DayReader, archived, first_problem, message_id
+from tg_pipeline.storage.layout import SECTIONS, DayReader, first_problem, message_id, open_day_file
 from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.parts import DayParts
 from tg_pipeline.storage.spool import DaySpool
@@ -69,7 +69,7 @@ class DayStore:
         a message dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
         (ADR 0043), the day is held back: only the file's conditions change, unless `accept_deletions` says that they
         are deletions. `losses` judges that by all days of the read, of which this may be the whole; the receipt is
-        `undecided`, and nothing is written, where only the rest of the read can tell: commit the day again once it has
+        `undecided`, and nothing is written, where only the rest of the read decides: commit the day again once it has
         ended. A file that does not say whose it is becomes the account's where it is shown to be, and else is held
         back (ADR 0044). Once sealed, a day stays sealed.
 
@@ -125,7 +125,7 @@ class DayStore:
 
     def count_before(self, slug: str, day: date, first_id: int | None) -> int:
         """How many messages below that id, or of any where it is None, the file holds and has not marked deleted."""
-        with archived(self.path(slug, day)) as reader:
+        with open_day_file(self.path(slug, day)) as reader:
             if reader is None or not reader.header.message_count:
                 return 0
             lines = reader.section(SECTIONS[0])
@@ -133,13 +133,13 @@ class DayStore:
             return sum(not orjson.loads(line)["deleted"] for line in before)
 
     def written_at(self, slug: str, day: date) -> float | None:
-        """When the day file was last written (POSIX s); None where there is none, or the file system cannot tell."""
+        """When the day file was last written (POSIX s); None where there is none, or the file system does not say."""
         path = self.path(slug, day)
         return path.stat().st_mtime if is_local(path) and path.exists() else None
 
     def header(self, slug: str, day: date) -> DayHeader | None:
         """What the day file says about itself, or None where there is no file. Reads the head of the file only."""
-        with archived(self.path(slug, day)) as reader:
+        with open_day_file(self.path(slug, day)) as reader:
             return reader.header if reader else None
 
     def lines(self, slug: str, day: date) -> Iterator[bytes]:
@@ -186,7 +186,7 @@ class DayStore:
     @contextmanager
     def _existing(self, slug: str, day: date) -> Iterator[DayReader]:
         path = self.path(slug, day)
-        with archived(path) as reader:
+        with open_day_file(path) as reader:
             if reader is None:
                 raise StorageError(f"{slug} has no day file for {day}: {path} does not exist.")
             yield reader

@@ -60,7 +60,7 @@ def _odd_ones(
 
 
 def known_days(present: Sequence[date], known: ChatProgress | None) -> DayRange | None:
-    """From the first to the last day that has a file, or had one as far as progress tells."""
+    """From the first to the last day that has a file, or had one according to progress."""
     recorded = (known.first_day, known.last_day) if known else ()
     days = sorted({*present[:1], *present[-1:], *filter(None, recorded)})
     return DayRange(days[0], days[-1]) if days else None

@@ -141,7 +141,7 @@ class DayReader:
 
     def damaged(self, what: str) -> DayFileError:
         """The error that says so of this file."""
-        return DayFileError(f"{self._name} is no sound day file: {what}.")
+        return DayFileError(f"{self._name} is not a valid day file: {what}.")
 
     def section(self, name: str) -> Iterator[bytes]:
         """The section's lines, without commas and newlines."""
@@ -248,7 +248,7 @@ def open_day(path: UPath) -> Iterator[DayReader]:
 
 
 @contextmanager
-def archived(path: UPath) -> Iterator[DayReader | None]:
+def open_day_file(path: UPath) -> Iterator[DayReader | None]:
     """The day file at `path`, or None where there is none."""
     with ExitStack() as stack:
         try:

@@ -17,7 +17,7 @@ class Merge:
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read. So
-    are those whose ids the new read does not cover. After `lines()` has been exhausted the rest tells what happened;
+    are those whose ids the new read does not cover. After `lines()` has been exhausted the rest says what happened;
     `kept` indexes the archived messages that are not in the new read, `hidden` counts those of them that it could not
     see; where `index_is_stale`, an author or a thread was known better before, and the new read's index misses it;
     `other` is the first id that stands for another message in the new read.

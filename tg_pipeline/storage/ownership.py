@@ -1,4 +1,4 @@
-"""Whose view a day file is, where its header does not say it: ids that an account numbers itself tell (ADR 0044)."""
+"""Whose view a day file is, where its header does not say it: ids that an account numbers itself say it (ADR 0044)."""
 
 from typing import Any
 

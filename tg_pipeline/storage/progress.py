@@ -157,7 +157,7 @@ class Progress:
 
 
 def _rebuilt(store: DayStore) -> ProgressFile:
-    """What the day files tell: back from each chat's newest day to its last sealed day that has messages."""
+    """What the day files say: back from each chat's newest day to its last sealed day that has messages."""
     state = ProgressFile()
     for slug in store.slugs():
         days = list(store.days(slug))

@@ -112,7 +112,7 @@ def refuse_disabled(entries: Iterable[Entry], new: RegisteredChat) -> None:
 
 
 def _differ(slug: str, other: str) -> str:
-    return f"The slugs {slug} and {other} differ in '-' and '_' only, which Dagster cannot tell apart."
+    return f"The slugs {slug} and {other} differ in '-' and '_' only, which are one name to Dagster."
 
 
 def chats_node(root: yaml.Node | None) -> yaml.Node | None:

@@ -50,7 +50,7 @@ class PendingRequest:
         self.undecided = {
             day for journal in self._journals for day in journal.undecided if day in days
         } - self.committed
-        """Days that were read to their ends and not written: only the rest of their request tells what they lack."""
+        """Days that were read to their ends and not written: only the rest of their request decides what they lack."""
         self.waiting = {day for journal in self._journals for day in journal.waiting if day in days}
         """Days of this request whose files must not be sealed: messages out of order stand among theirs, or are dated
         on them, and are in no day file yet."""
@@ -87,7 +87,7 @@ class PendingRequest:
         """Resume what was interrupted less than RESUME_TTL before `now` (POSIX s); begin the rest.
 
         What was read of another chat than `chat_id`, or as another `account` sees it, under the same slug, is removed;
-        so is what a request has read that took other deletions for true: that was decided, and is to be decided anew.
+        so is what a request has read that took other deletions for true: that was decided, and is to be decided again.
         Raises LeaseUnavailable where another process fetches the chat, StorageError where the spool cannot be written.
         """
         if not is_slug(slug):
@@ -235,7 +235,7 @@ class PendingRequest:
             spool.clear()
 
     def mark_undecided(self, day: date) -> None:
-        """Remember that the day file was not written after all: only the rest of the request tells what becomes of it.
+        """Remember that the day file was not written after all: the rest of the request decides what becomes of it.
 
         The spools stay. A resumed request reads the day again: it would not know which ids the read has covered.
         """

@@ -42,7 +42,7 @@ _NOT_READ = frozenset({"unreadable", "message_empty"})
 """Types of a message of which nothing is known but that it is there."""
 _CLEARED = frozenset({"history_clear", "empty"})
 _AUTHORED = frozenset({"reply_markup", "rich_message"})
-"""Parts of `wire` that whoever edits the message writes anew as a whole."""
+"""Parts of `wire` that an edit of the message replaces as a whole."""
 _EDITABLE = _AUTHORED | {"invert_media"}
 """Parts of `wire` that an edit may change."""
 
@@ -228,7 +228,7 @@ def _media_or_none(old: Fields | None, new: Fields | None, *, since: bool) -> _M
 
 
 def _file(old: Fields, new: Fields, pending: bool, *, since: bool) -> _Media:  # noqa: FBT001 - of the pair
-    """Two files. Without its id a file has expired; another id is another file, or the same video converted anew."""
+    """Two files. Without its id a file has expired; another id is another file, or the same video converted again."""
     if new.get("id") is None:
         return _Media(old | new | {"type": old["type"]}, changed=False, replaced=False)
     if old.get("id") in {None, new["id"]}:

@@ -159,7 +159,7 @@ class DaySpool:
         self.index.add(number, body)
 
     def _recover(self) -> None:
-        """Take up what an earlier process left."""
+        """Load what an earlier process left."""
         with reading(self._messages_path):
             try:
                 self._ids = set()

@@ -21,7 +21,7 @@ from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.expected import accounts, chat_ids, high_water, known_days, missing, not_fetched, seal
 from tg_pipeline.storage.findings import Finding, FindingKind
 from tg_pipeline.storage.journal import interrupted_ranges
-from tg_pipeline.storage.layout import DayReader, archived, first_problem, message_id
+from tg_pipeline.storage.layout import DayReader, first_problem, message_id, open_day_file
 from tg_pipeline.storage.progress import FILE_NAME, Progress
 
 
@@ -62,7 +62,7 @@ def verify(  # noqa: PLR0913 - what is verified, and what it is held to
     """Everything that is wrong with one chat: all its days, or those of `days`, which must then all be there.
 
     `today` is the current UTC day: those before it must be sealed, and it must not be. `entry` is what the registry
-    says of the chat. `spool_root` lets an interrupted fetch be told from progress that points past the data. Reads line
+    says of the chat. `spool_root` shows whether a fetch was interrupted or progress points past the data. Reads line
     by line; calls `on_day` after each day file.
     """
     known = progress.read().chats.get(slug)
@@ -94,7 +94,7 @@ def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
     """Everything that is wrong with one day file, one finding a kind: the first case and how many there are."""
     path = store.path(slug, day)
     try:
-        with archived(path) as reader:
+        with open_day_file(path) as reader:
             if reader is None:
                 yield Finding(slug, day, FindingKind.MISSING, f"{path} does not exist")
                 return
@@ -167,7 +167,7 @@ class _DayCheck:
         return first, last
 
     def _action(self, action: Mapping[str, Any]) -> None:
-        """That a group moved is told also where the file is older than the condition."""
+        """That a group moved is reported also where the file is older than the condition."""
         chat_id = moved_to(action)
         if chat_id is not None and all(c.kind != "moved" for c in self._reader.header.conditions):
             self._note(FindingKind.MOVED, describe(Condition(kind="moved", chat_id=chat_id)))

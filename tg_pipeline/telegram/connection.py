@@ -68,7 +68,7 @@ class Connection:
         )
 
     async def close(self) -> None:
-        """Disconnect; the object can be used again and will then connect anew."""
+        """Disconnect; the object can be used again and connects again then."""
         await self._wire.close()
 
 

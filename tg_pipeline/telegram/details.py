@@ -65,7 +65,7 @@ async def visible(connection: Connection, peer: Peer) -> Visible:
 
     `available_min_id` of a channel is the highest id that is hidden from the account: the history before it joined, or
     what it has cleared. Private dialogs and basic groups have no such field; what precedes the oldest message that is
-    still there may be cleared or deleted, and nothing tells which.
+    still there may be cleared or deleted, and nothing says which.
     """
     if peer.kind != "channel":
         return _seen(await _oldest(connection, peer))

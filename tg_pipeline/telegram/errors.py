@@ -32,7 +32,7 @@ LOGIN_HINT = "Log in again with `tg-pipeline login`."
 
 
 class StalePeer(ChatNotFound):
-    """The remembered access hash no longer opens the chat; resolve it anew, once."""
+    """The remembered access hash no longer opens the chat; resolve it again, once."""
 
 
 SERVER_ERRORS = 500
@@ -238,7 +238,7 @@ def translate(error: BaseException, method: str) -> TgPipelineError | None:
 
 
 def is_connection_fault(error: TgPipelineError) -> bool:
-    """Whether the connection itself is in doubt after this error, so that it must be made anew."""
+    """Whether the connection itself is in doubt after this error, so that it must be opened again."""
     return isinstance(error, RetryableError) and not isinstance(error, ServerError)
 
 

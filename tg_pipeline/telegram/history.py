@@ -94,7 +94,7 @@ class ChatHistory:
             return await self._connection.call(GetHistoryRequest(peer=input_peer(self.peer), **offset.fields()))
 
     async def visible(self) -> Visible:
-        """What the account may see of the chat's past; asked at most once. It tells later whom to read it with."""
+        """What the account may see of the chat's past; asked at most once. It also says which account can read it."""
         if self._visible is None:
             self._visible = await visible(self._connection, self.peer)
             self._resolver.note_seen(self.peer, self._visible, await self.now())

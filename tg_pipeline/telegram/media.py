@@ -14,7 +14,7 @@ from tg_pipeline.telegram.plain import SAYS, fields_of, marked_id, plain, rest, 
 
 
 def media_summary(media: Any) -> dict[str, Any]:
-    """A dict with `type` and what tells one such thing from another."""
+    """A dict with `type` and what distinguishes one such thing from another."""
     describe = _KINDS.get(type(media))
     if describe is None:
         return {"type": snake(type(media).__name__.removeprefix("MessageMedia"))} | fields_of(media)

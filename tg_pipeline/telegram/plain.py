@@ -50,7 +50,7 @@ LEFT_OUT: Mapping[str, str] = {
     "Message.post": _CHAT + ": all messages of a broadcast channel are posts",
     "Message.reactions_are_possible": _CHAT,
     "MessageReplies.comments": "set where, and only where, `channel_id` is",
-    "Message.out": _OWN + "; where it tells the author, `from_id` says it",
+    "Message.out": _OWN + "; where it names the author, `from_id` does too",
     "Message.mentioned": _OWN,
     "Message.media_unread": _OWN,
     "MessageReplies.read_max_id": _OWN,

@@ -18,14 +18,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login. `secret` is the session string: whoever holds it is logged in, so it stays out of the repr."""
+    """One login. `secret` is the session string: its holder is logged in, so it stays out of the repr."""
 
     name: str
     secret: str = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """Tells sessions apart without telling the secret: the same for every spelling of the same login."""
+        """Identifies a session without showing the secret: the same for every spelling of the same login."""
         return lease_name(session_from(self.secret).auth_key.key.hex())
 
 

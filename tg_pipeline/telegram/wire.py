@@ -90,7 +90,7 @@ def build_client(session: StringSession, api: Api, *, for_login: bool = False) -
 
 
 def unreached(session: StringSession, api: Api, error: BaseException) -> NetworkError:
-    """Says where to and what to check. Why it could not connect, Telethon tells nobody but its log."""
+    """Says where to and what to check. Telethon only logs why it could not connect."""
     check = "Check TELEGRAM_PROXY, and that the proxy runs." if api.proxy else "Check that this machine reaches it."
     return NetworkError(f"The connection to Telegram {_way(session, api)} failed ({reason(error)}). {check}")
 
@@ -100,7 +100,7 @@ def _way(session: StringSession, api: Api) -> str:
 
 
 class Wire:
-    """One TCP connection that is made when first needed and made anew after a fault.
+    """One TCP connection that is opened when first needed and again after a fault.
 
     `send` is one request and one answer; it neither waits nor retries. Errors are ours (`contracts.errors`).
     """
@@ -114,7 +114,7 @@ class Wire:
         self._connecting = asyncio.Lock()
         self.connections = 0
         self.clock_offset = 0.0
-        """Seconds that the server's clock is ahead of `clock`, or a little less: the answer that told it took time."""
+        """Seconds that the server's clock is ahead of `clock`, or a little less: the answer that said so took time."""
 
     async def send(self, request: TLRequest, method: str) -> Any:
         """Send and await the answer. A pending request fails with NetworkError when the connection is lost.
@@ -176,7 +176,7 @@ class Wire:
         return line
 
     async def _drop(self, line: "Line") -> None:
-        """Give the line up; no call makes a new one before this one is closed, whoever is cancelled meanwhile."""
+        """Give the line up; no call makes a new one before this one is closed, also when a caller is cancelled."""
         if self._line is line:
             self._line = None
             self._hanging_up = asyncio.create_task(line.hang_up())
@@ -195,7 +195,7 @@ class Wire:
 
 
 class _Request(InvokeWithoutUpdatesRequest):
-    """A request whose answer, where it cannot be decoded, is told from a connection that failed."""
+    """A request whose answer, where it cannot be decoded, is distinguished from a connection that failed."""
 
     def read_result(self, reader: Any) -> Any:
         try:
@@ -235,7 +235,7 @@ class Line:
         """Disconnect, also from a server or proxy that was never greeted; the socket is closed when this returns.
 
         Telethon leaves a socket open that it was still connecting, or that another of its tasks is about to close. Two
-        disconnects of a sender at once leave its end untold: whoever waits in `answer` would wait for the deadline.
+        disconnects of a sender at once hide its end: a caller in `answer` would wait for the deadline.
         """
         await self.sender.disconnect()
         if self.transport._writer is not None:

@@ -1,4 +1,4 @@
-"""The service in a thread of this process, so that signals stay with whoever runs it."""
+"""The service in a thread of this process, so that signals stay with the caller."""
 
 import socket
 import time

@@ -38,7 +38,7 @@ def test_what_is_not_json_is_said_with_its_place(raw: bytes, place: str) -> None
 
 def test_a_key_that_is_listed_twice_is_named() -> None:
     error = refusal(b'{"a": {"chat": 1, "chat": 2}}')
-    assert (error.kind, error.key, str(error)) == ("DuplicateKey", "chat", "the key stands there twice")
+    assert (error.kind, error.key, str(error)) == ("DuplicateKey", "chat", "the key is listed twice")
 
 
 def test_infinity_is_no_number() -> None:

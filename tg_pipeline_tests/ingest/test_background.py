@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tg_pipeline.ingest.background import abandoned, to_its_end
+from tg_pipeline.ingest.background import cancel, to_its_end
 
 
 async def test_a_result_and_an_error_come_through() -> None:
@@ -37,7 +37,7 @@ async def test_a_cancellation_waits_for_the_thread(*, fails: bool) -> None:
     assert ended.is_set()
 
 
-async def test_an_abandoned_task_has_ended_and_its_error_is_nobodys() -> None:
+async def test_an_cancel_task_has_ended_and_its_error_is_nobodys() -> None:
     async def stubborn() -> None:
         try:
             await asyncio.sleep(60)
@@ -46,6 +46,6 @@ async def test_an_abandoned_task_has_ended_and_its_error_is_nobodys() -> None:
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    await abandoned(task)
+    await cancel(task)
     assert isinstance(task.exception(), ValueError)
-    await abandoned(task)
+    await cancel(task)

@@ -10,11 +10,11 @@ from tg_pipeline.resilience.breaker import (
     Breaker,
     Open,
     ProbeUnderWay,
-    abandoned,
     admit,
     dump,
     failed,
     parse,
+    released,
     succeeded,
 )
 
@@ -82,7 +82,7 @@ def test_calls_from_before_it_opened_decide_nothing() -> None:
 
 def test_a_probe_that_is_given_up_or_dies_frees_its_place() -> None:
     probing, _ = admit(opened(), POLICY, 1_060, "a")
-    assert admit(abandoned(probing, "a"), POLICY, 1_061, "b")[1] is None
+    assert admit(released(probing, "a"), POLICY, 1_061, "b")[1] is None
     assert admit(probing, POLICY, 1_079, "b")[1] == ProbeUnderWay()
     assert admit(probing, POLICY, 1_080, "b")[1] is None
 
@@ -119,7 +119,7 @@ def test_every_history_is_of_legal_steps_and_survives_storage(events: list[Event
             case "fail":
                 breaker = failed(breaker, POLICY, now, who)
             case _:
-                breaker = abandoned(breaker, who)
+                breaker = released(breaker, who)
         assert breaker.state == state or (state, breaker.state) in LEGAL
         state = breaker.state
         assert parse(dump(breaker), POLICY, now) == breaker

@@ -31,7 +31,7 @@ def test_what_is_no_day_file_is_named_with_what_is_wrong(tmp_path: Path) -> None
     path.write_bytes(b"{}")
     with pytest.raises(DayFileError) as refused, open_day(UPath(path)) as day:
         list(day.section("messages"))
-    assert str(refused.value) == f"{path} is no sound day file: messages is not a list of objects."
+    assert str(refused.value) == f"{path} is not a valid day file: messages is not a list of objects."
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/nowhere")])
