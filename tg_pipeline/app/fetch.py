@@ -64,43 +64,68 @@ async def fetch(
     wanted = _wanted(store, chat)
 
     async def read(login: Login) -> FetchReport:
-        peer = await login.resolver.resolve(chat.chat, expected_id=wanted.chat_id)
-        entry = settled(settings, chat, peer, login.resolver.own_id)
-        report = FetchReport(entry.slug, peer.marked_id, days, meter=login.connection.meter)
-        async with _chat_lease(settings, login.store, entry.slug, clock):
-            now = int(clock.now())
-            history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
-            await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
-            spools = spool_root(settings)
-            with PendingRequest.open(
-                *(spools, entry.slug, days),
-                chat_id=peer.marked_id,
-                account=history.account,
-                accept_deletions=accept_deletions,
-                now=now,
-            ) as pending:
-                await Fetch(
-                    history,
-                    store,
-                    progress(settings),
-                    pending,
-                    report,
-                    policy=settings.fetch_policy,
-                    clock=clock,
-                    stop=stop,
-                    on_progress=on_progress,
-                    accept_deletions=accept_deletions,
-                ).run()
-            if not login.is_only:
-                login.resolver.note_reading(peer.marked_id, can_read=True, now=clock.now())
-            note_read(login.store, entry.slug, min(clock.now(), day_end(days.last)))
-            return report
+        return await fetch_with(
+            *(login, settings, chat, days, stop),
+            chat_id=wanted.chat_id,
+            clock=clock,
+            on_progress=on_progress,
+            accept_deletions=accept_deletions,
+        )
 
     with collector.fetching():
         try:
             return await with_reader(settings, wanted, read, clock)
         finally:
             await asyncio.to_thread(counts.flush)
+
+
+async def fetch_with(  # noqa: PLR0913 - what a fetch is given, and what was found out for it
+    login: Login,
+    settings: Settings,
+    chat: RegisteredChat,
+    days: DayRange,
+    stop: Stop,
+    *,
+    chat_id: int | None,
+    clock: Clock,
+    on_progress: OnProgress | None = None,
+    accept_deletions: bool = False,
+) -> FetchReport:
+    """Fetch one chat with this login, which may serve other chats before and after; otherwise as `fetch`.
+
+    `chat_id` is the chat's marked id where it is known: a name that now belongs to another chat is refused then.
+    """
+    store = day_store(settings)
+    peer = await login.resolver.resolve(chat.chat, expected_id=chat_id)
+    entry = settled(settings, chat, peer, login.resolver.own_id)
+    report = FetchReport(entry.slug, peer.marked_id, days, meter=login.connection.meter)
+    async with _chat_lease(settings, login.store, entry.slug, clock):
+        now = int(clock.now())
+        history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
+        await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
+        with PendingRequest.open(
+            *(spool_root(settings), entry.slug, days),
+            chat_id=peer.marked_id,
+            account=history.account,
+            accept_deletions=accept_deletions,
+            now=now,
+        ) as pending:
+            await Fetch(
+                history,
+                store,
+                progress(settings),
+                pending,
+                report,
+                policy=settings.fetch_policy,
+                clock=clock,
+                stop=stop,
+                on_progress=on_progress,
+                accept_deletions=accept_deletions,
+            ).run()
+        if not login.is_only:
+            login.resolver.note_reading(peer.marked_id, can_read=True, now=clock.now())
+        note_read(login.store, entry.slug, min(clock.now(), day_end(days.last)))
+        return report
 
 
 def _wanted(store: DayStore, chat: RegisteredChat) -> Wanted:
