@@ -11,6 +11,7 @@ from tg_pipeline.app.archive import day_store
 from tg_pipeline.app.process import keep_logs, keep_metrics, keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
+from tg_pipeline.dagster_client.names import DAY_FILES
 from tg_pipeline.dagster_internals.console import print_each_line_once
 from tg_pipeline.dagster_internals.event_log import keep_event_logs_open
 from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
@@ -18,11 +19,10 @@ from tg_pipeline.defs.checks import chat_checks
 from tg_pipeline.defs.factory import chat_assets
 from tg_pipeline.defs.io_manager import DayFileIOManager
 from tg_pipeline.defs.jobs import chat_jobs
-from tg_pipeline.defs.names import DAY_FILES
+from tg_pipeline.defs.metrics import metrics_sensor
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.retention import retention_job, retention_schedule
 from tg_pipeline.defs.run_events import RunEvents
-from tg_pipeline.defs.run_metrics import metrics_sensor
 from tg_pipeline.defs.scaffolded import scaffolded_definitions
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor

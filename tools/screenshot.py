@@ -18,7 +18,7 @@ from tg_pipeline.cli.options import today_utc
 from tg_pipeline.cli.showcase.compare import last_days
 from tg_pipeline.cli.showcase.stage import Stage, dagster, own_directory, running
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.backfills import launch_backfill, wait_backfill
+from tg_pipeline.dagster_client.backfills import launch_backfill, wait_backfill
 from tg_pipeline_tests.ui import dagster_pages as pages
 from tg_pipeline_tests.ui.browser import Browser, browser
 

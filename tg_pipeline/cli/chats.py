@@ -120,7 +120,13 @@ def remove(slug: str) -> None:
 def _reload(settings: "Settings") -> None:
     """A Dagster that is running shows the change at once; one that is not will at its start."""
     from tg_pipeline.app.running import up_since
-    from tg_pipeline.defs.webserver import NobodyAnswers, WebserverError, is_up, reload_code_location, webserver_url
+    from tg_pipeline.dagster_client.webserver import (
+        NobodyAnswers,
+        WebserverError,
+        is_up,
+        reload_code_location,
+        webserver_url,
+    )
 
     url = webserver_url(settings.home)
     give_up = time.monotonic() + COMING_UP_SECONDS

@@ -126,7 +126,7 @@ def _letter(queue: "CommandQueue", number: str) -> dict[str, Any]:
 
 
 def _known(queue: "CommandQueue", id_: str) -> dict[str, Any]:
-    from tg_pipeline.defs.webserver import webserver_url
+    from tg_pipeline.dagster_client.webserver import webserver_url
     from tg_pipeline.settings import load_settings
 
     found = queue.show(id_.lower())

@@ -146,12 +146,11 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     if not (settings.home / "dagster.yaml").exists():
         return
     from tg_pipeline.app.archive import day_store
-    from tg_pipeline.defs.instance import open_instance, report_days
-    from tg_pipeline.defs.receipts import receipt
+    from tg_pipeline.dagster_client.instance import open_instance, report_days
 
     store = day_store(settings)
     # What the interrupted run changed is not known: those days are reported again.
-    resumed = [replace(receipt(store, report.slug, day), changed=True) for day in report.resumed_days]
+    resumed = [replace(store.receipt(report.slug, day), changed=True) for day in report.resumed_days]
     try:
         with SafeConsole(stderr=True).status("Reporting the days to Dagster ..."), open_instance(settings) as instance:
             reported = report_days(instance, report.slug, [*resumed, *report.days])

@@ -47,7 +47,7 @@ def status(*, watch: bool, as_json: bool) -> None:
 
     Telegram is not called. Exits 0 when all is well, 1 when something is degraded or down.
     """
-    from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+    from tg_pipeline.dagster_client.heartbeats import DagsterHeartbeats
     from tg_pipeline.monitoring.health import LIMIT_SECONDS, HealthCheck
     from tg_pipeline.settings import load_settings
 

@@ -76,9 +76,9 @@ def _serve(
     look: Callable[[], None] = lambda: None,
 ) -> None:
     from tg_pipeline.cli.supervise import Service, Supervisor
-    from tg_pipeline.defs.instance import open_instance, set_pool_limits
-    from tg_pipeline.defs.services import CodeServer, daemon_command, webserver_command
-    from tg_pipeline.defs.webserver import is_up, write_webserver_url
+    from tg_pipeline.dagster_client.instance import open_instance, set_pool_limits
+    from tg_pipeline.dagster_client.services import CodeServer, daemon_command, webserver_command
+    from tg_pipeline.dagster_client.webserver import is_up, write_webserver_url
     from tg_pipeline.settings import PROJECT_DIRECTORY
     from tg_pipeline.web.service import listening, serving
 

@@ -1,4 +1,4 @@
-"""Everything that knows Dagster: assets, their IO manager, checks, jobs, schedules, and talk with a running instance.
+"""Dagster definitions: assets, their IO manager, checks, jobs, schedules, sensors, resources and hooks.
 
 No file here may begin with `from __future__ import annotations`: Dagster reads the annotations of `context` parameters.
 """

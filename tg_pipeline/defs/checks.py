@@ -6,7 +6,7 @@ from datetime import date
 import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.defs.names import messages_key
+from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.verify import verify_day

@@ -20,11 +20,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, parse_command, plan
 from tg_pipeline.contracts.errors import InputError, SettingsError, StateUnavailable
 from tg_pipeline.contracts.registry import DisabledChat, Registry, chat_of_command, find_disabled, find_registered
-from tg_pipeline.dagster_internals.backfills import CodeLocationOrigin
-from tg_pipeline.dagster_internals.instances import SqlRunStorage
-from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
-from tg_pipeline.defs.ended_runs import tell_ended
-from tg_pipeline.defs.launching import (
+from tg_pipeline.dagster_client.launching import (
     Outcome,
     cancel,
     dead_runs,
@@ -36,6 +32,10 @@ from tg_pipeline.defs.launching import (
     run_request,
     submit,
 )
+from tg_pipeline.dagster_internals.backfills import CodeLocationOrigin
+from tg_pipeline.dagster_internals.instances import SqlRunStorage
+from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
+from tg_pipeline.defs.ended_runs import tell_ended
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.defs.tracing import trace_command
@@ -325,7 +325,7 @@ class _Reloading:
             threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
     def _reload(self) -> None:
-        from tg_pipeline.defs import webserver  # noqa: PLC0415 - brings HTTP, which runs need not wait for
+        from tg_pipeline.dagster_client import webserver  # noqa: PLC0415 - brings HTTP, which runs need not wait for
 
         try:
             webserver.reload_code_location(webserver.webserver_url(self._settings.home))

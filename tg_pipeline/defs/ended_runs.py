@@ -21,8 +21,7 @@ from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.text import count
-from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
-from tg_pipeline.defs.launching import (
+from tg_pipeline.dagster_client.launching import (
     Outcome,
     command_of,
     ended_between,
@@ -32,7 +31,8 @@ from tg_pipeline.defs.launching import (
     since_cursor,
     slugs_of,
 )
-from tg_pipeline.defs.partitions import days_of
+from tg_pipeline.dagster_client.names import days_of
+from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
 from tg_pipeline.defs.run_events import as_command, event_id
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.state.redis_client import OUTAGE

@@ -11,14 +11,14 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.contracts.text import count
+from tg_pipeline.dagster_client.launching import command_of
+from tg_pipeline.dagster_client.materializations import DATA_VERSION_TAG, Metadata, materialization
+from tg_pipeline.dagster_client.names import CHAT_TAG, DAY_FILES, POOL, messages_key
 from tg_pipeline.dagster_internals.outputs import MATERIALIZED_ALREADY
 from tg_pipeline.defs.checks import evaluate_day
 from tg_pipeline.defs.failures import raise_to_dagster
-from tg_pipeline.defs.launching import command_of
-from tg_pipeline.defs.metadata import DATA_VERSION_TAG, Metadata, fetch_metadata, materialization, plain, preview
-from tg_pipeline.defs.names import CHAT_TAG, DAY_FILES, POOL, messages_key
+from tg_pipeline.defs.metadata import fetch_metadata, plain, preview
 from tg_pipeline.defs.partitions import daily_partitions, run_days
-from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents, record_failure, record_success
 from tg_pipeline.defs.tracing import asset_span
@@ -142,8 +142,8 @@ def fetch_partitions(
             report = telegram.fetch(chat, to_read, on_progress) if to_read else None
             for day in days:
                 if str(day) not in receipts and day != days.last:
-                    record(receipt(store, chat.slug, day))
-            last = last or receipt(store, chat.slug, days.last)
+                    record(store.receipt(chat.slug, day))
+            last = last or store.receipt(chat.slug, days.last)
             record(last, {**(fetch_metadata(report) if report else {}), **preview(store, chat.slug, last)})
     except TgPipelineError as error:
         events.failing(error)

@@ -10,7 +10,6 @@ from upath import UPath
 from tg_pipeline.contracts.day_file import DayFile, DayHeader
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.defs.receipts import receipt
 from tg_pipeline.machine.atomic import replace
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import SECTIONS, ContentHash, encode, write_day
@@ -48,7 +47,7 @@ class DayFileIOManager(dg.UPathIOManager):
                 f"{context.asset_key.to_user_string()}: no receipt for {', '.join(missing) or 'the run'}."
             )
         for key, given in obj.items():
-            found = receipt(self._store, _slug(context), date.fromisoformat(key))
+            found = self._store.receipt(_slug(context), date.fromisoformat(key))
             if found.content_sha256 != given.content_sha256:
                 raise StorageError(f"{found.path} was changed by somebody else while this run was reading the chat.")
 

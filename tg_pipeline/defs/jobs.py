@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.dagster_client.names import CHAT_TAG, job_name, messages_key, per_day_job_name
 from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from tg_pipeline.defs.metadata import plain
-from tg_pipeline.defs.names import CHAT_TAG, job_name, messages_key, per_day_job_name
 
 
 def chat_jobs(chat: RegisteredChat) -> list[UnresolvedAssetJobDefinition]:

@@ -1,20 +1,15 @@
 """What people read beside a materialization. Nothing secret; of messages, the first words of a few."""
 
-from collections.abc import Mapping
 from itertools import islice
-from typing import TypeAlias
 
 import dagster as dg
 import orjson
 
-from tg_pipeline.contracts.day_file import describe
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
 from tg_pipeline.contracts.text import printable
+from tg_pipeline.dagster_client.materializations import Metadata
 from tg_pipeline.storage.day_store import DayStore
 
-Metadata: TypeAlias = Mapping[str, dg.MetadataValue]
-
-DATA_VERSION_TAG = "dagster/data_version"
 PREVIEW_MESSAGES = 5
 PREVIEW_CHARACTERS = 80
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-!|~&$"})
@@ -23,39 +18,6 @@ _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}
 def plain(text: str) -> str:
     """A text that Markdown shows as it is, on one line, whatever is in it."""
     return printable(text).translate(_MARKDOWN)
-
-
-def day_metadata(day: CommittedDay) -> Metadata:
-    """One day file."""
-    return {
-        "dagster/row_count": dg.MetadataValue.int(day.message_count),
-        "added": dg.MetadataValue.int(day.added),
-        "edited": dg.MetadataValue.int(day.edited),
-        "deleted": dg.MetadataValue.int(day.deleted),
-        **{
-            name: dg.MetadataValue.int(number)
-            for name, number in (
-                ("first_message_id", day.first_message_id),
-                ("last_message_id", day.last_message_id),
-            )
-            if number is not None
-        },
-        **{condition.kind: dg.MetadataValue.text(describe(condition)) for condition in day.conditions},
-        "sealed": dg.MetadataValue.bool(day.sealed),
-        "path": dg.MetadataValue.path(day.path),
-        "size_bytes": dg.MetadataValue.int(day.size_bytes),
-        "content_sha256": dg.MetadataValue.text(day.content_sha256),
-    }
-
-
-def materialization(key: dg.AssetKey, day: CommittedDay, more: Metadata | None = None) -> dg.AssetMaterialization:
-    """The day's event. Its data version is the content's hash, so that only a change makes stale what is downstream."""
-    return dg.AssetMaterialization(
-        key,
-        partition=str(day.day),
-        metadata={**day_metadata(day), **(more or {})},
-        tags={DATA_VERSION_TAG: day.content_sha256, "dagster/data_version_is_user_provided": "true"},
-    )
 
 
 def fetch_metadata(report: FetchReport) -> Metadata:

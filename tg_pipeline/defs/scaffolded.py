@@ -7,10 +7,8 @@ import dagster as dg
 
 FOLDER: Final = Path(__file__).parent
 OURS: Final = (
-    "__init__ backfills checks commands ended_runs factory failures heartbeats instance interrupts io_manager "
-    "jobs launching metadata names partitions quiet_interrupts receipts repeats resources retention run_daemon "
-    "run_events run_metrics run_module scaffolded schedules services skipping ticks tracing watchdog webserver "
-    "workers"
+    "__init__ checks commands ended_runs factory failures interrupts io_manager jobs metadata metrics partitions "
+    "quiet_interrupts repeats resources retention run_events scaffolded schedules skipping tracing watchdog"
 )
 """Modules without definitions of their own: what they make, `tg_pipeline.definitions` calls for."""
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, timedelta
 import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.defs.names import CHAT_TAG, messages_key
+from tg_pipeline.dagster_client.names import CHAT_TAG, PARTITION_TAG, messages_key
 
 MINUTES_AFTER_MIDNIGHT = 20
 """UTC. Time for the last messages of the day to arrive, and for a clock that is a little off."""
@@ -14,7 +14,6 @@ MINUTES_AFTER_MIDNIGHT = 20
 _ANY_ASSETS = "__ASSET_JOB"
 """The job under which Dagster runs whatever assets are picked in the UI: a job of our own cannot hold assets whose
 partitions begin on different days."""
-_PARTITION_TAG = "dagster/partition"
 
 
 def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.ScheduleDefinition:
@@ -35,7 +34,7 @@ def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.Schedu
             yield dg.RunRequest(
                 run_key=f"{chat.slug}:{yesterday}",
                 asset_selection=[messages_key(chat.slug)],
-                tags={CHAT_TAG: chat.slug, _PARTITION_TAG: str(yesterday)},
+                tags={CHAT_TAG: chat.slug, PARTITION_TAG: str(yesterday)},
             )
         if not due:
             yield dg.SkipReason(f"No chat has a partition for {yesterday}.")

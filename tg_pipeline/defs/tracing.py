@@ -12,8 +12,15 @@ import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
-from tg_pipeline.defs.launching import Outcome, command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
-from tg_pipeline.defs.names import BACKFILL_TAG
+from tg_pipeline.dagster_client.launching import (
+    Outcome,
+    command_of,
+    ended_between,
+    outcome_of_runs,
+    since_cursor,
+    slugs_of,
+)
+from tg_pipeline.dagster_client.names import BACKFILL_TAG
 from tg_pipeline.defs.partitions import run_days
 from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.observability import traces

@@ -22,7 +22,7 @@ from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.machine.atomic import is_directory, is_local, make_directory, reading, sweep, writing
 from tg_pipeline.machine.locks import locked_directory
-from tg_pipeline.storage.commit import Draft, put, seal
+from tg_pipeline.storage.commit import Draft, put, receipt_of, seal
 from tg_pipeline.storage.layout import SECTIONS, DayReader, first_problem, message_id, open_day_file
 from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.parts import DayParts
@@ -141,6 +141,12 @@ class DayStore:
         """What the day file says about itself, or None where there is no file. Reads the head of the file only."""
         with open_day_file(self.path(slug, day)) as reader:
             return reader.header if reader else None
+
+    def receipt(self, slug: str, day: date) -> CommittedDay:
+        """As of a commit that changed nothing: what the file says of itself. A StorageError where there is none."""
+        path = self.path(slug, day)
+        with self._existing(slug, day) as reader:
+            return receipt_of(path, reader.header, size_bytes=path.stat().st_size, changed=False)
 
     def lines(self, slug: str, day: date) -> Iterator[bytes]:
         """The messages as JSON, one by one, ascending by id. A StorageError where there is no file.

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from tg_pipeline.contracts.health import Health
-from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+from tg_pipeline.dagster_client.heartbeats import DagsterHeartbeats
 from tg_pipeline.monitoring.derived import reads
 from tg_pipeline.monitoring.health import HealthCheck
 from tg_pipeline.monitoring.metrics import exposition

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.webserver import ask
+from tg_pipeline.dagster_client.webserver import ask
 from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state.redis_server import local_redis

@@ -131,8 +131,8 @@ def dagster(job: Job, home: Path) -> Found:
     (home / "chats.yaml").write_text(f"chats:\n  - slug: {SLUG}\n    chat: '@{job.chat}'\n    start: {job.first}\n")
     from dagster import DagsterInstance
 
+    from tg_pipeline.dagster_client.names import job_name
     from tg_pipeline.definitions import defs
-    from tg_pipeline.defs.names import job_name
 
     with DagsterInstance.get() as instance:
         run = defs.resolve_job_def(job_name(SLUG)).execute_in_process(

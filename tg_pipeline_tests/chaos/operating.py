@@ -17,9 +17,9 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.names import messages_key
-from tg_pipeline.defs.webserver import WebserverError
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.names import messages_key
+from tg_pipeline.dagster_client.webserver import WebserverError
 from tg_pipeline.machine.lease import look
 from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.chaos.scene import Scene

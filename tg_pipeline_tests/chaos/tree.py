@@ -17,10 +17,10 @@ from tg_pipeline_tests.ports import port_of_ours
 from tg_pipeline_tests.processes import is_running, wait_until
 
 Role = Literal["daemon", "webserver", "code server", "outer code server", "inner code server"]
-OUTER, INNER = b"-m tg_pipeline.defs.run_module dagster code-server start ", b"-m dagster api grpc "
+OUTER, INNER = b"-m tg_pipeline.dagster_client.run_module dagster code-server start ", b"-m dagster api grpc "
 PARTS: dict[Role, tuple[bytes, ...]] = {
-    "daemon": (b"-m tg_pipeline.defs.run_daemon run ",),
-    "webserver": (b"-m tg_pipeline.defs.run_module dagster_webserver ",),
+    "daemon": (b"-m tg_pipeline.dagster_client.run_daemon run ",),
+    "webserver": (b"-m tg_pipeline.dagster_client.run_module dagster_webserver ",),
     "code server": (OUTER, INNER),
     "outer code server": (OUTER,),
     "inner code server": (INNER,),

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tg_pipeline.cli.main import main
-from tg_pipeline.defs import webserver
+from tg_pipeline.dagster_client import webserver
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.telegram_account import plain_world

@@ -8,8 +8,8 @@ from telethon.tl import types as tl
 from tg_pipeline.app.running import LEASE
 from tg_pipeline.contracts.chat import SLUG_RULE
 from tg_pipeline.contracts.errors import ChatNotFound, ChatPrivate, InputError, SettingsError
-from tg_pipeline.defs import webserver
-from tg_pipeline.defs.webserver import NobodyAnswers, write_webserver_url
+from tg_pipeline.dagster_client import webserver
+from tg_pipeline.dagster_client.webserver import NobodyAnswers, write_webserver_url
 from tg_pipeline.machine.lease import hold_until_exit
 from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.settings import load_settings

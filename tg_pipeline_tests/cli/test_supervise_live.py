@@ -15,8 +15,8 @@ from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
 from tg_pipeline.app.commands import command_queue
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.workers import worker_of
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.workers import worker_of
 from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency
 from tg_pipeline_tests.chaos.operating import lay_home

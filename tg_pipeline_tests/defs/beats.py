@@ -16,7 +16,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
-from tg_pipeline.defs.ticks import DAEMONS
+from tg_pipeline.dagster_client.ticks import DAEMONS
 
 
 def beat(instance: DagsterInstance, *, at: float | None = None, names: Sequence[str] = tuple(DAEMONS)) -> None:

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from tg_pipeline.app.archive import day_store
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.names import job_name, messages_key
 from tg_pipeline.definitions import build_definitions
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.names import job_name, messages_key
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import World
 from tg_pipeline.storage.day_store import DayStore

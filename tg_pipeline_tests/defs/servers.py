@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.names import job_name
-from tg_pipeline.defs.webserver import WebserverError, ask
+from tg_pipeline.dagster_client.names import job_name
+from tg_pipeline.dagster_client.webserver import WebserverError, ask
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline_tests.defs.pipeline import range_tags

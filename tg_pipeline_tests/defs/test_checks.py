@@ -5,8 +5,8 @@ import pytest
 from upath import UPath
 
 from tg_pipeline.contracts.day_file import Condition, describe
+from tg_pipeline.dagster_client.names import job_name, messages_key
 from tg_pipeline.defs.checks import DAY_FILE, evaluate_day
-from tg_pipeline.defs.names import job_name, messages_key
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.defs.pipeline import Pipeline, range_tags

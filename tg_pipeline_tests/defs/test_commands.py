@@ -26,10 +26,11 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.defs import checks, commands, ended_runs, webserver
+from tg_pipeline.dagster_client import webserver
+from tg_pipeline.dagster_client.launching import REPOSITORY, is_launched, tags_of
+from tg_pipeline.defs import checks, commands, ended_runs
 from tg_pipeline.defs.commands import Tick
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
-from tg_pipeline.defs.launching import REPOSITORY, is_launched, tags_of
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.observability import counts
 from tg_pipeline.settings import Settings

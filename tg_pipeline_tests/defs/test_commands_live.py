@@ -14,7 +14,7 @@ import redis
 from dagster._core.execution.backfill import BulkActionStatus
 
 from tg_pipeline.contracts.events import Event
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline_tests.live_platform import CHATS, PER_DAY, LivePlatform
 from tg_pipeline_tests.processes import wait_until
 

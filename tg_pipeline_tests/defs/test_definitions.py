@@ -15,8 +15,8 @@ from upath import UPath
 
 from tg_pipeline.contracts.chat import RegisteredChat, is_slug
 from tg_pipeline.contracts.day_file import DayFile
+from tg_pipeline.dagster_client.names import POOL, messages_key
 from tg_pipeline.definitions import build_definitions
-from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.storage.day_store import DayStore

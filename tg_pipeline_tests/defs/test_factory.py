@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tg_pipeline.app.process import keep_metrics
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.history import PAGE_SIZE
+from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline.definitions import build_definitions
-from tg_pipeline.defs.names import messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.simulator import Error, Latency

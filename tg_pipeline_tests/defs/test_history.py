@@ -10,10 +10,10 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.dagster_client.names import messages_key
+from tg_pipeline.dagster_client.run_metrics import of_runs
 from tg_pipeline.dagster_internals.history import counted_runs, remove_old_backfills, remove_old_runs
-from tg_pipeline.defs.names import messages_key
 from tg_pipeline.defs.retention import JOB
-from tg_pipeline.defs.run_metrics import of_runs
 from tg_pipeline_tests.defs.pipeline import Pipeline
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
 

@@ -14,8 +14,8 @@ from tg_pipeline.contracts.day_file import DayFile
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.dagster_client.names import DAY_FILES, messages_key
 from tg_pipeline.defs.io_manager import DayFileIOManager
-from tg_pipeline.defs.names import DAY_FILES, messages_key
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.pipeline import range_tags

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error
 from tg_pipeline_tests.contracts.schema_checks import check_log

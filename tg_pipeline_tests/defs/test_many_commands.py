@@ -16,10 +16,10 @@ import redis
 
 from tg_pipeline.app.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.launching import COMMAND_TAG
 from tg_pipeline.defs import commands
 from tg_pipeline.defs.commands import JUDGED_PER_TICK, LAUNCHES_PER_TICK
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.launching import COMMAND_TAG
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state import redis_client

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.defs.repeats import OnceInFull, QuietInstance
 from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 

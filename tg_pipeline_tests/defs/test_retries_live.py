@@ -15,7 +15,7 @@ import pytest
 from tg_pipeline.app.archive import day_store
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.machine.lease import look
 from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline.simulator import Latency

@@ -21,7 +21,7 @@ print(json.dumps([key.to_user_string() for key in defs.resolve_all_asset_keys()]
 DOWNSTREAM = """
 import dagster as dg
 
-from tg_pipeline.defs.names import DAY_FILES, messages_key
+from tg_pipeline.dagster_client.names import DAY_FILES, messages_key
 
 @dg.asset(deps=[messages_key("a")], io_manager_key=DAY_FILES)
 def summary() -> None: ...

@@ -4,7 +4,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 
-from tg_pipeline.defs.names import messages_key
+from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline_tests.defs.pipeline import Pipeline, pipeline, register
 from tg_pipeline_tests.telegram_account import FIRST_DAY, plain_world
 

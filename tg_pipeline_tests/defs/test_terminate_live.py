@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.names import messages_key
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline.simulator import Latency
 from tg_pipeline_tests.defs.servers import launch, terminate
 from tg_pipeline_tests.live_platform import LivePlatform

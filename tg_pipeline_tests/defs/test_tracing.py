@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tg_pipeline.app.process import keep_traces
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.observability import traces
 from tg_pipeline.simulator import Error
@@ -37,7 +37,7 @@ def otlp() -> Iterator[Collector]:
 
 def told(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the sensor tells of ended runs, without waiting for them to settle."""
-    monkeypatch.setattr("tg_pipeline.defs.launching.SETTLED_SECONDS", -3_600.0)
+    monkeypatch.setattr("tg_pipeline.dagster_client.launching.SETTLED_SECONDS", -3_600.0)
     with dg.build_sensor_context(instance=found.instance, cursor=LONG_AGO) as context:
         traces_sensor().evaluate_tick(context)
     traces.send_now()

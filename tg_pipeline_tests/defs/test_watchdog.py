@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
+from tg_pipeline.dagster_client.names import BACKFILL_TAG, CHAT_TAG
+from tg_pipeline.dagster_client.ticks import OVERDUE_INTERVALS
 from tg_pipeline.dagster_internals.ticks import DEFAULT_HEARTBEAT_INTERVAL_SECONDS
-from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG
-from tg_pipeline.defs.ticks import OVERDUE_INTERVALS
 from tg_pipeline.defs.watchdog import (
     CODE_LOCATION_TAG,
     GRACE_SECONDS,

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from tg_pipeline.app.archive import day_store
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.machine.lease import look
 from tg_pipeline.settings import PROJECT_DIRECTORY
 from tg_pipeline.simulator.faults.rules import Latency

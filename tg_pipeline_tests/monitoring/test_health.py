@@ -41,7 +41,7 @@ from tg_pipeline.contracts.health import (
     Unread,
 )
 from tg_pipeline.contracts.meter import CallMeter
-from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+from tg_pipeline.dagster_client.heartbeats import DagsterHeartbeats
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
 from tg_pipeline.monitoring.health import HealthCheck

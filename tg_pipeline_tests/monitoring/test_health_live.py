@@ -8,7 +8,7 @@ import pytest
 
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.health import Scheduler
-from tg_pipeline.defs.heartbeats import DagsterHeartbeats
+from tg_pipeline.dagster_client.heartbeats import DagsterHeartbeats
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.monitoring.health import STALE_INTERVALS, HealthCheck
 from tg_pipeline.settings import PROJECT_DIRECTORY

@@ -24,7 +24,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.text import count
-from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
+from tg_pipeline.dagster_client.backfills import BackfillState, launch_backfill, wait_backfill
 from tg_pipeline.observability.console import SafeConsole
 
 DAYS = 7

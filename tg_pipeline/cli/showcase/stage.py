@@ -20,7 +20,7 @@ import httpx
 
 from tg_pipeline.cli.options import echo
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
-from tg_pipeline.defs.webserver import is_up, webserver_url, write_webserver_url
+from tg_pipeline.dagster_client.webserver import is_up, webserver_url, write_webserver_url
 from tg_pipeline.machine.children import end_group
 from tg_pipeline.machine.http import http_client
 from tg_pipeline.machine.locks import locked_file

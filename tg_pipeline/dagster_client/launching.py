@@ -14,6 +14,16 @@ import dagster as dg
 
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.events import Status
+from tg_pipeline.dagster_client.names import (
+    BACKFILL_TAG,
+    CHAT_TAG,
+    PARTITION_TAG,
+    RANGE_TAGS,
+    job_name,
+    messages_key,
+    per_day_job_name,
+    slug_of,
+)
 from tg_pipeline.dagster_internals.backfills import (
     BulkActionStatus,
     CodeLocationOrigin,
@@ -24,8 +34,6 @@ from tg_pipeline.dagster_internals.backfills import (
 )
 from tg_pipeline.dagster_internals.history import ENDED
 from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, RunFailureReason
-from tg_pipeline.defs.names import BACKFILL_TAG, CHAT_TAG, job_name, messages_key, per_day_job_name, slug_of
-from tg_pipeline.defs.partitions import PARTITION_TAG, RANGE_TAGS
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"

@@ -4,8 +4,8 @@ import dagster as dg
 import pytest
 
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.defs.backfills import BackfillState, launch_backfill, wait_backfill
-from tg_pipeline.defs.instance import open_instance
+from tg_pipeline.dagster_client.backfills import BackfillState, launch_backfill, wait_backfill
+from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline_tests.live_platform import LivePlatform
 from tg_pipeline_tests.telegram_account import first_days
 

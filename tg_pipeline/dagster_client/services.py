@@ -10,7 +10,7 @@ import yaml
 
 from tg_pipeline.dagster_internals.code_server import DagsterGrpcClient, DagsterUserCodeUnreachableError
 
-RUN: Final = (sys.executable, "-m", "tg_pipeline.defs.run_module")
+RUN: Final = (sys.executable, "-m", "tg_pipeline.dagster_client.run_module")
 MODULE: Final = "tg_pipeline.definitions"
 LOCATION: Final = "tg_pipeline"
 LOAD_SECONDS: Final = 300
@@ -68,4 +68,4 @@ def webserver_command(host: str, port: int, log_level: str, workspace: Sequence[
 
 def daemon_command(log_level: str, workspace: Sequence[str]) -> list[str]:
     """The command that starts Dagster's daemon: sensors, schedules, the queue of runs, backfills."""
-    return [sys.executable, "-m", "tg_pipeline.defs.run_daemon", "run", "--log-level", log_level, *workspace]
+    return [sys.executable, "-m", "tg_pipeline.dagster_client.run_daemon", "run", "--log-level", log_level, *workspace]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import yaml
 
-from tg_pipeline.defs.services import CodeServer
+from tg_pipeline.dagster_client.services import CodeServer
 
 
 def test_a_code_server_that_was_not_started_does_not_answer(tmp_path: Path) -> None:

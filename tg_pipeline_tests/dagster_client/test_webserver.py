@@ -15,9 +15,9 @@ from dagster._core.execution.backfill import BulkActionStatus
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.defs.backfills import BackfillState, backfill_state, launch_backfill, wait_backfill
-from tg_pipeline.defs.instance import open_instance, report_days
-from tg_pipeline.defs.webserver import (
+from tg_pipeline.dagster_client.backfills import BackfillState, backfill_state, launch_backfill, wait_backfill
+from tg_pipeline.dagster_client.instance import open_instance, report_days
+from tg_pipeline.dagster_client.webserver import (
     UNREACHABLE,
     CodeServerUnreachable,
     NobodyAnswers,
@@ -241,7 +241,7 @@ def unreachable(message: str) -> dict[str, Any]:
 def test_a_code_server_that_is_dead_is_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("tg_pipeline.defs.webserver._post", lambda *_: answer)
+    monkeypatch.setattr("tg_pipeline.dagster_client.webserver._post", lambda *_: answer)
     with pytest.raises(CodeServerUnreachable) as raised:
         reload_code_location("http://127.0.0.1:3000")
     assert "Rpc" not in str(raised.value)

@@ -6,8 +6,8 @@ import pytest
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from tg_pipeline.contracts.errors import SettingsError
-from tg_pipeline.defs.instance import open_instance, report_days, set_pool_limits
-from tg_pipeline.defs.names import CHAT_TAG, POOL
+from tg_pipeline.dagster_client.instance import open_instance, report_days, set_pool_limits
+from tg_pipeline.dagster_client.names import CHAT_TAG, POOL
 from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
 from tg_pipeline.simulator import Simulator
 from tg_pipeline_tests.defs.pipeline import INSTANCE_FILE, Pipeline

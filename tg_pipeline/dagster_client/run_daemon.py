@@ -1,4 +1,4 @@
-"""`python -m tg_pipeline.defs.run_daemon ARGUMENTS...`: as `dagster-daemon ARGUMENTS...`, but ends at once when asked.
+"""`python -m tg_pipeline.dagster_client.run_daemon ARGUMENTS...`: `dagster-daemon` that ends at once when asked.
 
 In its own end, Dagster's daemon (1.13.27) closes the code location while threads still submit the runs of backfills,
 and then marks those backfills FAILED for good. A daemon that is gone at once fails none: the next one goes on.

@@ -1,4 +1,4 @@
-"""What the command line tells Dagster."""
+"""Dagster's instance: its history, and what is written to it without a run."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ import dagster as dg
 
 from tg_pipeline.contracts.errors import SessionMissing, SettingsError
 from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.dagster_client.materializations import materialization
+from tg_pipeline.dagster_client.names import POOL, messages_key
 from tg_pipeline.dagster_internals.event_log import keep_event_logs_open, one_transaction
-from tg_pipeline.defs.metadata import materialization
-from tg_pipeline.defs.names import POOL, messages_key
 from tg_pipeline.settings import Settings
 
 DAYS_PER_TRANSACTION = 100

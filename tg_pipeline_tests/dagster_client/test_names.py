@@ -1,7 +1,7 @@
 import dagster as dg
 import pytest
 
-from tg_pipeline.defs.names import job_name, messages_key, slug_of
+from tg_pipeline.dagster_client.names import job_name, messages_key, slug_of
 
 
 def test_a_job_is_named_by_what_dagster_allows() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dagster import DagsterInstance
 
 from tg_pipeline.contracts.health import Heartbeats
-from tg_pipeline.defs.instance import open_instance
-from tg_pipeline.defs.run_metrics import of_runs, of_ticks
-from tg_pipeline.defs.ticks import heartbeats
+from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.run_metrics import of_runs, of_ticks
+from tg_pipeline.dagster_client.ticks import heartbeats
 from tg_pipeline.monitoring.metrics import Sample
 from tg_pipeline.settings import Settings
 

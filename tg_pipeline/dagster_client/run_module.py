@@ -1,4 +1,4 @@
-"""`python -m tg_pipeline.defs.run_module MODULE ARGUMENTS...`: as `python -m MODULE`, but it ends quickly."""
+"""`python -m tg_pipeline.dagster_client.run_module MODULE ARGUMENTS...`: as `python -m MODULE`, but it ends quickly."""
 
 import runpy
 import sys

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from tg_pipeline.app.running import LEASE
 from tg_pipeline.contracts.health import RunQueue
+from tg_pipeline.dagster_client.run_metrics import of_ticks
+from tg_pipeline.dagster_client.ticks import heartbeats, queue_of, sensors
 from tg_pipeline.definitions import build_definitions
-from tg_pipeline.defs.run_metrics import of_ticks
-from tg_pipeline.defs.ticks import heartbeats, queue_of, sensors
 from tg_pipeline.machine.lease import hold_until_exit
 from tg_pipeline.settings import Settings
 from tg_pipeline_tests.defs.beats import beat, tick

@@ -1,8 +1,12 @@
-"""What things are called in Dagster."""
+"""What things are called in Dagster, and what the tags of a run say."""
+
+from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
 
 from tg_pipeline.contracts.chat import identifier
+from tg_pipeline.contracts.days import DayRange
 
 POOL = "telegram"
 """The pool that a run takes a slot of: as many slots as there are sessions to read Telegram with."""
@@ -10,6 +14,8 @@ DAY_FILES = "day_files"
 """The IO manager of day files. Assets that name none keep Dagster's default."""
 CHAT_TAG = "tg/chat"
 BACKFILL_TAG = "dagster/backfill"
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def messages_key(slug: str) -> dg.AssetKey:
@@ -33,3 +39,9 @@ def job_name(slug: str) -> str:
 def per_day_job_name(slug: str) -> str:
     """The chat's job whose backfills are a run for each day."""
     return f"per_day_{identifier(slug)}"
+
+
+def days_of(tags: Mapping[str, str]) -> DayRange | None:
+    """The days that a run with these tags is for, ascending and without gaps: Dagster makes a run of each piece."""
+    first, last = (tags.get(tag, tags.get(PARTITION_TAG)) for tag in RANGE_TAGS)
+    return DayRange(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None

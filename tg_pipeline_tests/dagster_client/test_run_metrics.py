@@ -1,7 +1,7 @@
 import dagster as dg
 
+from tg_pipeline.dagster_client.run_metrics import of_runs
 from tg_pipeline.dagster_internals.history import ENDED
-from tg_pipeline.defs.run_metrics import of_runs
 from tg_pipeline.observability.metrics import RUNS, RUNS_SUCCESSFUL
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.dagster_client.names import messages_key
+from tg_pipeline.dagster_client.webserver import WebserverError, ask
 from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
-from tg_pipeline.defs.names import messages_key
-from tg_pipeline.defs.webserver import WebserverError, ask
 
 POLL_SECONDS = 0.5
 

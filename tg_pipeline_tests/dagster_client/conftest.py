@@ -1,0 +1,3 @@
+from tg_pipeline_tests.defs.conftest import busy
+
+__all__ = ["busy"]
