@@ -1,5 +1,6 @@
 """Dagster's instance: its history, and what is written to it without a run."""
 
+import socket
 from collections.abc import Iterable
 
 import dagster as dg
@@ -9,6 +10,7 @@ from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.dagster_client.materializations import materialization
 from tg_pipeline.dagster_client.names import POOL, messages_key
 from tg_pipeline.dagster_internals.event_log import keep_event_logs_open, one_transaction
+from tg_pipeline.dagster_internals.instances import SqlRunStorage
 from tg_pipeline.settings import Settings
 
 DAYS_PER_TRANSACTION = 100
@@ -29,6 +31,12 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         raise SettingsError(
             f"Dagster's home {settings.home} cannot be used: {reason[0]} See dagster.yaml there."
         ) from error
+
+
+def owner_of(instance: dg.DagsterInstance) -> str:
+    """The same for all daemons that share Dagster's database, since each can follow what another launched."""
+    storage = instance.run_storage
+    return storage.get_run_storage_id() if isinstance(storage, SqlRunStorage) else socket.gethostname()
 
 
 def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> int:

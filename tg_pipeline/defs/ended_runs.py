@@ -14,27 +14,19 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from tg_pipeline.app.ended import publish_end
+from tg_pipeline.app.skipping import skipping, summary
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.bus.scripts import MARKS_TTL_SECONDS
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
-from tg_pipeline.contracts.text import count
-from tg_pipeline.dagster_client.launching import (
-    Outcome,
-    command_of,
-    ended_between,
-    is_over,
-    outcome,
-    outcome_of_runs,
-    since_cursor,
-    slugs_of,
-)
+from tg_pipeline.dagster_client.launching import DagsterLauncher
 from tg_pipeline.dagster_client.names import days_of
+from tg_pipeline.dagster_client.runs import command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
 from tg_pipeline.defs.run_events import as_command, event_id
-from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.state.redis_client import OUTAGE
 
 LOOK_EVERY_SECONDS = 5
@@ -44,20 +36,18 @@ RETRY_WITHIN = timedelta(minutes=2)
 log = logging.getLogger(__name__)
 
 
-def tell_ended_runs(
-    instance: dg.DagsterInstance,
+def publish_ended_runs(
+    launcher: DagsterLauncher,
     queue: CommandQueue,
     chats: Mapping[str, RegisteredChat],
-    span: tuple[datetime, datetime],
-    *,
-    days_per_run: int,
+    since: datetime,
+    before: datetime,
 ) -> tuple[datetime, Counter[str]]:
-    """Publish the last event of runs that ended within `span`, the oldest first; until when, and how many events.
+    """Publish the last event of runs that ended between these, the oldest first; until when, and how many events.
 
     Raises StateUnavailable, and then the same runs are looked at the next time.
     """
-    since, before = span
-    records, until = ended_between(instance, since, before)
+    records, until = ended_between(launcher.instance, since, before)
     done: Counter[str] = Counter()
     for record in records:
         run = record.dagster_run
@@ -65,11 +55,11 @@ def tell_ended_runs(
             return since, done
         with skipping(f"Run {run.run_id}", done):
             if (command := command_of(run.tags)) is not None:
-                if _is_lost(queue, command, record) and is_over(instance, command, days_per_run):
+                if _is_lost(queue, command, record) and launcher.is_over(command):
                     log.warning("Redis knows nothing of the command %s: its end is published by its runs.", command.id)
-                    done["published"] += tell_ended(queue, command, outcome(instance, command))
+                    done["published"] += publish_end(queue, command, launcher.outcome(command))
             elif AUTO_RETRY_RUN_ID_TAG not in run.tags:
-                done["published"] += _tell_run(queue, instance, chats, record)
+                done["published"] += _publish_run(queue, launcher.instance, chats, record)
         since = _ended(record)
     return until, done
 
@@ -90,7 +80,7 @@ def _is_lost(queue: CommandQueue, command: AcceptedCommand, record: dg.RunRecord
     return False
 
 
-def _tell_run(
+def _publish_run(
     queue: CommandQueue, instance: dg.DagsterInstance, chats: Mapping[str, RegisteredChat], record: dg.RunRecord
 ) -> int:
     """Publish the last event of a run for each of its chats."""
@@ -105,33 +95,12 @@ def _tell_run(
             message = f"{slug} is no longer in the registry, or is disabled."
             found = replace(found, error_type="ChatNotRegistered", message=message)
         chat = chats.get(slug) or RegisteredChat(slug=slug, chat=slug)
-        done += tell_ended(queue, as_command(event_id(run, slug), chat, days), found)
+        done += publish_end(queue, as_command(event_id(run, slug), chat, days), found)
     return done
 
 
 def _ended(record: dg.RunRecord) -> datetime:
     return record.update_timestamp.replace(tzinfo=UTC)
-
-
-def tell_ended(queue: CommandQueue, command: AcceptedCommand, found: Outcome) -> bool:
-    """Publish the last event of what is over; False where one is out."""
-    done = sum(str(day) in found.days for day in command.days)
-    message = found.message
-    if found.status == "success" and done < len(command.days):
-        left_out = count(len(command.days) - done, "day")
-        message = f"{left_out} left out: the chat's start in chats.yaml was moved beyond them."
-    ended = command.event(
-        "completed" if found.status == "success" else "failed",
-        found.status,
-        processed=found.processed,
-        errors=found.errors,
-        ts=timestamp(found.ended),
-        run_id=found.run_id,
-        days_done=done if found.status == "success" else None,
-        error_type=found.error_type,
-        message=message,
-    )
-    return queue.finish(ended, started=command.event("started", "running", ts=timestamp(found.began or found.ended)))
 
 
 def ended_runs_sensor(
@@ -149,7 +118,8 @@ def ended_runs_sensor(
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since, before = since_cursor(context.cursor)
         try:
-            until, done = tell_ended_runs(context.instance, queue, by_slug, (since, before), days_per_run=days_per_run)
+            launcher = DagsterLauncher(context.instance, days_per_run)
+            until, done = publish_ended_runs(launcher, queue, by_slug, since, before)
         except StateUnavailable as error:
             OUTAGE.begin(error)
             until, done = since, Counter()

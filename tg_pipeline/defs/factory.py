@@ -11,9 +11,9 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress
 from tg_pipeline.contracts.text import count
-from tg_pipeline.dagster_client.launching import command_of
 from tg_pipeline.dagster_client.materializations import DATA_VERSION_TAG, Metadata, materialization
 from tg_pipeline.dagster_client.names import CHAT_TAG, DAY_FILES, POOL, messages_key
+from tg_pipeline.dagster_client.runs import command_of
 from tg_pipeline.dagster_internals.outputs import MATERIALIZED_ALREADY
 from tg_pipeline.defs.checks import evaluate_day
 from tg_pipeline.defs.failures import raise_to_dagster

@@ -16,7 +16,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.dagster_client.launching import command_of, slugs_of
+from tg_pipeline.dagster_client.runs import command_of, slugs_of
 from tg_pipeline.dagster_internals.tags import RETRY_NUMBER_TAG
 from tg_pipeline.monitoring.metrics import pushed
 from tg_pipeline.observability import counts, metrics

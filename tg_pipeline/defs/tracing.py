@@ -10,31 +10,16 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from tg_pipeline.app.command_spans import above_runs
+from tg_pipeline.app.skipping import skipping, summary
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.commands import AcceptedCommand
-from tg_pipeline.dagster_client.launching import (
-    Outcome,
-    command_of,
-    ended_between,
-    outcome_of_runs,
-    since_cursor,
-    slugs_of,
-)
 from tg_pipeline.dagster_client.names import BACKFILL_TAG
+from tg_pipeline.dagster_client.runs import command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
 from tg_pipeline.defs.partitions import run_days
-from tg_pipeline.defs.skipping import skipping, summary
 from tg_pipeline.observability import traces
 from tg_pipeline.observability.traces import SpanId
 
 LOOK_EVERY_SECONDS = 10
-
-
-def _of_command(command: AcceptedCommand) -> SpanId:
-    return SpanId.of(command.id, "command", command.accepted)
-
-
-def _of_backfill(command: AcceptedCommand) -> SpanId:
-    return SpanId.of(command.id, "backfill", command.accepted)
 
 
 def _of_run(run: dg.DagsterRun) -> SpanId:
@@ -44,9 +29,7 @@ def _of_run(run: dg.DagsterRun) -> SpanId:
 
 def _above_run(run: dg.DagsterRun) -> SpanId | None:
     command = command_of(run.tags)
-    if command is None:
-        return None
-    return _of_backfill(command) if command.backfill_id else _of_command(command)
+    return above_runs(command) if command else None
 
 
 @contextmanager
@@ -68,27 +51,6 @@ def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Itera
             yield
     finally:
         traces.send_now()
-
-
-def trace_command(command: AcceptedCommand, found: Outcome, now: float) -> None:
-    """A command that is over, and its backfill."""
-    if not traces.is_tracing():
-        return
-    about: dict[str, str | int] = {
-        "tg.command_id": command.id,
-        "tg.chat": command.slug,
-        "tg.mode": command.mode,
-        "tg.strategy": command.strategy,
-        "tg.days": len(command.days),
-        "tg.messages": found.processed,
-        "tg.status": found.status,
-    }
-    between, error = (command.accepted / 1_000, now), found.error_type
-    traces.record("command", about, _of_command(command), None, between=between, error=error)
-    if command.backfill_id is not None:
-        about["dagster.backfill_id"] = command.backfill_id
-        own, parent = _of_backfill(command), _of_command(command)
-        traces.record("backfill", about, own, parent, between=between, error=error)
 
 
 def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:

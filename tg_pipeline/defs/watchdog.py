@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from tg_pipeline.app.skipping import skipping
 from tg_pipeline.dagster_client.names import BACKFILL_TAG, CHAT_TAG
 from tg_pipeline.dagster_client.workers import worker_of, workers
 from tg_pipeline.dagster_internals.executors import (
@@ -22,7 +23,6 @@ from tg_pipeline.dagster_internals.executors import (
     RetryMode,
     StepDependencyConfig,
 )
-from tg_pipeline.defs.skipping import skipping
 from tg_pipeline.machine.lease import discard, hold_until_exit, look, signer
 
 LOOK_EVERY_SECONDS = 20

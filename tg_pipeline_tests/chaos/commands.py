@@ -30,7 +30,7 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import Event
 from tg_pipeline.dagster_client.instance import open_instance
-from tg_pipeline.dagster_client.launching import ATTEMPT_TAG, COMMAND_TAG
+from tg_pipeline.dagster_client.runs import ATTEMPT_TAG, COMMAND_TAG
 from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency, Simulator, World
 from tg_pipeline.simulator.worlds import synthetic_chat

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,19 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from pydantic import SecretStr
 
 from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.dispatch import dispatch
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.dagster_client import webserver
-from tg_pipeline.dagster_client.launching import REPOSITORY, is_launched, tags_of
+from tg_pipeline.dagster_client.launching import REPOSITORY, DagsterLauncher
+from tg_pipeline.dagster_client.runs import tags_of
 from tg_pipeline.defs import checks, commands, ended_runs
-from tg_pipeline.defs.commands import Tick
-from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, tell_ended_runs
+from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, publish_ended_runs
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.observability import counts
-from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline.storage.registry import load_registry, read_registry
+from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.contracts.schema_checks import check_events
 from tg_pipeline_tests.defs.pipeline import MAX_RETRIES, Pipeline, pipeline
 from tg_pipeline_tests.log_lines import json_lines
@@ -61,27 +59,21 @@ class Platform:
     pipeline: Pipeline
     queue: CommandQueue
     loaded: tuple[str, ...] = ("busy", "other")
-    start: date = FIRST_DAY
 
     def push(self, **fields: Any) -> None:
         self.queue.push(json.dumps({"command": "fetch", "chat": "@busy", "mode": "date", "date": DAY} | fields))
 
-    def tick(self) -> Tick:
+    def tick(self) -> DagsterLauncher:
+        """One tick of the sensor `commands`."""
         settings = self.pipeline.account.settings
-        registry = read_registry(settings.chats_path)
-        tick = Tick(
-            queue=self.queue,
-            settings=settings,
-            instance=self.pipeline.instance,
-            location=RegisteredCodeLocationOrigin("tg_pipeline"),
-            loaded=lambda slug: daily_partitions(self.start) if slug in self.loaded else None,
-            owner="me",
-            today=datetime.now(UTC).date(),
-            registry=registry.chats,
-            disabled=registry.disabled,
+        launcher = DagsterLauncher(
+            self.pipeline.instance,
+            settings.backfill_days_per_run,
+            RegisteredCodeLocationOrigin("tg_pipeline"),
+            {slug: daily_partitions(FIRST_DAY) for slug in self.loaded},
         )
-        tick.run()
-        return tick
+        dispatch(settings, self.queue, launcher, owner="me")
+        return launcher
 
     def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         slug = request.tags["tg/chat"]
@@ -146,28 +138,6 @@ def test_a_command_of_one_day_becomes_a_run_and_is_told_of(platform: Platform) -
     assert platform.tick().requests == []
     assert platform.queue.counts() == {"pushed": 0, "waiting": 0, "in_flight": 0, "dead": 0}
     assert len(platform.events) == 3
-
-
-def test_a_chats_commands_go_one_after_the_other(platform: Platform) -> None:
-    platform.push()
-    platform.push(date=str(FIRST_DAY + timedelta(1)))
-    platform.push(chat="@other")
-    first = platform.tick().requests
-    assert sorted(request.tags["tg/chat"] for request in first) == ["busy", "other"]
-    assert platform.tick().requests == [], "both are launched"
-    for request in first:
-        platform.execute(request)
-    (second,) = platform.tick().requests
-    assert second.partition_key == str(FIRST_DAY + timedelta(1))
-
-
-def test_a_launch_that_was_lost_is_made_again(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    platform.push()
-    (lost,) = platform.tick().requests
-    assert platform.tick().requests == []
-    monkeypatch.setattr(commands, "LAUNCH_AGAIN_SECONDS", 0.0)
-    (again,) = platform.tick().requests
-    assert again.run_key == lost.run_key, "so that Dagster launches one of them only"
 
 
 def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None:
@@ -443,59 +413,6 @@ def test_sealed_days_are_read_again_only_where_that_is_forced(platform: Platform
     assert len({event["processed"] for event in ends}) == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "error_type", "field"),
-    [
-        ({"date": "2999-01-01"}, "FutureDay", "date"),
-        ({"date": "2013-01-01"}, "BeforeStart", "date"),
-        ({"chat": "@nobody_here"}, "ChatNotRegistered", "chat"),
-        ({"chat": "../../etc/passwd"}, "ChatNotRegistered", "chat"),
-        ({"date": "2025-11-07T00:00+03:00"}, "InvalidField", "date"),
-        ({"options": {"priority": 10}}, "InvalidField", "options.priority"),
-    ],
-)
-def test_what_cannot_be_carried_out_is_said(
-    platform: Platform, fields: dict[str, Any], error_type: str, field: str
-) -> None:
-    platform.push(**fields)
-    assert platform.tick().requests == []
-    (event,) = platform.events
-    assert (event["event"], event["error_type"], event["field"]) == ("failed", error_type, field)
-    assert platform.queue.counts()["dead"] == 1
-
-
-def test_days_before_the_first_are_left_out_and_that_is_said(platform: Platform) -> None:
-    days = DayRange(FIRST_DAY - timedelta(10), FIRST_DAY)
-    platform.queue.push(json.dumps(range_of(days)))
-    (request,) = platform.tick().requests
-    assert request.partition_key == DAY
-    platform.execute(request)
-    assert "were left out" in platform.events[0]["message"]
-    assert platform.events[0]["params"]["from"] == str(days.first)
-
-
-def test_an_unregistered_chat_is_registered_where_the_settings_say_so(platform: Platform) -> None:
-    account = platform.pipeline.account
-    platform = changed(platform, commands_unregistered_chats="register")
-    platform.push(chat="@Third_Chat")
-    tick = platform.tick()
-    assert (tick.requests, tick.wants_reload) == ([], True), "until Dagster has loaded it"
-    assert [chat.slug for chat in load_registry(account.settings.chats_path)] == ["busy", "other", "third_chat"]
-    platform.loaded = ("busy", "other", "third_chat")
-    (request,) = platform.tick().requests
-    assert request.job_name == "fetch_third_chat"
-
-
-def test_a_chat_that_leaves_the_registry_takes_its_commands_along(platform: Platform) -> None:
-    platform.loaded = ()
-    platform.push()
-    platform.tick()
-    assert platform.queue.counts()["waiting"] == 1
-    platform.pipeline.account.settings.chats_path.write_text("chats: []\n")
-    platform.tick()
-    assert platform.told == [("failed", "canceled")]
-
-
 def edit(platform: Platform, text: str) -> None:
     """Write the registry, with `busy` as text says and `other` as before."""
     other = f'  - {{slug: other, chat: "@other", start: {FIRST_DAY}}}\n'
@@ -505,43 +422,6 @@ def edit(platform: Platform, text: str) -> None:
 def entry(slug: str = "busy", **fields: Any) -> str:
     values = {"slug": slug, "chat": '"@busy"', "start": FIRST_DAY} | fields
     return f"  - {{{', '.join(f'{key}: {value}' for key, value in values.items())}}}\n"
-
-
-LATER = FIRST_DAY + timedelta(days=5)
-EDITS = [
-    ("", "ChatNotRegistered"),
-    (entry("renamed"), "ChatNotRegistered"),
-    (entry(start="soon"), "ChatDisabled"),
-    (entry(start=LATER), "BeforeStart"),
-]
-
-
-@pytest.mark.parametrize(("text", "error_type"), EDITS)
-@pytest.mark.parametrize("claimed", [False, True])
-def test_a_command_that_can_no_longer_be_launched_ends_with_the_reason(
-    platform: Platform, text: str, error_type: str, *, claimed: bool
-) -> None:
-    platform.loaded = platform.loaded if claimed else ()
-    platform.push()
-    assert len(platform.tick().requests) == claimed  # what Dagster never does
-    edit(platform, text)
-    platform.loaded = ("other",)
-    platform.tick()
-    platform.tick()
-    assert [event for event in platform.told if event[0] != "started"] == [("failed", "canceled")]
-    assert platform.events[-1]["error_type"] == error_type
-    assert platform.queue.counts()["in_flight"] == platform.queue.counts()["waiting"] == 0
-
-
-def test_a_chat_that_is_disabled_takes_no_commands_and_says_why(platform: Platform) -> None:
-    edit(platform, entry(start="soon"))
-    platform.push()
-    platform.push(chat="@other")
-    (request,) = platform.tick().requests
-    assert request.tags["tg/chat"] == "other"
-    (event,) = platform.events
-    assert (event["event"], event["error_type"], event["field"]) == ("failed", "ChatDisabled", "chat")
-    assert "line 2" in event["message"]
 
 
 def test_days_before_a_start_that_was_moved_are_left_out_and_that_is_said(platform: Platform) -> None:
@@ -558,15 +438,6 @@ def test_days_before_a_start_that_was_moved_are_left_out_and_that_is_said(platfo
     assert (last["event"], last["status"], last["days_total"], last["days_done"]) == ("completed", "success", 2, 1)
     assert "left out" in last["message"]
     assert last["processed"] == 30
-
-
-def test_a_command_whose_first_days_went_before_its_launch_is_launched_with_the_rest(platform: Platform) -> None:
-    platform.loaded = ()
-    platform.queue.push(json.dumps(range_of(first_days(3))))
-    platform.tick()
-    edit(platform, entry(start=first_days(2).last))
-    platform.start, platform.loaded = first_days(2).last, ("busy",)
-    assert platform.tick().done["launched"] == 1
 
 
 def test_a_run_of_a_chat_that_is_gone_tells_how_it_ended(platform: Platform) -> None:
@@ -670,30 +541,13 @@ def test_one_bad_run_does_not_stop_the_sensors_for_others(platform: Platform) ->
     assert platform.told == [("started", "running"), ("failed", "canceled")]
 
 
-def test_one_bad_command_does_not_hold_up_others(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(instance: dg.DagsterInstance, command: AcceptedCommand) -> bool:
-        if command.slug == "busy":
-            raise KeyError(command.slug)
-        return is_launched(instance, command)
-
-    platform.push()
-    platform.push(chat="@other")
-    requests = {request.tags["tg/chat"]: request for request in platform.tick().requests}
-    platform.execute(requests["other"])
-    monkeypatch.setattr(commands, "is_launched", broken)
-    assert platform.tick().done["skipped"] == 1
-    assert [flight.command.slug for flight in platform.queue.in_flight()] == ["busy"]
-
-
 def publish_ended(
     platform: Platform, *, since: datetime = BEFORE, before: datetime = AFTER
 ) -> tuple[datetime, Counter[str]]:
     """As the sensor `ended_runs` does."""
     chats = {chat.slug: chat for chat in load_registry(platform.pipeline.account.settings.chats_path)}
-    days_per_run = platform.pipeline.account.settings.backfill_days_per_run
-    return tell_ended_runs(
-        platform.pipeline.instance, platform.queue, chats, (since, before), days_per_run=days_per_run
-    )
+    launcher = DagsterLauncher(platform.pipeline.instance, platform.pipeline.account.settings.backfill_days_per_run)
+    return publish_ended_runs(launcher, platform.queue, chats, since, before)
 
 
 def test_a_fetch_does_not_wait_for_a_redis_that_is_away_and_logs_it_with_its_command(platform: Platform) -> None:
@@ -727,43 +581,3 @@ def test_sensors_log_once_that_redis_is_away(platform: Platform, caplog: pytest.
         with dg.build_sensor_context(instance=platform.pipeline.instance) as context:
             assert sensor.evaluate_tick(context).skip_message
     assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
-
-
-def test_taking_a_command_and_its_parameters_are_logged_for_debugging(platform: Platform) -> None:
-    platform.push(command_id=ID)
-    with json_lines("DEBUG") as written:
-        platform.tick()
-        taken, parsed, *_ = (line for line in written() if line["level"] == "debug")
-    assert taken["logger"] == parsed["logger"] == "tg_pipeline.defs.commands"
-    assert (parsed["command_id"], parsed["chat"], parsed["mode"]) == (ID, "busy", "date")
-
-
-def test_a_rejected_command_without_an_id_is_logged_with_the_one_of_its_event(platform: Platform) -> None:
-    platform.push(date="no date")
-    with json_lines() as written:
-        platform.tick()
-        (line,) = written()
-    (event,) = platform.events
-    assert line["command_id"] == event["command_id"]
-
-
-def test_a_reload_that_found_no_webserver_is_tried_again_at_the_next_tick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As while `tg-pipeline up` is starting it; that is logged once."""
-    asked: list[str] = []
-
-    def reload(url: str) -> None:
-        asked.append(url)
-        if len(asked) < 3:
-            raise webserver.NobodyAnswers(url)
-
-    monkeypatch.setattr(webserver, "reload_code_location", reload)
-    reloading = commands._Reloading(Settings(_env_file=None, dagster_home=tmp_path))
-    for expected in (1, 2, 3, 3):
-        reloading.ask()
-        for thread in threading.enumerate():
-            if thread.name == "reload":
-                thread.join()
-        assert len(asked) == expected
-    assert len(caplog.messages) == 1

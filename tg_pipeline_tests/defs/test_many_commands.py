@@ -14,12 +14,12 @@ import dagster as dg
 import pytest
 import redis
 
+from tg_pipeline.app import dispatch
 from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.dispatch import JUDGED_PER_LOOK, LAUNCHES_PER_LOOK
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.instance import open_instance
-from tg_pipeline.dagster_client.launching import COMMAND_TAG
-from tg_pipeline.defs import commands
-from tg_pipeline.defs.commands import JUDGED_PER_TICK, LAUNCHES_PER_TICK
+from tg_pipeline.dagster_client.runs import COMMAND_TAG
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state import redis_client
@@ -125,8 +125,8 @@ def test_many_commands_are_judged_piece_by_piece(
             began = time.monotonic()
             tick = platform.tick()
             ticks.append(time.monotonic() - began)
-            assert waiting - queue.counts()["pushed"] <= JUDGED_PER_TICK
-            assert len(tick.requests) <= LAUNCHES_PER_TICK
+            assert waiting - queue.counts()["pushed"] <= JUDGED_PER_LOOK
+            assert len(tick.requests) <= LAUNCHES_PER_LOOK
             for request in tick.requests:
                 launched[request.tags["tg/command_id"]] += 1
                 found.instance.add_run(as_finished(request))
@@ -155,7 +155,7 @@ def test_what_a_tick_has_no_time_for_comes_first_in_the_next_one(
     with pipeline(plain_world(), tmp_path, *CHATS, redis_url=redis_url) as found:
         platform = Platform(found, queue, CHATS)
         with monkeypatch.context() as patch:
-            patch.setattr(commands, "JUDGING_SECONDS", 0.0)
+            patch.setattr(dispatch, "JUDGING_SECONDS", 0.0)
             assert platform.tick().requests == []
         assert queue.counts()["pushed"] == 3
         asked = [request.tags[COMMAND_TAG] for request in platform.tick().requests]

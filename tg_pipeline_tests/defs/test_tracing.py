@@ -37,7 +37,7 @@ def otlp() -> Iterator[Collector]:
 
 def told(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the sensor tells of ended runs, without waiting for them to settle."""
-    monkeypatch.setattr("tg_pipeline.dagster_client.launching.SETTLED_SECONDS", -3_600.0)
+    monkeypatch.setattr("tg_pipeline.dagster_client.runs.SETTLED_SECONDS", -3_600.0)
     with dg.build_sensor_context(instance=found.instance, cursor=LONG_AGO) as context:
         traces_sensor().evaluate_tick(context)
     traces.send_now()

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
+from tg_pipeline.app.skipping import skipping, summary
 from tg_pipeline.contracts.errors import StateUnavailable
-from tg_pipeline.defs.skipping import skipping, summary
 
 
 def test_an_error_of_one_is_logged_and_counted_and_the_next_is_worked_on(caplog: pytest.LogCaptureFixture) -> None:
