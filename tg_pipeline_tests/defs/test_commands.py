@@ -424,6 +424,16 @@ def entry(slug: str = "busy", **fields: Any) -> str:
     return f"  - {{{', '.join(f'{key}: {value}' for key, value in values.items())}}}\n"
 
 
+def test_days_before_the_first_are_left_out_and_that_is_said(platform: Platform) -> None:
+    days = DayRange(FIRST_DAY - timedelta(10), FIRST_DAY)
+    platform.queue.push(json.dumps(range_of(days)))
+    (request,) = platform.tick().requests
+    assert request.partition_key == DAY
+    platform.execute(request)
+    assert "were left out" in platform.events[0]["message"]
+    assert platform.events[0]["params"]["from"] == str(days.first)
+
+
 def test_days_before_a_start_that_was_moved_are_left_out_and_that_is_said(platform: Platform) -> None:
     platform.queue.push(json.dumps(range_of(first_days(2)) | {"strategy": "per_day"}))
     platform.tick()
