@@ -88,7 +88,7 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
     if not draft.accept_deletions and draft.conditions is not None:
         match draft.losses.judge(draft.day, merge.deleted, merge.deleted + merge.matched):
             case Verdict.HELD_BACK if found is not None:
-                return _hold_back(path, draft, found, Condition(kind="held_back", count=merge.deleted), head)
+                return _add_only(path, draft, found, merge.deleted)
             case Verdict.UNDECIDED if found is not None:
                 unwritten = receipt_of(path, found, size_bytes=path.stat().st_size, changed=False)
                 return dataclasses.replace(unwritten, undecided=True)
@@ -179,11 +179,22 @@ def _is_shown(merge: Merge, found: DayHeader, draft: Draft) -> bool:
     return is_author or merge.matched > len(merge.known_ids)
 
 
+def _add_only(path: UPath, draft: Draft, found: DayHeader, lacking: int) -> CommittedDay:
+    """Hold back what the read says of the messages that it lacks, `lacking`; what it has is added."""
+    condition = _held_back(draft, found, Condition(kind="held_back", count=lacking))
+    return put(path, dataclasses.replace(draft, sealed=False, deleted_at=None, conditions=None, also=[condition]))
+
+
+def _held_back(draft: Draft, found: DayHeader, condition: Condition) -> Condition:
+    """The condition, since the first read that was held back."""
+    before = next((c.since for c in found.conditions if c.kind == "held_back"), None)
+    return condition.model_copy(update={"since": before or draft.deleted_at})
+
+
 def _hold_back(path: UPath, draft: Draft, found: DayHeader, held_back: Condition, head: bytes) -> CommittedDay:
     """Leave the file as it is, apart from the condition that says so."""
-    before = next((c.since for c in found.conditions if c.kind == "held_back"), None)
     others = [c for c in found.conditions if c.kind != "held_back"]
-    noted = held_back.model_copy(update={"since": before or draft.deleted_at})
+    noted = _held_back(draft, found, held_back)
     return _with_header(path, found.model_copy(update={"conditions": [*others, noted]}), head)
 
 

@@ -57,12 +57,14 @@ def reread(old: Fields, new: Fields) -> tuple[Fields, bool]:
         return new, False
     since = new["edit_date"] is not None and new["edit_date"] != old["edit_date"]
     known = not _says_nothing(old)
-    withheld = lifted = False
+    same_date = not since and _hidden_date(new) in {None, _hidden_date(old)}
+    # Who edits a message to be empty leaves a date; Telegram empties one that it withholds without any.
+    withheld = same_date and bool(old["text"]) and not new["text"]
+    lifted = same_date and _is_unsupported(old) and _has_content(new)
     if _is_restricted(old) or _is_restricted(new):
         known = known and not _is_withheld(old)
-        same_date = not since and _hidden_date(new) in {None, _hidden_date(old)}
-        withheld = _is_restricted(new) and (same_date or _is_withheld(new))
-        lifted = same_date and not _is_restricted(new)
+        withheld |= _is_restricted(new) and (same_date or _is_withheld(new))
+        lifted |= same_date and not _is_restricted(new)
     if withheld:
         since, new = False, _with_content_of(old, new)
     media = _media(old.get("media"), new.get("media"), _is_pending(old), since=since)
@@ -116,6 +118,11 @@ def _is_withheld(message: Fields) -> bool:
     return any(reason.get("text") == text for reason in reasons) if text else not _has_content(message)
 
 
+def _is_unsupported(message: Fields) -> bool:
+    """Whether all that was read of the message is that something was sent."""
+    return message.get("media") is not None and not _has_content(message)
+
+
 def _has_content(message: Fields) -> bool:
     media = message.get("media")
     return bool(message["text"]) or (media is not None and media["type"] not in _GONE)
@@ -129,8 +136,9 @@ def _with_content_of(old: Fields, new: Fields) -> Fields:
     media = _media(known, new.get("media"), _is_pending(old), since=False)
     keeps_file = known is not None and known["type"] not in _GONE and (media.changed or media.replaced)
     hidden = {key for key in _AUTHORED if key in (old.get("wire") or {})} | ({"media"} if keeps_file else set())
-    wire = {key: value for key, value in new["wire"].items() if key not in hidden}
-    message = new | {"text": old["text"], "entities": old["entities"], "wire": wire}
+    wire = {key: value for key, value in (new.get("wire") or {}).items() if key not in hidden}
+    message = new | {"text": old["text"], "entities": old["entities"]}
+    message |= {"wire": wire} if "wire" in new else {}
     return message | {"media": known} if keeps_file else message
 
 

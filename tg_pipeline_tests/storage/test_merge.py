@@ -28,6 +28,12 @@ READS = st.dictionaries(st.integers(1, 8), BODIES, max_size=8)
 PEOPLE = {1: person(1), -2: person(-2) | {"kind": "chat"}, 5: person(5)}
 
 
+def text_of(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """That of the later read; who takes a text away leaves a date."""
+    is_dated = new["edit_date"] not in {None, old["edit_date"]}
+    return str(new["text"] if new["text"] or is_dated else old["text"])
+
+
 def reread(archive: dict[int, dict[str, Any]], read: dict[int, dict[str, Any]], now: int) -> None:
     """What the contract says, in the plainest way."""
     for number, old in archive.items():
@@ -36,6 +42,7 @@ def reread(archive: dict[int, dict[str, Any]], read: dict[int, dict[str, Any]], 
                 old.update(deleted=True, deleted_at=utc_text(now))
             continue
         new = record(number, **read[number]).body
+        new["text"] = text_of(old, new)
         new["edited"] = old["edited"] or old["text"] != new["text"]
         for key in ("edit_date", "views", "reply_to", "from_id"):
             new[key] = old[key] if new[key] is None else new[key]
@@ -75,7 +82,8 @@ def test_an_amendment_marks_nothing_as_deleted(read: dict[int, Any], late: dict[
         done = store.amend(SLUG, CHAT_ID, DAY, [record(n, **late[n]) for n in late], PEOPLE)
         assert (done.deleted, done.added) == (0, len(late.keys() - read.keys()))
         day = store.load(SLUG, DAY)
-        assert {m.id: m.text for m in day.messages} == {n: fields["text"] for n, fields in (read | late).items()}
+        texts = {n: text_of(read[n], fields) if n in read else fields["text"] for n, fields in late.items()}
+        assert {m.id: m.text for m in day.messages} == {n: fields["text"] for n, fields in read.items()} | texts
         assert list(verify_day(store, SLUG, DAY)) == []
 
 

@@ -39,6 +39,12 @@ NO_EDIT: dict[str, tuple[Fields, Fields]] = {
     "a photo expires": media(PHOTO, {"type": "photo", "expired": True, "ttl_seconds": 9}),
     "a video expires as a document": media(VIDEO, {"type": "document", "expired": True}),
     "media is not understood any more": media(PHOTO, {"type": "unsupported"}),
+    "a text and its photo are withheld": (
+        {"text": "a"} | media(PHOTO, None)[0],
+        {"text": "", "media": {"type": "unsupported"}},
+    ),
+    "a text is withheld": ({"text": "a"}, {"text": ""}),
+    "what was withheld is shown": ({"text": "", "media": {"type": "unsupported"}}, {"text": "a"}),
     "media is understood at last": media({"type": "unsupported"}, PHOTO),
     "a photo has other sizes": media(PHOTO, PHOTO | {"width": 200}),
     "a file was read as a document before": media({"type": "document"}, {"type": "voice", "expired": True}),
@@ -79,7 +85,7 @@ NO_EDIT: dict[str, tuple[Fields, Fields]] = {
 
 EDIT: dict[str, tuple[Fields, Fields]] = {
     "the text": ({"text": "a"}, {"text": "b"}),
-    "the text is taken away": ({"text": "a"}, {"text": ""}),
+    "the text is taken away": ({"text": "a"}, {"text": "", "edit_date": "2025-03-14T11:00:00Z", "edited": True}),
     "a rich message": ({"text": "a", "wire": RICH}, {"text": "b", "wire": RICH}),
     "formatting is taken away": ({"entities": [BOLD]}, {"entities": []}),
     "a link": ({"entities": [BOLD | {"url": "x"}]}, {"entities": [BOLD | {"url": "y"}]}),
@@ -351,3 +357,11 @@ def missing(known: Any, found: Any, at: str = "") -> list[str]:
         parts = found or {}
         return [what for key, value in known.items() for what in missing(value, parts.get(key), f"{at}.{key}")]
     return [at] if found is None and known is not None and not isinstance(known, bool) and known not in ("", []) else []
+
+
+@pytest.mark.parametrize("shown", [{"text": ""}, {"text": "", "media": {"type": "unsupported"}}])
+def test_what_is_emptied_without_a_date_of_an_edit_keeps_its_words(shown: Fields) -> None:
+    was = message(text="words", entities=[BOLD], media=PHOTO)
+    joined, changed = reread(was, message(**shown))
+    assert (joined["text"], joined["entities"], joined["media"]["id"]) == ("words", [BOLD], PHOTO["id"])
+    assert (changed, joined["edited"]) == (False, False)
