@@ -41,7 +41,7 @@ def fetch(chat: str, first: date, last: date, *, accept_deletions: bool) -> None
 
     CHAT is a slug of chats.yaml, @username, a t.me link, a numeric id or a dialog's title. Interrupted, the same
     command goes on where it stopped. Days fetched before are read again, to follow edits and deletions since then.
-    Exits 1 where a day is held back: most of its messages were missing, and its file was left as it was.
+    Exits 1 where a day is held back: most of its messages were missing, and none is marked deleted.
     """
     from tg_pipeline.app.chats import find_chat, registered
     from tg_pipeline.app.fetch import fetch_through_outages

@@ -160,7 +160,7 @@ class Condition(_Record):
     `first_id` is the lowest id it may see, null where it sees none, `count` how many archived messages it no longer
     sees. `unreadable`: `count` messages could not be decoded; placeholders with their ids stand for them. `held_back`:
     the last read lacked `count` of the file's messages, too many to be deletions, or was made with `account`, and
-    nothing shows that the file is that account's; the file was left as it was. `moved`: the chat went on as another
+    nothing shows that the file is that account's; what it lacked was kept. `moved`: the chat went on as another
     one, `chat_id`.
     """
 
@@ -202,7 +202,7 @@ def describe(condition: Condition) -> str:
             )
         case "held_back":
             return (
-                f"the last read lacked {messages} of this file, which was left as it was: fetch the day again; "
+                f"the last read lacked {messages} of this file, which are kept: fetch the day again; "
                 "if they were deleted, with --accept-deletions"
             )
         case "moved":
