@@ -67,10 +67,11 @@ class DayStore:
         messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
         of a condition `not_visible`, and all of them where it names none, and those whose ids the read does not cover:
         a message dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
-        (ADR 0043), the day is held back: the read adds to the file and deletes nothing, unless `accept_deletions` says that they
-        are deletions. `losses` judges that by all days of the read, of which this may be the whole; the receipt is
-        `undecided`, and nothing is written, where only the rest of the read decides: commit the day again once it has
-        ended. A file that does not say whose it is becomes the account's where it is shown to be, and else is held
+        (ADR 0043), the day is held back: the read adds to the file and deletes nothing, unless `accept_deletions` says
+        that they are deletions. `losses` judges that by all days of the read, of which this may be the whole; the
+        receipt is `undecided`, and nothing is written, where only the rest of the read decides: commit the day again
+        once it has ended. A file that does not say whose it is becomes the account's where it is shown to be, and
+        else is held
         back (ADR 0044). Once sealed, a day stays sealed.
 
         Raises WrongAccount where the file is another account's view, StorageError where the archive cannot be written;

@@ -61,7 +61,7 @@ def app(settings: Settings) -> FastAPI:
 
     @service.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": f"{request.url.path} cannot be read now ({type(error).__name__})."}, 500)
+        return JSONResponse({"error": f"{request.url.path} cannot be shown now ({type(error).__name__})."}, 500)
 
     return service
 

@@ -161,7 +161,7 @@ def test_what_goes_wrong_inside_is_no_traceback(settings: Settings, monkeypatch:
 
     monkeypatch.setattr(pages, "exposition", broken)
     with served(settings) as port:
-        assert told(port, "/metrics") == (500, {"error": "/metrics cannot be read now (ValueError)."})
+        assert told(port, "/metrics") == (500, {"error": "/metrics cannot be shown now (ValueError)."})
         assert told(port, "/health")[0] == 200
 
 
