@@ -181,11 +181,11 @@ def _is_shown(merge: Merge, found: DayHeader, draft: Draft) -> bool:
 
 def _add_only(path: UPath, draft: Draft, found: DayHeader, lacking: int) -> CommittedDay:
     """Hold back what the read says of the messages that it lacks, `lacking`; what it has is added."""
-    condition = _held_back(draft, found, Condition(kind="held_back", count=lacking))
+    condition = _noted_since(draft, found, Condition(kind="held_back", count=lacking))
     return put(path, dataclasses.replace(draft, sealed=False, deleted_at=None, conditions=None, also=[condition]))
 
 
-def _held_back(draft: Draft, found: DayHeader, condition: Condition) -> Condition:
+def _noted_since(draft: Draft, found: DayHeader, condition: Condition) -> Condition:
     """The condition, since the first read that was held back."""
     before = next((c.since for c in found.conditions if c.kind == "held_back"), None)
     return condition.model_copy(update={"since": before or draft.deleted_at})
@@ -194,7 +194,7 @@ def _held_back(draft: Draft, found: DayHeader, condition: Condition) -> Conditio
 def _hold_back(path: UPath, draft: Draft, found: DayHeader, held_back: Condition, head: bytes) -> CommittedDay:
     """Leave the file as it is, apart from the condition that says so."""
     others = [c for c in found.conditions if c.kind != "held_back"]
-    noted = _held_back(draft, found, held_back)
+    noted = _noted_since(draft, found, held_back)
     return _with_header(path, found.model_copy(update={"conditions": [*others, noted]}), head)
 
 
