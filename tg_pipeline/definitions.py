@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 import tg_pipeline.defs.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.process import keep_logs, keep_metrics, keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.errors import SettingsError
@@ -44,7 +44,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     chats = registry.chats
     for entry in registry.disabled:
         log.warning("The chat %s is disabled: %s", entry.name, entry.reason)
-    store = day_store(settings)
+    store = open_archive(settings)
     start = settings.start_date
     days_per_run = settings.backfill_days_per_run
     runs = settings.home / "runs"

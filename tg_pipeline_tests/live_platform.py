@@ -13,12 +13,12 @@ from typing import Any
 
 import redis
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.chaos.tree import Tree
 from tg_pipeline_tests.defs.pipeline import environment_of
 from tg_pipeline_tests.loki import Loki, loki
@@ -68,8 +68,8 @@ class LivePlatform:
     otlp: Collector
 
     @property
-    def store(self) -> DayStore:
-        return day_store(self.account.settings)
+    def store(self) -> Archive:
+        return open_archive(self.account.settings)
 
     @property
     def end_of_log(self) -> str:

@@ -5,7 +5,7 @@ import time
 from upath import UPath
 
 from tg_pipeline.app.accounts import Wanted, with_reader
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.login import Login
 from tg_pipeline.contracts.chat import SLUG_RULE, Peer, RegisteredChat, is_slug
 from tg_pipeline.contracts.errors import InputError, SettingsError
@@ -79,7 +79,7 @@ async def register(
         details = await chat_details(login.connection, login.resolver, name)
         called = slug or free_slug(registry(settings), details.peer)
         history = ChatHistory(login.connection, login.resolver, details.peer, name=name, slug=called)
-        await confirm_owner(history, day_store(settings), called, chat_id=details.peer.marked_id)
+        await confirm_owner(history, open_archive(settings), called, chat_id=details.peer.marked_id)
         now = time.time()
         login.resolver.note_reading(details.peer.marked_id, can_read=True, now=now)
         login.resolver.note_seen(details.peer, details.visible, now)

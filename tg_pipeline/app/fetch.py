@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from tg_pipeline.app.accounts import Wanted, with_reader
-from tg_pipeline.app.archive import day_store, newest_header, progress, spool_root
+from tg_pipeline.app.archive import newest_header, open_archive, spool_root
 from tg_pipeline.app.chats import settled
 from tg_pipeline.app.freshness import note_read
 from tg_pipeline.app.login import Login
 from tg_pipeline.app.shared_state import lease_among_machines
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.days import DayRange, day_end
@@ -24,12 +25,10 @@ from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.ingest.ownership import confirm_owner
 from tg_pipeline.machine import collector
-from tg_pipeline.machine.atomic import check_writable
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
 from tg_pipeline.observability import counts
 from tg_pipeline.settings import Settings
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.telegram.history import ChatHistory
 
@@ -51,7 +50,7 @@ async def fetch(
 ) -> FetchReport:
     """Read the range to its end and commit every day of it, with an account that can read the chat.
 
-    `accept_deletions` as in `DayStore.commit`. Interrupted, the next call with the same chat and range goes on where
+    `accept_deletions` as in `Archive.commit`. Interrupted, the next call with the same chat and range goes on where
     this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
     for a day in the future, StorageError before anything is called where the archive cannot be written,
     LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
@@ -59,8 +58,8 @@ async def fetch(
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
     days.not_in_future(datetime.fromtimestamp(clock.now(), UTC).date())
-    store = day_store(settings)
-    check_writable(store.root)
+    store = open_archive(settings)
+    store.check_writable()
     wanted = _wanted(store, chat)
 
     async def read(login: Login) -> FetchReport:
@@ -95,7 +94,7 @@ async def fetch_with(  # noqa: PLR0913 - what a fetch is given, and what was fou
 
     `chat_id` is the chat's marked id where it is known: a name that now belongs to another chat is refused then.
     """
-    store = day_store(settings)
+    store = open_archive(settings)
     peer = await login.resolver.resolve(chat.chat, expected_id=chat_id)
     entry = settled(settings, chat, peer, login.resolver.own_id)
     report = FetchReport(entry.slug, peer.marked_id, days, meter=login.connection.meter)
@@ -113,7 +112,6 @@ async def fetch_with(  # noqa: PLR0913 - what a fetch is given, and what was fou
             await Fetch(
                 history,
                 store,
-                progress(settings),
                 pending,
                 report,
                 policy=settings.fetch_policy,
@@ -128,7 +126,7 @@ async def fetch_with(  # noqa: PLR0913 - what a fetch is given, and what was fou
         return report
 
 
-def _wanted(store: DayStore, chat: RegisteredChat) -> Wanted:
+def _wanted(store: Archive, chat: RegisteredChat) -> Wanted:
     """Whom to read it with. What the registry does not know of the chat, its archive may."""
     if chat.id is not None and chat.account is not None:
         return Wanted(chat.chat, chat.id, chat.account)

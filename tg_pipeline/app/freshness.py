@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import day_end
 from tg_pipeline.contracts.errors import StateUnavailable, StorageError
 from tg_pipeline.contracts.state import StateStore
-from tg_pipeline.storage.day_store import DayStore
 
 READ_UP_TO = "read_up_to"
 """A hash of the state store: slug -> POSIX seconds."""
@@ -26,7 +26,7 @@ def note_read(store: StateStore, slug: str, moment: float) -> None:
         log.warning("That %s was read is not noted: %s", slug, error)
 
 
-def lags(store: StateStore, archive: DayStore, slugs: Iterable[str], now: float) -> dict[str, float]:
+def lags(store: StateStore, archive: Archive, slugs: Iterable[str], now: float) -> dict[str, float]:
     """Seconds since a fetch last reached the chat's newest message; without those of which that is not known.
 
     A fetch that ends with a day which is over reached what was the newest message when that day ended. Where nothing
@@ -38,7 +38,7 @@ def lags(store: StateStore, archive: DayStore, slugs: Iterable[str], now: float)
     return {slug: max(0.0, now - moment) for slug, moment in reached.items() if moment}
 
 
-def _archived(archive: DayStore, slug: str) -> float | None:
+def _archived(archive: Archive, slug: str) -> float | None:
     try:
         for day in reversed(list(archive.days(slug))):
             header = archive.header(slug, day)

@@ -73,14 +73,14 @@ def list_chats() -> None:
 @click.argument("chat")
 def show(chat: str) -> None:
     """Show a chat's entry and what of it is archived."""
-    from tg_pipeline.app.archive import day_store
+    from tg_pipeline.app.archive import open_archive
     from tg_pipeline.app.chats import find_chat, registered
     from tg_pipeline.contracts.errors import InputError
     from tg_pipeline.settings import load_settings
 
     settings = load_settings()
     entry = find_chat(settings, chat)
-    store = day_store(settings)
+    store = open_archive(settings)
     headers = [header for day in store.days(entry.slug) if (header := store.header(entry.slug, day))]
     if entry not in registered(settings):
         register = f"tg-pipeline chats add {entry.chat}"
@@ -99,7 +99,7 @@ def show(chat: str) -> None:
             f"archived   {count(len(headers), 'day')}, {headers[0].date} to {headers[-1].date}, "
             f"{count(messages, 'message')}, {count(unsealed, 'day')} still open"
         )
-        echo(f"files      {store.path(entry.slug, headers[-1].date).parent.parent}")
+        echo(f"files      {store.where(entry.slug)}")
     else:
         echo("archived   nothing yet")
 

@@ -145,10 +145,10 @@ def _tell_dagster(settings: "Settings", report: "FetchReport") -> None:
     """Where this instance is used with Dagster, let its UI show the days as materialized."""
     if not (settings.home / "dagster.yaml").exists():
         return
-    from tg_pipeline.app.archive import day_store
+    from tg_pipeline.app.archive import open_archive
     from tg_pipeline.dagster_client.instance import open_instance, report_days
 
-    store = day_store(settings)
+    store = open_archive(settings)
     # What the interrupted run changed is not known: those days are reported again.
     resumed = [replace(store.receipt(report.slug, day), changed=True) for day in report.resumed_days]
     try:

@@ -16,7 +16,7 @@ from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
     from tg_pipeline.contracts.days import DayRange
-    from tg_pipeline.storage.findings import Finding
+    from tg_pipeline.contracts.findings import Finding
 
 
 @click.command(cls=ChatCommand)
@@ -28,18 +28,16 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
 
     Reads files only. Exits 0 when everything holds, 1 with a table of what does not.
     """
-    from tg_pipeline.app.archive import day_store, progress, spool_root
+    from tg_pipeline.app.archive import interrupted, open_archive
     from tg_pipeline.app.chats import find_chat, registered
     from tg_pipeline.contracts.errors import InputError
     from tg_pipeline.settings import load_settings
-    from tg_pipeline.storage.verify import verify as verify_chat
-    from tg_pipeline.storage.verify import verify_root
 
     settings = load_settings()
-    store, pointers = day_store(settings), progress(settings)
+    store = open_archive(settings)
     present = {slug: list(store.days(slug)) for slug in ([find_chat(settings, chat).slug] if chat else store.slugs())}
     entries = {entry.slug: entry for entry in registered(settings)}
-    findings = [] if chat else list(verify_root(store, pointers, entries.values(), today=today_utc()))
+    findings = [] if chat else list(store.verify_rest(entries.values(), today=today_utc()))
     files = 0
     with _progress_bar() as bar:
         for slug, days in present.items():
@@ -47,18 +45,16 @@ def verify(chat: str | None, first: date | None, last: date | None) -> None:
             read = [day for day in days if asked is None or day in asked]
             files += len(read)
             task = bar.add_task(slug, total=len(read))
-            findings += verify_chat(
-                store,
-                pointers,
+            findings += store.verify_chat(
                 slug,
                 today=today_utc(),
                 days=asked,
                 entry=entries.get(slug),
-                spool_root=spool_root(settings),
+                interrupted=interrupted(settings, slug),
                 on_day=lambda _: bar.advance(task),  # noqa: B023 - called before the next turn
             )
     if not any(present.values()) and all(finding.is_warning for finding in findings):
-        raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.root}.")
+        raise InputError(f"There is nothing to verify: no day files of {chat or 'any chat'} under {store.where()}.")
     _report(findings, files=files, chats=len(present))
 
 

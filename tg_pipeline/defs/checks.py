@@ -5,17 +5,16 @@ from datetime import date
 
 import dagster as dg
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline.defs.partitions import daily_partitions
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.verify import verify_day
 
 DAY_FILE = "day_file"
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
-def chat_checks(chat: RegisteredChat, store: DayStore, *, start: date) -> list[dg.AssetChecksDefinition]:
+def chat_checks(chat: RegisteredChat, store: Archive, *, start: date) -> list[dg.AssetChecksDefinition]:
     """The checks of the chat's assets; `start` as in `chat_assets`."""
     key = messages_key(chat.slug)
 
@@ -34,12 +33,12 @@ def chat_checks(chat: RegisteredChat, store: DayStore, *, start: date) -> list[d
     return [day_file]
 
 
-def evaluate_day(store: DayStore, slug: str, key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:
+def evaluate_day(store: Archive, slug: str, key: dg.AssetKey, partition: str) -> dg.AssetCheckEvaluation:
     """Whether the day's file is what the contract says, with one entry of metadata for each kind of finding.
 
     Where warnings are all there is (the account cannot see the whole day), the check warns; else a finding is an error.
     """
-    findings = list(verify_day(store, slug, date.fromisoformat(partition)))
+    findings = list(store.verify_day(slug, date.fromisoformat(partition)))
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=DAY_FILE,

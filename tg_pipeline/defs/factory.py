@@ -6,6 +6,7 @@ from datetime import date
 
 import dagster as dg
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import RegisteredChat, identifier
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
@@ -23,10 +24,9 @@ from tg_pipeline.defs.resources import TelegramResource
 from tg_pipeline.defs.run_events import RunEvents, record_failure, record_success
 from tg_pipeline.defs.tracing import asset_span
 from tg_pipeline.observability.logs import about
-from tg_pipeline.storage.day_store import DayStore
 
 
-def chat_assets(chat: RegisteredChat, store: DayStore, *, start: date, days_per_run: int) -> list[dg.AssetsDefinition]:
+def chat_assets(chat: RegisteredChat, store: Archive, *, start: date, days_per_run: int) -> list[dg.AssetsDefinition]:
     """The chat's assets, in a group of their own.
 
     `start` is the first partition where the chat itself names none. A backfill runs up to `days_per_run` days a run.
@@ -69,10 +69,10 @@ def _describe(chat: RegisteredChat) -> str:
     return f"Every message of {plain(title)}, one JSON file a UTC day."
 
 
-def _facts(chat: RegisteredChat, store: DayStore) -> Mapping[str, dg.MetadataValue]:
+def _facts(chat: RegisteredChat, store: Archive) -> Mapping[str, dg.MetadataValue]:
     facts: dict[str, dg.MetadataValue] = {
         "chat": dg.MetadataValue.text(chat.chat),
-        "directory": dg.MetadataValue.path(str(store.root / chat.slug)),
+        "directory": dg.MetadataValue.path(store.where(chat.slug)),
     }
     if chat.id is not None:
         facts["telegram_id"] = dg.MetadataValue.int(chat.id)
@@ -85,7 +85,7 @@ def fetch_rest(
     context: dg.AssetExecutionContext,
     telegram: TelegramResource,
     events: RunEvents,
-    store: DayStore,
+    store: Archive,
     chat: RegisteredChat,
     first: date,
 ) -> None:
@@ -107,7 +107,7 @@ def fetch_partitions(
     context: dg.AssetExecutionContext,
     telegram: TelegramResource,
     events: RunEvents,
-    store: DayStore,
+    store: Archive,
     chat: RegisteredChat,
     since: date = date.min,
 ) -> Mapping[str, CommittedDay]:
@@ -173,7 +173,7 @@ def of_command(tags: Mapping[str, str]) -> Mapping[str, str]:
     return {"command_id": command.id, "mode": command.mode} if command else {}
 
 
-def unsealed(store: DayStore, slug: str, days: DayRange) -> DayRange | None:
+def unsealed(store: Archive, slug: str, days: DayRange) -> DayRange | None:
     """From the first to the last day that is not archived and sealed; None where all are."""
 
     def is_open(day: date) -> bool:

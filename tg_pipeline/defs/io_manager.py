@@ -1,21 +1,18 @@
-"""Day files as the values of assets: one file a partition, at the path that DayStore gives it."""
+"""Archived days as the values of assets."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, get_origin
 
 import dagster as dg
-from upath import UPath
 
-from tg_pipeline.contracts.day_file import DayFile, DayHeader
+from tg_pipeline.contracts.archive import Archive
+from tg_pipeline.contracts.day_file import DayFile
 from tg_pipeline.contracts.errors import StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
-from tg_pipeline.machine.atomic import replace
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.layout import SECTIONS, ContentHash, encode, write_day
 
 
-class DayFileIOManager(dg.UPathIOManager):
+class DayFileIOManager(dg.IOManager):
     """For assets keyed `telegram/<slug>/...` with days as partitions, in any run: of a day or of a range.
 
     Registered as DAY_FILES: such an asset names it, `@dg.asset(io_manager_key="day_files")`. An asset that only takes
@@ -28,54 +25,44 @@ class DayFileIOManager(dg.UPathIOManager):
     several, and always where the run is one over a range or the input is annotated as a mapping.
     """
 
-    def __init__(self, store: DayStore) -> None:
-        super().__init__(store.root)
-        self._store = store
-
-    def get_path_for_partition(self, context: dg.InputContext | dg.OutputContext, path: UPath, partition: str) -> UPath:  # noqa: D102 - as the base class says
-        del path
-        return self._store.path(_slug(context), date.fromisoformat(partition))
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
 
     def handle_output(self, context: dg.OutputContext, obj: DayFile | Mapping[str, CommittedDay]) -> None:
         """Write the DayFile, or check the receipts. A StorageError where a file is not what its receipt says."""
         if isinstance(obj, DayFile):
-            super().handle_output(context, obj)
+            self._write(context, obj)
             return
         if set(obj) != set(context.asset_partition_keys):
             missing = sorted(set(context.asset_partition_keys) - set(obj))
-            raise StorageError(
-                f"{context.asset_key.to_user_string()}: no receipt for {', '.join(missing) or 'the run'}."
-            )
+            raise StorageError(f"{_name(context)}: no receipt for {', '.join(missing) or 'the run'}.")
         for key, given in obj.items():
-            found = self._store.receipt(_slug(context), date.fromisoformat(key))
+            found = self._archive.receipt(_slug(context), date.fromisoformat(key))
             if found.content_sha256 != given.content_sha256:
                 raise StorageError(f"{found.path} was changed by somebody else while this run was reading the chat.")
 
-    def dump_to_path(self, context: dg.OutputContext, obj: DayFile, path: UPath) -> None:  # noqa: ARG002
-        """Replace the file at `path`; `content_sha256` is taken anew."""
-        sections = [
-            [encode(record.model_dump(mode="json", exclude_unset=True)) for record in getattr(obj, name)]
-            for name in SECTIONS
-        ]
-        content_hash = ContentHash()
-        for lines in sections:
-            content_hash.add(lines)
-        header = obj.model_dump(include=set(DayHeader.model_fields)) | {"content_sha256": content_hash.hex()}
-        with replace(path) as stream:
-            write_day(stream, DayHeader.model_validate(header), sections)
-
-    def load_from_path(self, context: dg.InputContext, path: UPath) -> DayFile:
-        """The day file at `path`, checked. A FileNotFoundError where there is none, as Dagster wants it."""
-        if not path.exists():
-            raise FileNotFoundError(path)
-        return self._store.load(_slug(context), date.fromisoformat(path.stem[-len("YYYY-MM-DD") :]))
-
-    def load_partitions(self, context: dg.InputContext) -> DayFile | dict[str, DayFile]:
-        """One day or several, as the class says."""
-        loaded: DayFile | dict[str, DayFile] = super().load_partitions(context)
-        if isinstance(loaded, DayFile) and (not context.has_partition_key or _wants_mapping(context)):
-            return {context.asset_partition_keys[0]: loaded}
+    def load_input(self, context: dg.InputContext) -> DayFile | dict[str, DayFile]:
+        """One day or several, as the class says. A FileNotFoundError where a day is not archived, as Dagster wants."""
+        slug, keys = _slug(context), context.asset_partition_keys
+        for key in keys:
+            if self._archive.header(slug, date.fromisoformat(key)) is None:
+                raise FileNotFoundError(self._archive.where(slug, date.fromisoformat(key)))
+        loaded = {key: self._archive.load(slug, date.fromisoformat(key)) for key in keys}
+        if len(keys) == 1 and context.has_partition_key and not _wants_mapping(context):
+            return loaded[keys[0]]
         return loaded
+
+    def _write(self, context: dg.OutputContext, document: DayFile) -> None:
+        if (document.chat, str(document.date)) != (_slug(context), context.partition_key):
+            raise StorageError(
+                f"{_name(context)}: the day file of {document.chat} on {document.date} was returned for "
+                f"{_slug(context)} on {context.partition_key}."
+            )
+        context.add_output_metadata({"path": dg.MetadataValue.path(self._archive.replace(document).path)})
+
+
+def _name(context: dg.OutputContext) -> str:
+    return context.asset_key.to_user_string()
 
 
 def _slug(context: dg.InputContext | dg.OutputContext) -> str:

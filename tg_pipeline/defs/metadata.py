@@ -5,10 +5,10 @@ from itertools import islice
 import dagster as dg
 import orjson
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport
 from tg_pipeline.contracts.text import printable
 from tg_pipeline.dagster_client.materializations import Metadata
-from tg_pipeline.storage.day_store import DayStore
 
 PREVIEW_MESSAGES = 5
 PREVIEW_CHARACTERS = 80
@@ -38,7 +38,7 @@ def fetch_metadata(report: FetchReport) -> Metadata:
     }
 
 
-def preview(store: DayStore, slug: str, day: CommittedDay) -> Metadata:
+def preview(store: Archive, slug: str, day: CommittedDay) -> Metadata:
     """The first messages of a day as a table."""
     rows = ["| id | time | from | text |", "| --: | --- | --: | --- |"]
     if not day.message_count:

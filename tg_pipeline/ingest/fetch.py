@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import day_end, day_of, day_start
@@ -31,9 +32,7 @@ from tg_pipeline.ingest.resuming import reopen_unseen
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.losses import Losses
-from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 
 PROGRESS_SECONDS = 1.0
@@ -48,8 +47,7 @@ class Fetch:
     def __init__(  # noqa: PLR0913 - the ports and values it joins
         self,
         history: History,
-        store: DayStore,
-        progress: Progress,
+        store: Archive,
         pending: PendingRequest,
         report: FetchReport,
         *,
@@ -61,7 +59,6 @@ class Fetch:
     ) -> None:
         self._history = history
         self._store = store
-        self._progress = progress
         self._pending = pending
         self._report = report
         self._policy = policy
@@ -72,7 +69,7 @@ class Fetch:
         self._past = Past(history, store, report.slug)
         self._losses = Losses()
         self._until = 0
-        self._strays = Strays(history, store, progress, pending)
+        self._strays = Strays(history, store, pending)
         self._placeholders = Placeholders(store, report.slug)
         self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
@@ -85,7 +82,7 @@ class Fetch:
         self._pointers_saved = 0.0
 
     async def run(self) -> FetchReport:
-        """Read to the end. Raises what History, PendingRequest and DayStore raise; the next call goes on from there.
+        """Read to the end. Raises what History, PendingRequest and Archive raise; the next call goes on from there.
 
         Raises Stopped if a stop was asked for before the last day was committed, once the pages in hand are. The
         server's clock decides which days are over. An InputError where the range ends after the server's today.
@@ -308,7 +305,7 @@ class Fetch:
         pointers, self._intake.pointers, self._pointers_saved = self._intake.pointers, {}, self._clock.now()
         for day, last_id in pointers.items():
             if day not in self._pending.committed:
-                await to_its_end(self._progress.advance, self._report.slug, day, last_id)
+                await to_its_end(self._store.advance, self._report.slug, day, last_id)
 
     async def _commit_whole_days(self, touched: Sequence[Segment]) -> None:
         for day in self._days_reached(touched):
@@ -358,14 +355,13 @@ class Fetch:
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
-            losses=self._losses,
+            judge=self._losses.judge,
             covers=lambda number: number >= self._past.first_visible and self._intake.covers(number, day),
         )
         if committed.undecided:
             self._pending.mark_undecided(day)
             return committed
         count_conditions(report.slug, committed)
-        self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
         if self._until >= day_end(day):
             self._pending.mark_committed(day)
         else:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from tg_pipeline.contracts.archive import Archive
+from tg_pipeline.contracts.day_lines import message_id
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.history import WITNESSES
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.layout import message_id
 
 
 class Edge(NamedTuple):
@@ -30,7 +30,7 @@ LAST_IDS = 10
 """So many messages at most are read twice where a file ends with ids that do not follow each other."""
 
 
-def edge_before(store: DayStore, slug: str, day: date) -> Edge:
+def edge_before(store: Archive, slug: str, day: date) -> Edge:
     """What is known of the ids before `day`.
 
     A file may hold a message out of place, which a read of later days has found. So only ids below those of the later
@@ -62,7 +62,7 @@ def edge_before(store: DayStore, slug: str, day: date) -> Edge:
     return NO_EDGE
 
 
-def id_near(store: DayStore, slug: str, day: date) -> int | None:
+def id_near(store: Archive, slug: str, day: date) -> int | None:
     """An archived id that no message of `day` precedes, so that who sees it sees all of the day; None for none.
 
     Of a day that was seen whole its own first; else the highest before it, or the lowest after.
@@ -85,7 +85,7 @@ def _last_in_order(ids: Iterable[int]) -> int:
     return next(runs, last[0])
 
 
-def _later(store: DayStore, slug: str, day: date, later: Sequence[date]) -> tuple[int | None, bool]:
+def _later(store: Archive, slug: str, day: date, later: Sequence[date]) -> tuple[int | None, bool]:
     """The lowest id of `day` and what follows it, and whether no later day was read to its end."""
     lowest: int | None = None
     for one in later:
@@ -97,7 +97,7 @@ def _later(store: DayStore, slug: str, day: date, later: Sequence[date]) -> tupl
     return lowest, True
 
 
-def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[int]:
+def lacking(store: Archive, slug: str, day: date, ids: Sequence[int]) -> set[int]:
     """Those of `ids` that the day's file lacks although the day was read to its end; none where it was not."""
     try:
         header = store.header(slug, day)
@@ -106,7 +106,7 @@ def lacking(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[in
         return set()
 
 
-def absent(store: DayStore, slug: str, day: date, ids: Sequence[int]) -> set[int]:
+def absent(store: Archive, slug: str, day: date, ids: Sequence[int]) -> set[int]:
     """Those of `ids` that the day's file lacks: all, where there is none or it is damaged."""
     missing = set(ids)
     try:

@@ -6,11 +6,11 @@ from datetime import date
 
 import orjson
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.day_file import Condition, moved_to
 from tg_pipeline.contracts.days import day_end, day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.history import History, Page
-from tg_pipeline.storage.day_store import DayStore
 
 
 class Move:
@@ -20,7 +20,7 @@ class Move:
     may lie before the range.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str) -> None:
+    def __init__(self, history: History, store: Archive, slug: str) -> None:
         self._history = history
         self._store = store
         self._slug = slug

@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.day_file import UNREADABLE, DayHeader
 from tg_pipeline.contracts.days import day_start
 from tg_pipeline.contracts.errors import DayFileError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History
 from tg_pipeline.ingest.background import to_its_end
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.ownership import anothers, differ
 
 
 async def confirm_owner(
-    history: History, store: DayStore, slug: str, *, chat_id: int, accept_deletions: bool = False
+    history: History, store: Archive, slug: str, *, chat_id: int, accept_deletions: bool = False
 ) -> None:
     """Raise WrongAccount where the newest day file with messages is another account's view, or may be.
 
@@ -55,7 +55,7 @@ async def confirm_owner(
         )
 
 
-def _newest(store: DayStore, slug: str) -> DayHeader | None:
+def _newest(store: Archive, slug: str) -> DayHeader | None:
     """The header of the newest day that has messages or says whose view it is. Damaged files are passed over."""
     for day in reversed(list(store.days(slug))):
         with suppress(DayFileError):
@@ -65,6 +65,6 @@ def _newest(store: DayStore, slug: str) -> DayHeader | None:
     return None
 
 
-def _last_messages(store: DayStore, slug: str, day: date) -> dict[int, dict[str, Any]]:
+def _last_messages(store: Archive, slug: str, day: date) -> dict[int, dict[str, Any]]:
     """As many as a page holds, by id."""
     return {message["id"]: message for message in map(orjson.loads, deque(store.lines(slug, day), PAGE_SIZE))}

@@ -4,7 +4,9 @@ import logging
 from contextlib import suppress
 from datetime import date, timedelta
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.day_file import Condition
+from tg_pipeline.contracts.day_lines import message_id
 from tg_pipeline.contracts.days import day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.fetch import CommittedDay
@@ -13,8 +15,6 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.ingest.joins import id_near
 from tg_pipeline.observability import metrics
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.layout import message_id
 
 DAYS_LOOKED_BACK = 30
 """For the archived messages that come before a day."""
@@ -30,7 +30,7 @@ class Past:
     doubt costs one call a fetch.
     """
 
-    def __init__(self, history: History, store: DayStore, slug: str) -> None:
+    def __init__(self, history: History, store: Archive, slug: str) -> None:
         self._history = history
         self._store = store
         self._slug = slug

@@ -7,12 +7,12 @@ else on the day of that date, but not before the day that the read begins with.
 from bisect import bisect_left
 from datetime import date
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.day_file import UNREADABLE
+from tg_pipeline.contracts.day_lines import message_id
 from tg_pipeline.contracts.days import day_of, day_start, utc_text
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.layout import message_id
 
 
 def is_placeholder(record: Record) -> bool:
@@ -28,7 +28,7 @@ def dated(record: Record, at: int) -> Record:
 class Placeholders:
     """Where those of one chat stand."""
 
-    def __init__(self, store: DayStore, slug: str) -> None:
+    def __init__(self, store: Archive, slug: str) -> None:
         self._store = store
         self._slug = slug
         self._ids: dict[date, set[int]] = {}

@@ -10,12 +10,12 @@ from datetime import date
 
 import orjson
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import day_end, day_of, day_start
 from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.ingest.background import to_its_end
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.segments import Segment
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.request import PendingRequest
 
 TRIES = 2
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 async def reopen_unseen(
-    slug: str, chat_id: int, history: History, pages: PageReader, pending: PendingRequest, store: DayStore
+    slug: str, chat_id: int, history: History, pages: PageReader, pending: PendingRequest, store: Archive
 ) -> None:
     """Begin each half-read day again that this reader does not see as the earlier one did.
 
     What was read of it is put into its file, which is not sealed by that: the earlier reader may have been the last to
     see it. Costs two calls a day, and one for each further part of it that is not read to its end. Raises what
-    `History.page` and `DayStore.amend` raise.
+    `History.page` and `Archive.amend` raise.
     """
     half_read = {*pending.ids(), *(day_of(start) for start, _ in pending.covered)} - pending.committed
     for day in sorted(half_read):
@@ -74,7 +74,7 @@ async def _first_of(day: date, pages: PageReader) -> int | None:
     return segment.first_id
 
 
-def _keep(slug: str, chat_id: int, account: int | None, day: date, pending: PendingRequest, store: DayStore) -> None:
+def _keep(slug: str, chat_id: int, account: int | None, day: date, pending: PendingRequest, store: Archive) -> None:
     parts = pending.parts(day)
     if parts.message_count:
         records = [Record(body["id"], day_start(day), body) for body in map(orjson.loads, parts.lines())]

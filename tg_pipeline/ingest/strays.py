@@ -10,14 +10,13 @@ from typing import Any
 
 import orjson
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import FIRST_DAY, day_of, day_start
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.joins import absent, lacking
 from tg_pipeline.ingest.moving import Move
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 
 log = logging.getLogger(__name__)
@@ -31,10 +30,9 @@ class Strays:
     of those that they are dated on, are not sealed, so that the archive says that they are to be fetched again.
     """
 
-    def __init__(self, history: History, store: DayStore, progress: Progress, pending: PendingRequest) -> None:
+    def __init__(self, history: History, store: Archive, pending: PendingRequest) -> None:
         self._history = history
         self._store = store
-        self._progress = progress
         self._pending = pending
 
     def __contains__(self, message_id: int) -> bool:
@@ -105,14 +103,12 @@ class Strays:
                 account=self._history.account,
                 also=moved,
             )
-            self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
             report.days = [amended if committed.day == day else committed for committed in report.days]
         for day in self._pending.waited():
             header = self._store.header(report.slug, day)
             if header is None or any(condition.kind == "held_back" for condition in header.conditions):
                 continue
             if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
-                self._progress.commit(report.slug, day, done.last_message_id, sealed=True)
                 report.days = [
                     replace(d, sealed=True, size_bytes=done.size_bytes) if d.day == day else d for d in report.days
                 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.chats import registered
 from tg_pipeline.app.commands import PUBLISHING, REDIS, command_queue
 from tg_pipeline.app.freshness import lags
@@ -71,7 +71,7 @@ def of_chats(settings: Settings) -> Iterable[Sample]:
     """How far behind each chat of the registry is; without those that were never read."""
     slugs = [chat.slug for chat in registered(settings)]
     with closing(state_store(settings, SystemClock())) as store:
-        found = lags(store, day_store(settings), slugs, store.now())
+        found = lags(store, open_archive(settings), slugs, store.now())
     for slug, seconds in found.items():
         yield metrics.FETCH_LAG, [slug], seconds
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from upath import UPath
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.chats import registry
 from tg_pipeline.app.commands import PUBLISHING, REDIS, command_queue
 from tg_pipeline.app.freshness import lags
@@ -247,7 +247,7 @@ class HealthCheck:
     def _chats(self) -> Chats:
         known = registry(self._settings)
         slugs = [chat.slug for chat in known.chats]
-        found = lags(self._store, day_store(self._settings), slugs, self._clock.now())
+        found = lags(self._store, open_archive(self._settings), slugs, self._clock.now())
         disabled = {f"{entry.name} (line {entry.line})": entry.reason for entry in known.disabled}
         return Chats(status="degraded" if disabled else "ok", count=len(slugs), lag_sec=found, disabled=disabled)
 

@@ -9,30 +9,21 @@ from datetime import date
 import orjson
 from upath import UPath
 
+from tg_pipeline.contracts.archive import DayRead, Judge, Verdict
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, SOURCE, Condition, DayHeader
+from tg_pipeline.contracts.day_lines import DayIndex, message_id
 from tg_pipeline.contracts.errors import StorageError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.machine.atomic import replace
-from tg_pipeline.storage.day_index import DayIndex
-from tg_pipeline.storage.layout import (
-    SECTIONS,
-    ContentHash,
-    DayReader,
-    head_bytes,
-    message_id,
-    open_day_file,
-    write_day,
-)
-from tg_pipeline.storage.losses import Losses, Verdict
+from tg_pipeline.storage.layout import SECTIONS, ContentHash, DayReader, head_bytes, open_day_file, write_day
+from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.merge import Merge
 from tg_pipeline.storage.ownership import anothers
-from tg_pipeline.storage.parts import DayParts
-from tg_pipeline.storage.spool import DaySpool
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What is to become of a day file, as in `DayStore.commit`. `deleted_at` as in Merge.
+    """What is to become of a day file, as in `Archive.commit`. `deleted_at` as in Merge.
 
     Without `conditions` it is an amendment, and the file keeps its own.
     """
@@ -41,13 +32,13 @@ class Draft:
     chat_id: int
     day: date
     sealed: bool
-    spool: DaySpool | DayParts
+    read: DayRead
     deleted_at: str | None
     account: int | None = None
     conditions: Sequence[Condition] | None = None
     also: Sequence[Condition] = ()
     accept_deletions: bool = False
-    losses: Losses = field(default_factory=lambda: Losses(ended=True))
+    judge: Judge = field(default_factory=lambda: Losses(ended=True).judge)
     covers: Callable[[int], bool] | None = None
 
     def merge(self) -> Merge:
@@ -57,21 +48,21 @@ class Draft:
 
 
 def put(path: UPath, draft: Draft) -> CommittedDay:
-    """Write the file in two passes over spool and file: one to know the header, which comes first, and one to write.
+    """Write the file in two passes over read and file: one to know the header, which comes first, and one to write.
 
-    Raises as `DayStore.commit`. The caller must hold the lock of the file's directory.
+    Raises as `Archive.commit`. The caller must hold the lock of the file's directory.
     """
-    spool = draft.spool
+    read = draft.read
     merge = draft.merge()
     content_hash = ContentHash()
     with open_day_file(path) as reader:
         if reader is None:
-            content_hash.add(spool.chunks())
+            content_hash.add(read.chunks())
             people: dict[int, bytes] = {}
         else:
             _refuse_foreign(reader, draft)
             try:
-                content_hash.add(merge.lines(reader.section("messages"), spool.lines()))
+                content_hash.add(merge.lines(reader.section("messages"), read.lines()))
                 deque(reader.section("threads"), maxlen=0)
                 people = {orjson.loads(line)["id"]: line for line in reader.section("participants")}
             except (ValueError, KeyError, TypeError) as error:
@@ -86,19 +77,19 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
             lacking = merge.deleted + merge.hidden
             return _hold_back(path, draft, found, Condition(kind="held_back", count=lacking, account=account), head)
     if not draft.accept_deletions and draft.conditions is not None:
-        match draft.losses.judge(draft.day, merge.deleted, merge.deleted + merge.matched):
+        match draft.judge(draft.day, merge.deleted, merge.deleted + merge.matched):
             case Verdict.HELD_BACK if found is not None:
                 return _add_only(path, draft, found, merge.deleted)
             case Verdict.UNDECIDED if found is not None:
                 unwritten = receipt_of(path, found, size_bytes=path.stat().st_size, changed=False)
                 return dataclasses.replace(unwritten, undecided=True)
-    index = _index_of_lines(path, draft) if merge.index_is_stale else spool.index.joined(merge.kept)
-    people = _described(people, spool.participants())
+    index = _index_of_lines(path, draft) if merge.index_is_stale else read.index.joined(merge.kept)
+    people = _described(people, read.participants())
     participants = [people[number] for number in sorted(people) if number in index.authors]
     threads = list(index.thread_lines())
     content_hash.add(threads)
     content_hash.add(participants)
-    ids = [number for number in (spool.first_id, spool.last_id, *merge.kept_ids[:1], *merge.kept_ids[-1:]) if number]
+    ids = [number for number in (read.first_id, read.last_id, *merge.kept_ids[:1], *merge.kept_ids[-1:]) if number]
     header = DayHeader(
         schema_version=SCHEMA_VERSION,
         source=SOURCE,
@@ -108,7 +99,7 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
         date=draft.day,
         timezone="UTC",
         sealed=draft.sealed or (found is not None and found.sealed),
-        message_count=spool.message_count + len(merge.kept_ids),
+        message_count=read.message_count + len(merge.kept_ids),
         first_message_id=min(ids, default=None),
         last_message_id=max(ids, default=None),
         conditions=_conditions(draft, found, merge),
@@ -117,14 +108,14 @@ def put(path: UPath, draft: Draft) -> CommittedDay:
     changed = head != head_bytes(header)
     if changed:
         with open_day_file(path) as reader, replace(path) as stream:
-            messages = draft.merge().lines(reader.section("messages"), spool.lines()) if reader else spool.chunks()
+            messages = draft.merge().lines(reader.section("messages"), read.lines()) if reader else read.chunks()
             write_day(stream, header, (messages, threads, participants))
             size = stream.tell()
     else:
         size = path.stat().st_size
     done = receipt_of(path, header, size_bytes=size, changed=changed)
     return dataclasses.replace(
-        done, added=spool.message_count - merge.matched, edited=merge.edited, deleted=merge.deleted
+        done, added=read.message_count - merge.matched, edited=merge.edited, deleted=merge.deleted
     )
 
 
@@ -152,7 +143,7 @@ def receipt_of(path: UPath, header: DayHeader, *, size_bytes: int, changed: bool
 
 def _conditions(draft: Draft, found: DayHeader | None, merge: Merge) -> list[Condition]:
     """Those of the read; of messages that are hidden, how many the file has; and the placeholders in it."""
-    unreadable = sorted((draft.spool.unreadable - merge.known_ids) | merge.unreadable)
+    unreadable = sorted((draft.read.unreadable - merge.known_ids) | merge.unreadable)
     found_now = [
         Condition(kind="unreadable", count=len(unreadable), first_id=unreadable[0], last_id=unreadable[-1])
         for _ in unreadable[:1]
@@ -222,7 +213,7 @@ def _index_of_lines(path: UPath, draft: Draft) -> DayIndex:
     index = DayIndex()
     with open_day_file(path) as reader:
         old = reader.section("messages") if reader else iter(())
-        for line in draft.merge().lines(old, draft.spool.lines()):
+        for line in draft.merge().lines(old, draft.read.lines()):
             index.add(message_id(line), orjson.loads(line))
     return index
 

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import takewhile
@@ -14,81 +14,89 @@ import orjson
 from pydantic import ValidationError
 from upath import UPath
 
-from tg_pipeline.contracts.chat import SLUG_PATTERN, SLUG_RULE, is_slug
+from tg_pipeline.contracts.archive import DayRead, Judge
+from tg_pipeline.contracts.chat import SLUG_PATTERN, RegisteredChat
 from tg_pipeline.contracts.day_file import Condition, DayFile, DayHeader
-from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError
+from tg_pipeline.contracts.day_lines import encode, message_id
+from tg_pipeline.contracts.days import DayRange, utc_text
+from tg_pipeline.contracts.errors import DayFileError, StorageError
 from tg_pipeline.contracts.fetch import CommittedDay
+from tg_pipeline.contracts.findings import Finding
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.machine.atomic import is_directory, is_local, make_directory, reading, sweep, writing
+from tg_pipeline.machine.atomic import (
+    check_writable,
+    is_directory,
+    is_local,
+    make_directory,
+    reading,
+    replace,
+    sweep,
+    writing,
+)
 from tg_pipeline.machine.locks import locked_directory
 from tg_pipeline.storage.commit import Draft, put, receipt_of, seal
-from tg_pipeline.storage.layout import SECTIONS, DayReader, first_problem, message_id, open_day_file
+from tg_pipeline.storage.expected import Expected
+from tg_pipeline.storage.layout import (
+    SECTIONS,
+    ContentHash,
+    DayReader,
+    chat_directory,
+    day_path,
+    first_problem,
+    open_day_file,
+    write_day,
+)
 from tg_pipeline.storage.losses import Losses
-from tg_pipeline.storage.parts import DayParts
+from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.spool import DaySpool
+from tg_pipeline.storage.verify import verify_chat, verify_day, verify_rest
 
 _FILE_NAME = re.compile(r"discussions_\d{4}-\d\d-\d\d\.json")
 _YEAR_NAME = re.compile(r"\d{4}")
 
 
 class DayStore:
-    """Day files under `root`, a local directory or any fsspec URL.
+    """The `Archive` whose days are files under `root`, a local directory or any fsspec URL.
 
-    Where a file that is there cannot be understood, every method raises a DayFileError and overwrites nothing.
+    `lock_dir` as in Progress. The methods of the port are described there.
     """
 
-    def __init__(self, root: UPath) -> None:
+    def __init__(self, root: UPath, lock_dir: Path | None = None) -> None:
         self.root = root
+        self.progress = Progress(root, self, lock_dir)
         self._swept: set[str] = set()
 
     def path(self, slug: str, day: date) -> UPath:
-        """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
-        return self._chat_directory(slug) / f"{day.year:04}" / f"discussions_{day}.json"
+        """Where the day's file is."""
+        return day_path(self.root, slug, day)
 
     def commit(  # noqa: PLR0913 - the day, what was read of it, and what is known of the read
         self,
         slug: str,
         chat_id: int,
         day: date,
-        spool: DaySpool | DayParts,
+        read: DayRead,
         *,
         sealed: bool,
         now: int,
         account: int | None = None,
         conditions: Sequence[Condition] = (),
         accept_deletions: bool = False,
-        losses: Losses | None = None,
+        judge: Judge | None = None,
         covers: Callable[[int], bool] | None = None,
     ) -> CommittedDay:
-        """Make the spool, a complete read of the day, the day file; merge with the one that is there.
-
-        `account` as in the header; `conditions` are those that this read found, in the place of the file's. Archived
-        messages that the read lacks are kept and marked deleted at `now` (POSIX seconds), except those below `first_id`
-        of a condition `not_visible`, and all of them where it names none, and those whose ids the read does not cover:
-        a message dated out of the order of the ids may lie elsewhere. Where too many are missing to be deletions
-        (ADR 0043), the day is held back: the read adds to the file and deletes nothing, unless `accept_deletions` says
-        that they are deletions. `losses` judges that by all days of the read, of which this may be the whole; the
-        receipt is `undecided`, and nothing is written, where only the rest of the read decides: commit the day again
-        once it has ended. A file that does not say whose it is becomes the account's where it is shown to be, and
-        else is held
-        back (ADR 0044). Once sealed, a day stays sealed.
-
-        Raises WrongAccount where the file is another account's view, StorageError where the archive cannot be written;
-        the file that was there stays.
-        """
+        """A complete read of the day."""
+        draft = Draft(
+            *(slug, chat_id, day, sealed, read, utc_text(now)),
+            account=account,
+            conditions=conditions,
+            accept_deletions=accept_deletions,
+            judge=judge or Losses(ended=True).judge,
+            covers=covers,
+        )
         with self._writing(slug, day) as path:
-            return put(
-                path,
-                Draft(
-                    *(slug, chat_id, day, sealed, spool, utc_text(now)),
-                    account=account,
-                    conditions=conditions,
-                    accept_deletions=accept_deletions,
-                    losses=losses or Losses(ended=True),
-                    covers=covers,
-                ),
-            )
+            done = put(path, draft)
+        return done if done.undecided else self._noted(slug, done)
 
     def amend(
         self,
@@ -101,31 +109,50 @@ class DayStore:
         account: int | None = None,
         also: Sequence[Condition] = (),
     ) -> CommittedDay:
-        """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals.
-
-        The conditions `also` take the place of those of their kind; the file keeps its others.
-
-        Raises as `commit` does.
-        """
+        """An addition to the day."""
         with (
             tempfile.TemporaryDirectory() as directory,
             DaySpool(Path(directory), str(day)) as spool,
             self._writing(slug, day) as path,
         ):
             spool.append(records, participants)
-            draft = Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account, also=also)
-            return put(path, draft)
+            draft = Draft(slug, chat_id, day, sealed=False, read=spool, deleted_at=None, account=account, also=also)
+            done = put(path, draft)
+        return self._noted(slug, done)
 
     def seal(self, slug: str, day: date, *, sealed: bool) -> CommittedDay | None:
-        """Say in the day file whether all that was read with the day is archived; None where there is no file.
-
-        Raises as `commit` does.
-        """
+        """Note whether all of the day is archived."""
         with self._writing(slug, day) as path:
-            return seal(path, sealed=sealed)
+            done = seal(path, sealed=sealed)
+        return done and self._noted(slug, done)
+
+    def _noted(self, slug: str, done: CommittedDay) -> CommittedDay:
+        self.progress.commit(slug, done.day, done.last_message_id, sealed=done.sealed)
+        return done
+
+    def replace(self, document: DayFile) -> CommittedDay:
+        """The day as it is given."""
+        sections = [
+            [encode(record.model_dump(mode="json", exclude_unset=True)) for record in getattr(document, name)]
+            for name in SECTIONS
+        ]
+        content_hash = ContentHash()
+        for lines in sections:
+            content_hash.add(lines)
+        fields = document.model_dump(include=set(DayHeader.model_fields)) | {"content_sha256": content_hash.hex()}
+        header = DayHeader.model_validate(fields)
+        with self._writing(header.chat, header.date) as path:
+            with replace(path) as stream:
+                write_day(stream, header, sections)
+            done = receipt_of(path, header, size_bytes=path.stat().st_size, changed=True)
+        return self._noted(header.chat, done)
+
+    def advance(self, slug: str, day: date, last_id: int) -> None:
+        """The day is in flight."""
+        self.progress.advance(slug, day, last_id)
 
     def count_before(self, slug: str, day: date, first_id: int | None) -> int:
-        """How many messages below that id, or of any where it is None, the file holds and has not marked deleted."""
+        """How many messages that are not deleted stand before one."""
         with open_day_file(self.path(slug, day)) as reader:
             if reader is None or not reader.header.message_count:
                 return 0
@@ -134,33 +161,30 @@ class DayStore:
             return sum(not orjson.loads(line)["deleted"] for line in before)
 
     def written_at(self, slug: str, day: date) -> float | None:
-        """When the day file was last written (POSIX s); None where there is none, or the file system does not say."""
+        """When the file was last written, of a local archive."""
         path = self.path(slug, day)
         return path.stat().st_mtime if is_local(path) and path.exists() else None
 
     def header(self, slug: str, day: date) -> DayHeader | None:
-        """What the day file says about itself, or None where there is no file. Reads the head of the file only."""
+        """Reads the head of the file only."""
         with open_day_file(self.path(slug, day)) as reader:
             return reader.header if reader else None
 
     def receipt(self, slug: str, day: date) -> CommittedDay:
-        """As of a commit that changed nothing: what the file says of itself. A StorageError where there is none."""
+        """What the file says of itself."""
         path = self.path(slug, day)
         with self._existing(slug, day) as reader:
             return receipt_of(path, reader.header, size_bytes=path.stat().st_size, changed=False)
 
     def lines(self, slug: str, day: date) -> Iterator[bytes]:
-        """The messages as JSON, one by one, ascending by id. A StorageError where there is no file.
-
-        A file that turns out to be damaged raises its DayFileError after the last line at the latest.
-        """
+        """The messages as JSON, in bounded memory."""
         with self._existing(slug, day) as reader:
             yield from reader.section(SECTIONS[0])
             for name in SECTIONS[1:]:
                 deque(reader.section(name), maxlen=0)
 
     def load(self, slug: str, day: date) -> DayFile:
-        """The whole day, checked, brought to the present schema version. A StorageError where there is no file."""
+        """The whole day in memory."""
         with self._existing(slug, day) as reader:
             document = reader.header.model_dump()
             try:
@@ -174,8 +198,8 @@ class DayStore:
 
     def days(self, slug: str) -> Iterator[date]:
         """The days that have a file, ascending."""
-        for year in _names(self._chat_directory(slug), _YEAR_NAME):
-            for name in _names(self._chat_directory(slug) / year, _FILE_NAME):
+        for year in _names(chat_directory(self.root, slug), _YEAR_NAME):
+            for name in _names(chat_directory(self.root, slug) / year, _FILE_NAME):
                 with suppress(ValueError):
                     day = date.fromisoformat(name[len("discussions_") : -len(".json")])
                     if f"{day.year:04}" == year:
@@ -185,10 +209,37 @@ class DayStore:
         """The chats that have a directory, in alphabetical order."""
         return (name for name in _names(self.root, SLUG_PATTERN) if is_directory(self.root / name))
 
-    def _chat_directory(self, slug: str) -> UPath:
-        if not is_slug(slug):
-            raise InputError(f"{slug!r} cannot name a chat's directory: allowed are {SLUG_RULE}.")
-        return self.root / slug
+    def where(self, slug: str | None = None, day: date | None = None) -> str:
+        """A path, or a URL."""
+        if slug is None:
+            return str(self.root)
+        return str(chat_directory(self.root, slug) if day is None else self.path(slug, day))
+
+    def check_writable(self) -> None:
+        """Creates a file and removes it."""
+        check_writable(self.root)
+
+    def verify_day(self, slug: str, day: date) -> Iterator[Finding]:
+        """Reads line by line."""
+        return verify_day(self.root, slug, day)
+
+    def verify_chat(
+        self,
+        slug: str,
+        *,
+        today: date,
+        days: DayRange | None = None,
+        entry: RegisteredChat | None = None,
+        interrupted: Sequence[DayRange] = (),
+        on_day: Callable[[date], None] | None = None,
+    ) -> Iterator[Finding]:
+        """Files, and what else lies in the chat's directory."""
+        expected = Expected(self.progress.read().chats.get(slug), today, days, entry, interrupted)
+        return verify_chat(self, self.root, slug, expected, on_day=on_day)
+
+    def verify_rest(self, registered: Iterable[RegisteredChat] = (), *, today: date) -> Iterator[Finding]:
+        """Passes over hidden names and those of file systems, here as in the chats' directories."""
+        return verify_rest(self, self.root, self.progress, registered, today=today)
 
     @contextmanager
     def _existing(self, slug: str, day: date) -> Iterator[DayReader]:

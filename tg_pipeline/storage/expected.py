@@ -2,14 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tg_pipeline.contracts.chat import RegisteredChat, Slug
 from tg_pipeline.contracts.day_file import DayHeader
 from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.findings import Finding, FindingKind
 from tg_pipeline.contracts.text import count
-from tg_pipeline.storage.findings import Finding, FindingKind
 from tg_pipeline.storage.progress import FILE_NAME, ChatProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a chat's days are held to, as in `Archive.verify_chat`; `known` is what `progress.json` says of the chat."""
+
+    known: ChatProgress | None
+    today: date
+    days: DayRange | None = None
+    entry: RegisteredChat | None = None
+    interrupted: Sequence[DayRange] = ()
 
 
 def seal(slug: Slug, day: date, today: date, *, sealed: bool) -> Iterator[Finding]:

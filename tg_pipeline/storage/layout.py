@@ -8,15 +8,18 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from itertools import islice
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import orjson
 from pydantic import ValidationError
 from upath import UPath
 
+from tg_pipeline.contracts.chat import SLUG_RULE, is_slug
 from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayHeader
-from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.contracts.day_lines import encode
+from tg_pipeline.contracts.errors import DayFileError, InputError
 from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.atomic import is_local, reading, timed, unreadable
 
@@ -28,43 +31,6 @@ MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 _FIRST_LINES = (b"{\n", b'"schema_version":"')
 _HEAD_LINES_MAX = 32
-
-
-def encode(record: dict[str, Any]) -> bytes:
-    """The record as one line without its newline. What JSON cannot hold is replaced, never refused.
-
-    A copy, because what orjson gives occupies a page of memory or more for as long as it lives, however short it is:
-    a hundred of them in a list cost eight times the time, and those of a whole day its memory.
-    """
-    try:
-        line = orjson.dumps(record)
-    except TypeError:
-        line = orjson.dumps(_cleaned(record))
-    return bytes(memoryview(line))
-
-
-def _cleaned(value: Any) -> Any:
-    """The value with lone surrogates as U+FFFD (one UTF-16 unit too, so that entity offsets hold), the rest as text."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case dict():
-            return {_cleaned(str(key)): _cleaned(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_cleaned(item) for item in value]
-        case None | bool() | float():
-            return value
-        case int() if -(2**63) <= value < 2**64:
-            return value
-        case _:
-            return str(value)
-
-
-def message_id(line: bytes) -> int:
-    """The id of a message line. The mapper writes it first, so that the line need not be parsed."""
-    if line.startswith(b'{"id":'):
-        return int(line[6 : line.index(b",", 6)])
-    return cast("int", orjson.loads(line)["id"])
 
 
 class ContentHash:
@@ -82,6 +48,18 @@ class ContentHash:
     def hex(self) -> str:
         """64 lower-case hexadecimal digits."""
         return self._sha.hexdigest()
+
+
+def chat_directory(root: UPath, slug: str) -> UPath:
+    """`<root>/<slug>`. An InputError where `slug` is none."""
+    if not is_slug(slug):
+        raise InputError(f"{slug!r} cannot name a chat's directory: allowed are {SLUG_RULE}.")
+    return root / slug
+
+
+def day_path(root: UPath, slug: str, day: date) -> UPath:
+    """`<root>/<slug>/<YYYY>/discussions_<YYYY-MM-DD>.json`. An InputError where `slug` is none."""
+    return chat_directory(root, slug) / f"{day.year:04}" / f"discussions_{day}.json"
 
 
 def head_bytes(header: DayHeader) -> bytes:

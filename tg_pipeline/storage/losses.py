@@ -3,9 +3,10 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta
-from enum import Enum, auto
 from itertools import groupby
 from typing import NamedTuple
+
+from tg_pipeline.contracts.archive import Verdict
 
 HELD_BACK_MESSAGES = 10
 HELD_BACK_SHARE = 0.5
@@ -13,14 +14,6 @@ HELD_BACK_SHARE = 0.5
 
 _NEARBY_DAYS = 31
 """How far around a day is looked while the read goes on."""
-
-
-class Verdict(Enum):
-    """What becomes of a day of which messages are lacking."""
-
-    DELETED = auto()
-    HELD_BACK = auto()
-    UNDECIDED = auto()
 
 
 class _Day(NamedTuple):

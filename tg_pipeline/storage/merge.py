@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import orjson
 
 from tg_pipeline.contracts.day_file import UNREADABLE, Condition
-from tg_pipeline.storage.day_index import INDEXED, DayIndex
-from tg_pipeline.storage.layout import encode, message_id
+from tg_pipeline.contracts.day_lines import INDEXED, DayIndex, encode, message_id
 from tg_pipeline.storage.ownership import differ
 from tg_pipeline.storage.reread import reread
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import chain, pairwise
 
-from tg_pipeline.storage.day_index import DayIndex
-from tg_pipeline.storage.layout import message_id
+from tg_pipeline.contracts.day_lines import DayIndex, message_id
 from tg_pipeline.storage.spool import DaySpool
 
 

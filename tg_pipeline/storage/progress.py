@@ -3,7 +3,7 @@
 import codecs
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,11 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import Slug
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.machine.atomic import replace, sweep, unreadable, writing
 from tg_pipeline.machine.locks import locked_file
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import first_problem
 
 logger = logging.getLogger(__name__)
@@ -57,21 +57,24 @@ class ProgressFile(_Part):
 
 
 class Progress:
-    """`<root>/progress.json`, safe under several writers on one machine: `lock_dir` (local) holds their lock.
+    """`<root>/progress.json`, of the archive whose days lie there.
+
+    Safe under several writers on one machine: `lock_dir` (local) holds their lock. None is for a single one.
 
     A file that is missing or cannot be understood is rebuilt from the day files and never stops anybody; the next write
     sets the latter aside as `progress.json.corrupt-N`. For that reason no write waits for the disk.
     """
 
-    def __init__(self, root: UPath, lock_dir: Path) -> None:
+    def __init__(self, root: UPath, archive: Archive, lock_dir: Path | None) -> None:
         self._root = root
         self._path = root / FILE_NAME
-        self._lock = lock_dir / f"{FILE_NAME}.lock"
+        self._archive = archive
+        self._lock_dir = lock_dir
         self._swept = False
 
     def read(self) -> ProgressFile:
         """The present state, without writing anything."""
-        return self._parsed() or _rebuilt(DayStore(self._root))
+        return self._parsed() or _rebuilt(self._archive)
 
     def problem(self) -> str | None:
         """What is wrong with the file, or None. That there is none is nothing wrong."""
@@ -93,7 +96,7 @@ class Progress:
         with self._changing(slug) as chat:
             if sealed:
                 known = filter(None, (day, chat.first_day, chat.last_day))
-                before = [] if chat.first_day else list(DayStore(self._root).days(slug))
+                before = [] if chat.first_day else list(self._archive.days(slug))
                 ends = sorted((*known, *before[:1], *before[-1:]))
                 chat.first_day, chat.last_day = ends[0], ends[-1]
             if sealed or last_id is None:
@@ -108,11 +111,15 @@ class Progress:
         if not self._swept:
             sweep(self._root)
             self._swept = True
-        with writing(self._lock.parent), locked_file(self._lock), writing(self._path):
+        with ExitStack() as held:
+            if self._lock_dir is not None:
+                held.enter_context(writing(self._lock_dir))
+                held.enter_context(locked_file(self._lock_dir / f"{FILE_NAME}.lock"))
+            held.enter_context(writing(self._path))
             before = self._parsed()
             if before is None:
                 self._set_aside()
-            state = before.model_copy(deep=True) if before else _rebuilt(DayStore(self._root))
+            state = before.model_copy(deep=True) if before else _rebuilt(self._archive)
             yield state.chats.setdefault(slug, ChatProgress())
             if state != before:
                 with replace(self._path, durable=False) as stream:
@@ -156,15 +163,15 @@ class Progress:
         logger.warning("%s was kept as %s.", self._path, aside)
 
 
-def _rebuilt(store: DayStore) -> ProgressFile:
+def _rebuilt(archive: Archive) -> ProgressFile:
     """What the day files say: back from each chat's newest day to its last sealed day that has messages."""
     state = ProgressFile()
-    for slug in store.slugs():
-        days = list(store.days(slug))
+    for slug in archive.slugs():
+        days = list(archive.days(slug))
         for day in reversed(days):
             chat = state.chats.setdefault(slug, ChatProgress(first_day=days[0], last_day=day))
             try:
-                header = store.header(slug, day)
+                header = archive.header(slug, day)
             except DayFileError as error:
                 logger.warning("Passed over while rebuilding %s: %s", FILE_NAME, error)
                 continue

@@ -10,10 +10,9 @@ from typing import Any, Self
 import orjson
 
 from tg_pipeline.contracts.day_file import UNREADABLE
+from tg_pipeline.contracts.day_lines import DayIndex, encode, message_id
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.machine.atomic import make_directory, reading, writing
-from tg_pipeline.storage.day_index import DayIndex
-from tg_pipeline.storage.layout import encode, message_id
 
 logger = logging.getLogger(__name__)
 

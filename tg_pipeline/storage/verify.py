@@ -3,96 +3,85 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 from upath import UPath
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import RegisteredChat, Slug, is_slug
 from tg_pipeline.contracts.day_file import UNREADABLE, Condition, DayHeader, Message, Participant, describe, moved_to
-from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.contracts.day_lines import DayIndex, message_id
 from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.contracts.findings import Finding, FindingKind
 from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.atomic import is_directory, is_of_a_system, is_temporary, reading
-from tg_pipeline.storage.day_index import DayIndex
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.expected import accounts, chat_ids, high_water, known_days, missing, not_fetched, seal
-from tg_pipeline.storage.findings import Finding, FindingKind
-from tg_pipeline.storage.journal import interrupted_ranges
-from tg_pipeline.storage.layout import DayReader, first_problem, message_id, open_day_file
+from tg_pipeline.storage.expected import (
+    Expected,
+    accounts,
+    chat_ids,
+    high_water,
+    known_days,
+    missing,
+    not_fetched,
+    seal,
+)
+from tg_pipeline.storage.layout import DayReader, chat_directory, day_path, first_problem, open_day_file
 from tg_pipeline.storage.progress import FILE_NAME, Progress
 
 
-def verify_root(
-    store: DayStore, progress: Progress, registered: Iterable[RegisteredChat] = (), *, today: date
+def verify_rest(
+    archive: Archive, root: UPath, progress: Progress, registered: Iterable[RegisteredChat], *, today: date
 ) -> Iterator[Finding]:
-    """What lies in the archive beside the chats' directories, and what is known of chats that have none.
-
-    Hidden names and those of file systems are passed over, here as in the chats' directories.
-    """
+    """As `Archive.verify_rest`. Hidden names and those of file systems are passed over."""
     if problem := progress.problem():
-        yield Finding(None, None, FindingKind.PROGRESS, f"{store.root / FILE_NAME} cannot be understood: {problem}")
-    for path in _entries(store.root):
+        yield Finding(None, None, FindingKind.PROGRESS, f"{root / FILE_NAME} cannot be understood: {problem}")
+    for path in _entries(root):
         if path.name.startswith(f"{FILE_NAME}.corrupt-"):
             yield Finding(None, None, FindingKind.LEFTOVER, f"{path} was set aside")
         elif is_temporary(path.name) or not (path.name == FILE_NAME or (is_slug(path.name) and is_directory(path))):
             yield _stray(None, path)
     chats = progress.read().chats
     absent = dict.fromkeys(chats) | {entry.slug: entry for entry in registered}
-    for slug in sorted(absent.keys() - set(store.slugs())):
+    for slug in sorted(absent.keys() - set(archive.slugs())):
         known = chats.get(slug)
         yield from missing(slug, [], known_days([], known), today)
         yield from not_fetched(slug, absent[slug], known_days([], known))
         yield from high_water(slug, known, {}, whole=True, running=True)
 
 
-def verify(  # noqa: PLR0913 - what is verified, and what it is held to
-    store: DayStore,
-    progress: Progress,
-    slug: Slug,
-    *,
-    today: date,
-    days: DayRange | None = None,
-    entry: RegisteredChat | None = None,
-    spool_root: Path | None = None,
-    on_day: Callable[[date], None] | None = None,
+def verify_chat(
+    archive: Archive, root: UPath, slug: Slug, expected: Expected, *, on_day: Callable[[date], None] | None = None
 ) -> Iterator[Finding]:
-    """Everything that is wrong with one chat: all its days, or those of `days`, which must then all be there.
-
-    `today` is the current UTC day: those before it must be sealed, and it must not be. `entry` is what the registry
-    says of the chat. `spool_root` shows whether a fetch was interrupted or progress points past the data. Reads line
-    by line; calls `on_day` after each day file.
-    """
-    known = progress.read().chats.get(slug)
-    yield from _strays(store, slug)
-    present = [day for day in store.days(slug) if days is None or day in days]
-    expected = days or known_days(present, known)
-    yield from missing(slug, present, expected, today)
+    """As `Archive.verify_chat`. Reads line by line."""
+    today, days, entry = expected.today, expected.days, expected.entry
+    yield from _strays(archive, root, slug)
+    present = [day for day in archive.days(slug) if days is None or day in days]
+    there = days or known_days(present, expected.known)
+    yield from missing(slug, present, there, today)
     if days is None:
-        yield from not_fetched(slug, entry, expected)
+        yield from not_fetched(slug, entry, there)
     headers: dict[date, DayHeader] = {}
     for day in present:
-        yield from verify_day(store, slug, day)
-        header = _header(store, slug, day)
+        yield from verify_day(root, slug, day)
+        header = _header(archive, slug, day)
         if header is not None:
-            yield from _shared_ids(store, slug, header, headers)
+            yield from _shared_ids(archive, slug, header, headers)
             headers[day] = header
             yield from seal(slug, day, today, sealed=header.sealed)
         if on_day is not None:
             on_day(day)
     yield from chat_ids(slug, headers, entry.id if entry else None)
     yield from accounts(slug, headers, entry.account if entry else None)
-    interrupted = interrupted_ranges(spool_root, slug) if spool_root else []
-    for asked in interrupted:
+    for asked in expected.interrupted:
         yield Finding(slug, None, FindingKind.INTERRUPTED, f"the fetch of {asked} was cut off")
-    yield from high_water(slug, known, headers, whole=days is None, running=bool(interrupted))
+    yield from high_water(slug, expected.known, headers, whole=days is None, running=bool(expected.interrupted))
 
 
-def verify_day(store: DayStore, slug: Slug, day: date) -> Iterator[Finding]:
-    """Everything that is wrong with one day file, one finding a kind: the first case and how many there are."""
-    path = store.path(slug, day)
+def verify_day(root: UPath, slug: Slug, day: date) -> Iterator[Finding]:
+    """As `Archive.verify_day`."""
+    path = day_path(root, slug, day)
     try:
         with open_day_file(path) as reader:
             if reader is None:
@@ -213,14 +202,16 @@ def _shown(line: bytes | None, width: int = 120) -> str:
     return text if len(text) <= width else f"{text[:width]}…"
 
 
-def _header(store: DayStore, slug: Slug, day: date) -> DayHeader | None:
+def _header(archive: Archive, slug: Slug, day: date) -> DayHeader | None:
     try:
-        return store.header(slug, day)
+        return archive.header(slug, day)
     except StorageError:
         return None
 
 
-def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]) -> Iterator[Finding]:
+def _shared_ids(
+    archive: Archive, slug: Slug, header: DayHeader, earlier: Mapping[date, DayHeader]
+) -> Iterator[Finding]:
     """Ids that stand in two days. Ids rise with time, so that only days whose ids overlap need a second look."""
     for other in earlier.values():
         low = max(header.first_message_id or 0, other.first_message_id or 0)
@@ -228,7 +219,7 @@ def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping
         if low > high:
             continue
         try:
-            shared = _ids(store, slug, header.date, low, high) & _ids(store, slug, other.date, low, high)
+            shared = _ids(archive, slug, header.date, low, high) & _ids(archive, slug, other.date, low, high)
         except (StorageError, ValueError):
             continue
         if shared:
@@ -236,15 +227,15 @@ def _shared_ids(store: DayStore, slug: Slug, header: DayHeader, earlier: Mapping
             yield Finding(slug, header.date, FindingKind.REPEATED, f"{len(shared)} stand on {other.date} too: {some}")
 
 
-def _ids(store: DayStore, slug: Slug, day: date, low: int, high: int) -> set[int]:
-    return {number for number in map(message_id, store.lines(slug, day)) if low <= number <= high}
+def _ids(archive: Archive, slug: Slug, day: date, low: int, high: int) -> set[int]:
+    return {number for number in map(message_id, archive.lines(slug, day)) if low <= number <= high}
 
 
-def _strays(store: DayStore, slug: Slug) -> Iterator[Finding]:
+def _strays(archive: Archive, root: UPath, slug: Slug) -> Iterator[Finding]:
     """Whatever lies in the chat's directory and is no day file in its place."""
-    ours = {str(store.path(slug, day)) for day in store.days(slug)}
-    years = {store.path(slug, day).parent for day in store.days(slug)}
-    for path in _entries(store.root / slug):
+    ours = {str(day_path(root, slug, day)) for day in archive.days(slug)}
+    years = {day_path(root, slug, day).parent for day in archive.days(slug)}
+    for path in _entries(chat_directory(root, slug)):
         if path in years and is_directory(path):
             yield from (_stray(slug, inner) for inner in _entries(path) if str(inner) not in ours)
         else:

@@ -14,7 +14,7 @@ import pytest
 from telethon.tl import types as tl
 
 from tg_pipeline.app.accounts import Wanted, with_reader
-from tg_pipeline.app.archive import day_store, peer_cache
+from tg_pipeline.app.archive import open_archive, peer_cache
 from tg_pipeline.app.chats import register, registered
 from tg_pipeline.app.fetch import fetch
 from tg_pipeline.app.login import Login, logged_in, sessions_here
@@ -44,7 +44,6 @@ from tg_pipeline.simulator.worlds.ids import Gaps, IdPattern
 from tg_pipeline.simulator.worlds.people import People
 from tg_pipeline.simulator.worlds.synthetic import SyntheticChat
 from tg_pipeline.simulator.worlds.timeline import DailyTimeline
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, Account, first_days, settings_for, world_of
 
 OTHER = tl.User(id=500_000_777, is_self=True, first_name="Other", access_hash=1)
@@ -112,18 +111,18 @@ def add(account: Account, name: str, slug: str, reader: int | None = None) -> Re
 
 def states(account: Account, slug: str, day: date = FIRST_DAY) -> dict[int, bool]:
     """Whether each message is marked deleted, by id."""
-    lines = day_store(account.settings).lines(slug, day)
+    lines = open_archive(account.settings).lines(slug, day)
     return {message["id"]: message["deleted"] for message in map(orjson.loads, lines)}
 
 
 def conditions(account: Account, slug: str, day: date = FIRST_DAY) -> list[Condition]:
-    header = day_store(account.settings).header(slug, day)
+    header = open_archive(account.settings).header(slug, day)
     assert header is not None
     return header.conditions
 
 
 def header_account(account: Account, slug: str) -> int | None:
-    header = day_store(account.settings).header(slug, FIRST_DAY)
+    header = open_archive(account.settings).header(slug, FIRST_DAY)
     assert header is not None
     return header.account
 
@@ -422,7 +421,7 @@ def test_days_before_an_account_joined_are_not_called_whole(tmp_path: Path) -> N
         fetch_days(account, first_days(5))
         hidden = [day for day in first_days(5) if conditions(account, "busy", day)]
         assert hidden == list(first_days(3))
-        (found,) = verify_day(day_store(account.settings), "busy", FIRST_DAY)
+        (found,) = open_archive(account.settings).verify_day("busy", FIRST_DAY)
         assert (found.kind, found.is_warning) == ("not_visible", True)
         before = account.files()
         fetch_days(account, DayRange(FIRST_DAY, FIRST_DAY))

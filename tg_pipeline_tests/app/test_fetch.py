@@ -17,10 +17,11 @@ import pytest
 from pydantic import SecretStr
 
 from tg_pipeline.app import fetch as fetching
-from tg_pipeline.app.archive import day_store, newest_header, progress, spool_root
+from tg_pipeline.app.archive import newest_header, open_archive, spool_root
 from tg_pipeline.app.fetch import fetch, fetch_through_outages
 from tg_pipeline.app.login import logged_in
 from tg_pipeline.contracts import day_file
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import (
@@ -41,9 +42,7 @@ from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage import progress as progress_file
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.journal import interrupted_ranges
-from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.contracts.schema_checks import check_day_file
 from tg_pipeline_tests.live_simulator import live_simulator, program
 from tg_pipeline_tests.log_lines import json_lines
@@ -59,19 +58,19 @@ def login(tmp_path: Path) -> Iterator[Account]:
         yield made
 
 
-def archived_chat_id(store: DayStore, slug: str) -> int | None:
+def archived_chat_id(store: Archive, slug: str) -> int | None:
     header = newest_header(store, slug)
     return header.chat_id if header else None
 
 
 def is_whole(account: Account) -> bool:
     settings = account.settings
-    return not list(verify(day_store(settings), progress(settings), "busy", today=datetime.now(UTC).date()))
+    return not list(open_archive(settings).verify_chat("busy", today=datetime.now(UTC).date()))
 
 
 def test_connecting_and_files_are_logged_with_their_durations_for_debugging(login: Account) -> None:
-    store = day_store(login.settings)
-    file = str(store.path("busy", FIRST_DAY))
+    store = open_archive(login.settings)
+    file = store.where("busy", FIRST_DAY)
 
     def timed(logger: str, about: str) -> int:
         return len(
@@ -157,7 +156,7 @@ def test_an_archive_refuses_another_chat_under_its_name(tmp_path: Path) -> None:
     second = synthetic_chat("second", per_day=3, first_day=FIRST_DAY)
     with account(world_of(first, second), tmp_path) as login:
         login.fetch("first", first_days(3))
-        known = archived_chat_id(day_store(login.settings), "first")
+        known = archived_chat_id(open_archive(login.settings), "first")
         before = login.files()
         first.rename(None)
         second.rename("first")
@@ -169,10 +168,10 @@ def test_an_archive_refuses_another_chat_under_its_name(tmp_path: Path) -> None:
 
 
 def test_an_archive_knows_its_chat_from_its_newest_file_that_can_be_read(login: Account) -> None:
-    store = day_store(login.settings)
+    store = open_archive(login.settings)
     assert archived_chat_id(store, "busy") is None
     report = login.fetch("busy", first_days(3))
-    store.path("busy", first_days(3).last).write_bytes(b"{")
+    Path(store.where("busy", first_days(3).last)).write_bytes(b"{")
     assert archived_chat_id(store, "busy") == report.chat_id
 
 
@@ -352,7 +351,7 @@ def test_a_world_that_changes_is_followed_by_the_next_fetch(tmp_path: Path) -> N
         today = datetime.fromtimestamp(NOW, UTC).date()
         days = DayRange(today - timedelta(days=2), today)
         login.fetch("busy", days)
-        first = day_store(login.settings).load("busy", days.first)
+        first = open_archive(login.settings).load("busy", days.first)
         chat.edit(first.messages[3].id, "changed my mind")
         chat.delete([first.messages[5].id])
         clock.now += 3 * 86_400

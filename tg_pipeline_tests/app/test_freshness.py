@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.fetch import fetch
 from tg_pipeline.app.freshness import READ_UP_TO, lags, note_read
 from tg_pipeline.app.shared_state import state_store
@@ -52,7 +52,7 @@ def read(login: Account, clock: Clock, days: DayRange) -> None:
 def test_each_fetch_that_reaches_the_present_counts_though_it_finds_nothing_new(
     login: Account, store: StateStore
 ) -> None:
-    clock, archive, today = Clock(), day_store(login.settings), DayRange(SECOND_DAY, SECOND_DAY)
+    clock, archive, today = Clock(), open_archive(login.settings), DayRange(SECOND_DAY, SECOND_DAY)
     assert lags(store, archive, ["busy"], NOON) == {}
     for _ in range(2):
         read(login, clock, today)
@@ -61,7 +61,7 @@ def test_each_fetch_that_reaches_the_present_counts_though_it_finds_nothing_new(
 
 
 def test_a_past_day_reaches_to_its_end_and_takes_nothing_back(login: Account, store: StateStore) -> None:
-    clock, archive = Clock(), day_store(login.settings)
+    clock, archive = Clock(), open_archive(login.settings)
     read(login, clock, first_days(1))
     assert lags(store, archive, ["busy"], NOON) == {"busy": 12 * 3_600}
     read(login, clock, first_days(2))
@@ -79,7 +79,7 @@ def test_a_fetch_that_fails_has_reached_nothing(login: Account, store: StateStor
 def test_where_nothing_is_noted_the_newest_day_file_tells(login: Account, store: StateStore) -> None:
     read(login, Clock(), first_days(1))
     store.hash_set(READ_UP_TO, {"busy": None})
-    archive, now = day_store(login.settings), float(day_end(FIRST_DAY)) + 90
+    archive, now = open_archive(login.settings), float(day_end(FIRST_DAY)) + 90
     assert lags(store, archive, ["busy"], now) == {"busy": 90}
     today = datetime.now(UTC).date()
     login.fetch("busy", DayRange(today, today))
@@ -87,7 +87,7 @@ def test_where_nothing_is_noted_the_newest_day_file_tells(login: Account, store:
     written = archive.written_at("busy", today)
     assert written
     assert lags(store, archive, ["busy"], written + 5) == {"busy": 5}
-    Path(str(archive.path("busy", today))).write_text("cut off")
+    Path(archive.where("busy", today)).write_text("cut off")
     assert lags(store, archive, ["busy"], now) == {}
 
 

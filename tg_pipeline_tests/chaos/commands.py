@@ -24,7 +24,7 @@ import click
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
-from tg_pipeline.app.archive import day_store, progress
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import StateUnavailable
@@ -34,7 +34,6 @@ from tg_pipeline.dagster_client.runs import ATTEMPT_TAG, COMMAND_TAG
 from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency, Simulator, World
 from tg_pipeline.simulator.worlds import synthetic_chat
-from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.chaos.operating import QUICKER, lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.schedule import HISTORY
@@ -228,9 +227,9 @@ class Campaign:
         yield from (f"{path} should not be there" for path in found if path not in expected)
         today = datetime.now(UTC).date()
         for chat in CHATS:
-            store = day_store(settings)
+            store = open_archive(settings)
             for day in store.days(chat):
-                problems = verify(store, progress(settings), chat, days=DayRange(day, day), today=today)
+                problems = store.verify_chat(chat, days=DayRange(day, day), today=today)
                 yield from (f"verify: {problem}" for problem in problems)
 
     def _is_quiet(self) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from tg_pipeline.app.archive import day_store, progress
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.contracts.policy import BreakerPolicy
 from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.resilience.breaker import parse
@@ -20,7 +20,7 @@ from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
-from tg_pipeline.storage.verify import verify
+from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.chaos.accelerated import SPEED, steady
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.schedule import Event, Schedule
@@ -110,8 +110,8 @@ class Scene:
 
     def ahead(self, chat: str, green: Collection[str] = ()) -> Iterator[str]:
         """Whether progress, or the days that are `green`, tell of days that are not there."""
-        store = day_store(self.account.settings)
-        told = progress(self.account.settings).read().chats.get(chat)
+        store = open_archive(self.account.settings)
+        told = DayStore(self.account.settings.data_root).progress.read().chats.get(chat)
         held = [header.last_message_id or 0 for day in store.days(chat) if (header := store.header(chat, day))]
         yield from (f"{day} is green without a file" for day in set(green) - {str(day) for day in store.days(chat)})
         if told and told.high_water_mark and told.high_water_mark > max(held, default=0):
@@ -120,14 +120,14 @@ class Scene:
     def findings(self) -> Iterator[str]:
         """What is wrong now that all is done."""
         settings, days = self.account.settings, first_days(self.schedule.shape[1])
-        store = day_store(settings)
+        store = open_archive(settings)
         for chat in self.chats:
             expected = _undisturbed(self.schedule.shape, chat)
             files = {path: data for path, data in self.account.files().items() if path.startswith(f"{chat}/")}
             yield from (f"{path} is not as undisturbed" for path in expected if files.get(path) != expected[path])
             yield from (f"{path} should not be there" for path in files if path not in expected)
             today = datetime.now(UTC).date()
-            yield from (f"verify: {f}" for f in verify(store, progress(settings), chat, days=days, today=today))
+            yield from (f"verify: {f}" for f in store.verify_chat(chat, days=days, today=today))
         journal = self.simulator.journal
         yield from (f"session used twice: {e['error']}" for e in journal if "duplicated" in e.get("error", "").lower())
         yield from self._calls_in_floods(journal)

@@ -11,7 +11,7 @@ import pytest
 from click import MissingParameter, UsageError
 
 from tg_pipeline.app import fetch as fetching
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.cli.fetch import how_to_go_on
 from tg_pipeline.cli.showcase.compare import differences
 from tg_pipeline.contracts.errors import (
@@ -60,7 +60,7 @@ def test_a_range_becomes_one_file_a_day_that_equals_the_world(tg: Terminal, simu
     assert said.startswith("busy 2024-01-01..2024-01-10: 10 days, 300 messages read; ")
     assert "; 10 files written, 0 unchanged; " in said
     control = f"http://127.0.0.1:{simulator.control}"
-    assert list(differences(day_store(load_settings()), control, "busy", "busy", first_days(10))) == []
+    assert list(differences(open_archive(load_settings()), control, "busy", "busy", first_days(10))) == []
 
 
 def test_a_fetch_is_a_trace_of_its_own_with_every_attempt_of_a_call(tg: Terminal, simulator: Simulator) -> None:

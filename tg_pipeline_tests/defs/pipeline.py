@@ -13,14 +13,14 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.dagster_client.names import job_name, messages_key
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import World
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline_tests.defs.databases import lay_databases
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account
 from tg_pipeline_tests.unpaced import UNPACED
@@ -44,8 +44,8 @@ class Pipeline:
         return build_definitions(self.account.settings)
 
     @property
-    def store(self) -> DayStore:
-        return day_store(self.account.settings)
+    def store(self) -> Archive:
+        return open_archive(self.account.settings)
 
     def run(self, slug: str, days: DayRange | date, **options: Any) -> dg.ExecuteInProcessResult:
         """The chat's job over a range in one run, or over one day."""

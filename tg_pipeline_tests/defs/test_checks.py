@@ -28,7 +28,7 @@ def check_only(pipeline: Pipeline, days: int) -> dg.ExecuteInProcessResult:
 
 
 def damage(pipeline: Pipeline) -> None:
-    path = pipeline.store.path("busy", FIRST_DAY)
+    path = Path(pipeline.store.where("busy", FIRST_DAY))
     path.write_bytes(path.read_bytes().replace(b'"text":"', b'"text":"forged ', 1))
 
 

@@ -21,7 +21,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pydantic import SecretStr
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.dispatch import dispatch
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
@@ -132,7 +132,7 @@ def test_a_command_of_one_day_becomes_a_run_and_is_told_of(platform: Platform) -
     first, _, last = platform.events
     assert first["command_id"] == last["command_id"] == request.tags["tg/command_id"]
     assert last["params"] == {"date": DAY, "options": {}}
-    header = day_store(platform.pipeline.account.settings).header("busy", FIRST_DAY)
+    header = open_archive(platform.pipeline.account.settings).header("busy", FIRST_DAY)
     assert header is not None
     assert last["processed"] == header.message_count > 0
     assert platform.tick().requests == []
@@ -147,7 +147,7 @@ def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None
     assert platform.told == []
     platform.tick()
     assert platform.told == [("started", "running"), ("completed", "success")]
-    header = day_store(platform.pipeline.account.settings).header("busy", FIRST_DAY)
+    header = open_archive(platform.pipeline.account.settings).header("busy", FIRST_DAY)
     assert header is not None
     assert platform.events[-1]["processed"] == header.message_count
     assert platform.events[-1]["duration_sec"] > 0
@@ -394,7 +394,7 @@ def test_the_runs_of_a_backfill_end_it_before_the_daemon_looks(platform: Platfor
         platform.tick()
         assert ("completed" in dict(platform.told)) == (number == 1)
     last = platform.events[-1]
-    headers = [day_store(platform.pipeline.account.settings).header("busy", day) for day in first_days(2)]
+    headers = [open_archive(platform.pipeline.account.settings).header("busy", day) for day in first_days(2)]
     assert last["processed"] == sum(header.message_count for header in headers if header)
     assert last["days_total"] == 2
 

@@ -22,7 +22,6 @@ from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.simulator import Error, Latency
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline, range_tags, register
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, plain_world
@@ -74,7 +73,7 @@ def test_a_range_is_one_run_and_one_pass(busy: Pipeline) -> None:
 
     assert busy.green("busy") == texts(WEEK)
     assert busy.account.calls()[HISTORY] <= -(-7 * 30 // 100) + 1
-    assert all(not list(verify_day(busy.store, "busy", day)) for day in WEEK)
+    assert all(not list(busy.store.verify_day("busy", day)) for day in WEEK)
 
 
 def test_each_day_is_materialized_once_and_the_last_one_says_what_the_fetch_cost(busy: Pipeline) -> None:

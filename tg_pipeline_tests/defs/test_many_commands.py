@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tg_pipeline.app import dispatch
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.dispatch import JUDGED_PER_LOOK, LAUNCHES_PER_LOOK
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.instance import open_instance
@@ -212,7 +212,7 @@ def test_of_ten_thousand_commands_the_valid_ones_are_carried_out(
         assert carried_out == {(id_, event): 1 for id_ in valid for event in ("started", "completed")}
         check_rejections(queue, broken, list(valid))
         assert not any(count for place, count in queue.counts().items() if place != "dead")
-        store = day_store(found.settings)
+        store = open_archive(found.settings)
         counts = Counter(
             header.message_count for chat in CHATS for day in store.days(chat) if (header := store.header(chat, day))
         )

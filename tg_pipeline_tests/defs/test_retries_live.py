@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.dagster_client.instance import open_instance
@@ -105,7 +105,7 @@ def test_runs_that_die_go_on_by_themselves(tmp_path: Path) -> None:
         found.until(lambda: "completed" in found.ends(by_hand))
 
         assert [found.ends(id_) for id_ in (IN_TWO_RUNS, IN_ONE, by_hand)] == [["started", "completed"]] * 3
-        assert list(day_store(found.account.settings).days("busy")) == DAYS
+        assert list(open_archive(found.account.settings).days("busy")) == DAYS
         attempts = Counter(run.tags.get("tg/command_id", by_hand) for run in found.instance.get_runs())
         assert attempts == {IN_TWO_RUNS: 3, IN_ONE: 2, by_hand: 2}
 
@@ -122,5 +122,5 @@ def test_a_stop_fails_no_command_whose_runs_are_being_submitted(tmp_path: Path) 
         found.until(lambda: len(found.ends(IN_ONE)) > 1)
 
         assert found.ends(IN_ONE) == ["started", "completed"]
-        assert list(day_store(found.account.settings).days("busy")) == days
+        assert list(open_archive(found.account.settings).days("busy")) == days
         assert "Traceback" not in found.log.read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.machine.lease import look
 from tg_pipeline.settings import PROJECT_DIRECTORY
@@ -65,4 +65,4 @@ def test_a_run_killed_with_its_code_server_fails_and_the_next_proceeds(tmp_path:
             found.simulator.faults.clear()
             assert comes_to(dead, dg.DagsterRunStatus.FAILURE, 120), (tmp_path / "log").read_text()[-3_000:]
             assert comes_to(waiting, dg.DagsterRunStatus.SUCCESS, 90), (tmp_path / "log").read_text()[-3_000:]
-        assert list(day_store(found.settings).days("busy")) == [FIRST_DAY]
+        assert list(open_archive(found.settings).days("busy")) == [FIRST_DAY]

@@ -123,7 +123,7 @@ class Archive:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = MortalStore(UPath(root / "data"))
-        self.progress = MortalProgress(UPath(root / "data"), root / "locks")
+        self.store.progress = self.progress = MortalProgress(UPath(root / "data"), self.store, root / "locks")
 
     def fetch(
         self,
@@ -146,7 +146,6 @@ class Archive:
             fetch = Fetch(
                 history,
                 self.store,
-                self.progress,
                 pending,
                 report,
                 policy=FetchPolicy(pages_in_flight=pages_in_flight),

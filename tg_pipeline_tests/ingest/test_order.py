@@ -9,17 +9,15 @@ import pytest
 from telethon import utils
 from telethon.tl import types as tl
 
-from tg_pipeline.app.archive import progress
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import ChatMoved
+from tg_pipeline.contracts.findings import FindingKind
 from tg_pipeline.simulator import World
 from tg_pipeline.simulator.worlds import AddedLater, Overlay, build_world, synthetic_chat
 from tg_pipeline.simulator.worlds.entities import basic_group
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.findings import FindingKind
 from tg_pipeline.storage.layout import head_bytes
-from tg_pipeline.storage.verify import verify, verify_day
 from tg_pipeline_tests.ingest.archive import Archive, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.telegram_account import ME, account, world_of
@@ -74,7 +72,7 @@ def test_over_the_simulator_a_day_by_day_fetch_finds_a_message_dated_elsewhere(t
         for day in days:
             instance.fetch("busy", DayRange(day, day))
         assert instance.files() == expected
-        store = DayStore(instance.settings.data_root)
+        store = open_archive(instance.settings)
         home = DAYS[3] + timedelta(seconds=shift)
         assert any(message.text == "m420" for message in store.load("busy", home).messages)
 
@@ -123,7 +121,7 @@ def test_a_group_that_moved_ends_with_its_last_day_and_says_where_it_went(archiv
         None,
         None,
     ]
-    assert [f.kind for f in verify_day(archive.store, CHAT, DAYS[1])] == [FindingKind.MOVED]
+    assert [f.kind for f in archive.store.verify_day(CHAT, DAYS[1])] == [FindingKind.MOVED]
     with pytest.raises(ChatMoved):
         archive.fetch(MemoryHistory(hourly(2), LATER, moved_to=-1_000_000_000_099), DayRange(DAYS[2], DAYS[3]))
     assert archive.store.header(CHAT, DAYS[2]) is None
@@ -150,11 +148,11 @@ def test_a_group_that_moved_before_the_range_is_told_of_each_time(
             with pytest.raises(ChatMoved, match="-1000000000077"):
                 instance.fetch(chat, DayRange(day, day))
             assert instance.calls()["messages.getHistory"] - calls <= 2
-            assert not DayStore(instance.settings.data_root).path(TEAM, day).exists()
+            assert open_archive(instance.settings).header(TEAM, day) is None
         found = instance.files()
         assert all(found[name] == before[name] for name in before if name != "progress.json")
-        store = DayStore(instance.settings.data_root)
-        findings = list(verify(store, progress(instance.settings), TEAM, today=date(2024, 4, 1)))
+        store = open_archive(instance.settings)
+        findings = list(store.verify_chat(TEAM, today=date(2024, 4, 1)))
         assert FindingKind.MOVED in {f.kind for f in findings if f.day == first}
         assert not [f for f in findings if f.day is not None and f.day < first]
 
@@ -166,13 +164,13 @@ def test_a_move_is_told_also_where_a_file_is_older_than_the_condition(tmp_path: 
         chat = RegisteredChat(slug=TEAM, chat="-4000077")
         with pytest.raises(ChatMoved):
             instance.fetch(chat, DayRange(DAYS[0], DAYS[3]))
-        store, last = DayStore(instance.settings.data_root), DAYS[1]
+        store, last = open_archive(instance.settings), DAYS[1]
         header = store.header(TEAM, last)
         assert header is not None
-        path = store.path(TEAM, last)
+        path = Path(store.where(TEAM, last))
         old = header.model_copy(update={"conditions": []})
         path.write_bytes(path.read_bytes().replace(head_bytes(header), head_bytes(old)))
-        assert [f.kind for f in verify_day(store, TEAM, last)] == [FindingKind.MOVED]
+        assert [f.kind for f in store.verify_day(TEAM, last)] == [FindingKind.MOVED]
         group.entity.migrated_to = None
         with pytest.raises(ChatMoved):
             instance.fetch(chat, DayRange(DAYS[2], DAYS[3]))
@@ -220,7 +218,7 @@ def test_over_the_simulator_a_group_that_moved_says_so(tmp_path: Path) -> None:
                 RegisteredChat(slug="team", chat=str(utils.get_peer_id(group.peer))),
                 DayRange(day, day + timedelta(days=3)),
             )
-        store = DayStore(instance.settings.data_root)
+        store = open_archive(instance.settings)
         header = store.header(next(store.slugs()), day)
         assert header is not None
         assert header.last_message_id == last

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tg_pipeline.contracts.days import DayRange, day_of, day_start
-from tg_pipeline.storage.findings import FindingKind
+from tg_pipeline.contracts.findings import FindingKind
 from tg_pipeline.storage.journal import interrupted_ranges
-from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, EXAMPLES, LATER, disordered
@@ -53,7 +52,10 @@ def to_fetch(archive: Archive) -> list[date]:
 def kinds(archive: Archive) -> set[FindingKind]:
     today = day_of(int(LATER))
     return {
-        f.kind for f in verify(archive.store, archive.progress, CHAT, today=today, spool_root=archive.root / "spool")
+        f.kind
+        for f in archive.store.verify_chat(
+            CHAT, today=today, interrupted=interrupted_ranges(archive.root / "spool", CHAT)
+        )
     }
 
 

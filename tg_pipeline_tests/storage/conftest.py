@@ -8,7 +8,7 @@ from tg_pipeline.storage.day_store import DayStore
 
 @pytest.fixture
 def store(tmp_path: Path) -> DayStore:
-    return DayStore(UPath(tmp_path / "data"))
+    return DayStore(UPath(tmp_path / "data"), tmp_path / "locks")
 
 
 @pytest.fixture

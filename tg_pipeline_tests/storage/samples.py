@@ -5,10 +5,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import day_start, utc_text
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.spool import DaySpool
 
 SLUG = "durov"
@@ -47,7 +47,7 @@ PEOPLE = {77: person(77)}
 
 
 def commit(
-    store: DayStore,
+    store: Archive,
     scratch: Path,
     records: Iterable[Record],
     *,

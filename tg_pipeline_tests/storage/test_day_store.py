@@ -18,7 +18,6 @@ from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError,
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.spool import DaySpool
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, PEOPLE, SLUG, commit, fill, person, record
 
@@ -174,7 +173,7 @@ def test_authors_and_threads_that_only_the_file_knows_stay_in_its_lists(store: D
     day = store.load(SLUG, DAY)
     assert [person.id for person in day.participants] == [8, 77]
     assert [(thread.id, thread.first_message_id) for thread in day.threads] == [(1, 2)]
-    assert list(verify_day(store, SLUG, DAY)) == []
+    assert list(store.verify_day(SLUG, DAY)) == []
 
 
 def test_a_sealed_day_stays_sealed_and_an_open_one_is_sealed_later(store: DayStore, scratch: Path) -> None:
@@ -302,7 +301,7 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(store: DayStore, scrat
     assert header is not None
     assert header.schema_version == SCHEMA_VERSION
     before = [message.model_dump() for message in store.load(SLUG, DAY).messages]
-    assert list(verify_day(store, SLUG, DAY)) == []
+    assert list(store.verify_day(SLUG, DAY)) == []
     done = commit(store, scratch, [Record(m["id"], 0, m) for m in map(orjson.loads, store.lines(SLUG, DAY))])
     assert (done.changed, done.edited, done.deleted) == (True, 0, 0)
     assert orjson.loads(kept.read_bytes())["schema_version"] == SCHEMA_VERSION
@@ -362,7 +361,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(store: DayStore, scratch: Pa
         from pathlib import Path
         from upath import UPath
         from tg_pipeline.storage.day_store import DayStore
-        from tg_pipeline.storage.layout import encode
+        from tg_pipeline.contracts.day_lines import encode
         from tg_pipeline_tests.storage.samples import commit, record
         root = Path(sys.argv[1])
         size = len(encode(record(100).body)) + 1

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 AMENDER = """
@@ -51,7 +50,7 @@ def test_a_writer_that_is_killed_leaves_one_version_or_the_other(store: DayStore
         time.sleep(random.Random(seed).uniform(0.02, 0.1))
         writer.kill()
     if store.header(SLUG, DAY) is not None:
-        assert list(verify_day(store, SLUG, DAY)) == []
+        assert list(store.verify_day(SLUG, DAY)) == []
         assert len({message.views for message in store.load(SLUG, DAY).messages}) == 1
     done = commit(store, scratch / "next", [record(n) for n in range(1, 500)])
     assert (done.message_count, done.deleted, done.edited) == (499, 0, 0)

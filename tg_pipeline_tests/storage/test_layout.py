@@ -15,7 +15,7 @@ from tg_pipeline.storage.layout import open_day
 KEPT_LINES = 20_000
 MEASURE = f"""
 from pathlib import Path
-from tg_pipeline.storage.layout import encode
+from tg_pipeline.contracts.day_lines import encode
 
 def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6

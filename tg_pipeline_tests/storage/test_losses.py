@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tg_pipeline.storage.losses import HELD_BACK_MESSAGES, HELD_BACK_SHARE, Losses, Verdict
+from tg_pipeline.contracts.archive import Verdict
+from tg_pipeline.storage.losses import HELD_BACK_MESSAGES, HELD_BACK_SHARE, Losses
 
 FIRST = date(2024, 5, 1)
 Counts = list[tuple[int, int]]

@@ -13,7 +13,6 @@ from upath import UPath
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.merge import Merge
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, SLUG, commit, person, record
 
 BODIES = st.fixed_dictionaries({
@@ -70,7 +69,7 @@ def test_any_sequence_of_reads_ends_where_the_model_does(reads: list[dict[int, A
             assert done.changed == (archive != before or turn == 0)
             found = [message.model_dump(exclude_unset=True) for message in store.load(SLUG, DAY).messages]
             assert found == [archive[number] for number in sorted(archive)]
-            assert list(verify_day(store, SLUG, DAY)) == []
+            assert list(store.verify_day(SLUG, DAY)) == []
 
 
 @settings(max_examples=30, deadline=None)
@@ -84,7 +83,7 @@ def test_an_amendment_marks_nothing_as_deleted(read: dict[int, Any], late: dict[
         day = store.load(SLUG, DAY)
         texts = {n: text_of(read[n], fields) if n in read else fields["text"] for n, fields in late.items()}
         assert {m.id: m.text for m in day.messages} == {n: fields["text"] for n, fields in read.items()} | texts
-        assert list(verify_day(store, SLUG, DAY)) == []
+        assert list(store.verify_day(SLUG, DAY)) == []
 
 
 def test_archived_lines_that_do_not_ascend_are_refused() -> None:

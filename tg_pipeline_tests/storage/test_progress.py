@@ -16,8 +16,8 @@ from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 
 @pytest.fixture
-def progress(store: DayStore, tmp_path: Path) -> Progress:
-    return Progress(store.root, tmp_path / "locks")
+def progress(store: DayStore) -> Progress:
+    return store.progress
 
 
 def content(store: DayStore) -> dict[str, object]:
@@ -67,8 +67,8 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 from upath import UPath
-from tg_pipeline.storage.progress import Progress
-progress = Progress(UPath(sys.argv[1]), Path(sys.argv[1], "locks"))
+from tg_pipeline.storage.day_store import DayStore
+progress = DayStore(UPath(sys.argv[1]), Path(sys.argv[1], "locks")).progress
 for n in range(60):
     progress.advance(sys.argv[2], date(2025, 1, 1) + timedelta(days=n), n)
     progress.commit("both", date(2025, 1, 1), int(sys.argv[3]) * 1000 + n, sealed=True)
@@ -79,7 +79,7 @@ def test_several_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, slug, number]) for slug, number in (("a", "1"), ("b", "2"))]
     assert [writer.wait() for writer in writers] == [0, 0]
-    state = Progress(UPath(tmp_path), tmp_path / "locks").read()
+    state = DayStore(UPath(tmp_path)).progress.read()
     assert {slug: len(chat.days) for slug, chat in state.chats.items()} == {"a": 60, "b": 60, "both": 0}
     assert state.chats["both"].high_water_mark == 2_059
 
@@ -115,6 +115,7 @@ def test_a_damaged_day_does_not_stop_the_rebuilding(
     after = date(2025, 3, 15)
     commit(store, scratch, [record(9, day=after)], day=after)
     store.path(SLUG, after).write_bytes(b"{")
+    (store.root / "progress.json").unlink()
     assert progress.read().chats[SLUG].high_water_mark == 1
     assert "Passed over" in caplog.text
 
@@ -139,17 +140,16 @@ def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Pro
 def test_a_lock_directory_that_is_none_is_named(store: DayStore, tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     with pytest.raises(StorageError, match=r"locks .*File exists"):
-        Progress(store.root, tmp_path / "locks").advance(SLUG, DAY, 1)
+        store.advance(SLUG, DAY, 1)
 
 
 def test_lost_files_are_not_forgotten_by_the_next_commit(store: DayStore, progress: Progress, scratch: Path) -> None:
     for n in range(4):
         day = DAY + timedelta(days=n)
-        done = commit(store, scratch, [record(n + 1, day=day)] if n < 3 else [], day=day)
-        progress.commit(SLUG, day, done.last_message_id, sealed=True)
+        commit(store, scratch, [record(n + 1, day=day)] if n < 3 else [], day=day)
     for n in (0, 2, 3):
         store.path(SLUG, DAY + timedelta(days=n)).unlink()
-    Progress(store.root, scratch / "locks").commit(SLUG, DAY + timedelta(days=1), 2, sealed=True)
+    progress.commit(SLUG, DAY + timedelta(days=1), 2, sealed=True)
     assert content(store) == chat(3, days=4)
 
 
@@ -165,7 +165,7 @@ def test_a_file_of_an_older_version_learns_the_days(store: DayStore, progress: P
 
 def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:
     root = UPath(f"memory://{uuid.uuid4().hex}/archive")
-    progress = Progress(root, tmp_path)
+    progress = DayStore(root, tmp_path).progress
     progress.commit(SLUG, DAY, 9, sealed=True)
     assert progress.problem() is None
     (root / "progress.json").write_bytes(b"{")

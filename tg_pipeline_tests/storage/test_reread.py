@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tg_pipeline.storage.layout import encode
+from tg_pipeline.contracts.day_lines import encode
 from tg_pipeline.storage.merge import Merge
 from tg_pipeline.storage.reread import reread
 from tg_pipeline_tests.storage.samples import record

@@ -13,11 +13,11 @@ import pytest
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError
+from tg_pipeline.contracts.findings import Finding, FindingKind
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.findings import Finding, FindingKind
+from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
-from tg_pipeline.storage.verify import verify, verify_day, verify_root
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, PEOPLE, SLUG, commit, person, record
 
 TODAY = DAY + timedelta(days=30)
@@ -27,17 +27,16 @@ Document = dict[str, Any]
 
 
 @pytest.fixture
-def progress(store: DayStore, tmp_path: Path) -> Progress:
-    return Progress(store.root, tmp_path / "locks")
+def progress(store: DayStore) -> Progress:
+    return store.progress
 
 
 @pytest.fixture
-def archive(store: DayStore, progress: Progress, scratch: Path) -> DayStore:
+def archive(store: DayStore, scratch: Path) -> DayStore:
     """Two days, both whole and sealed."""
     for day, start in ((DAY, 1), (NEXT, 101)):
         history = [record(start + n, day=day, reply_to=start if n else None) for n in range(20)]
-        done = commit(store, scratch, history, day=day)
-        progress.commit(SLUG, day, done.last_message_id, sealed=True)
+        commit(store, scratch, history, day=day)
     return store
 
 
@@ -64,15 +63,15 @@ def rewrite(store: DayStore, change: Callable[[Document], object], day: date = D
 
 def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progress: Progress) -> None:
     seen: list[date] = []
-    assert list(verify(archive, progress, SLUG, today=TODAY, on_day=seen.append)) == []
-    assert list(verify(archive, progress, SLUG, today=TODAY, days=DayRange(DAY, NEXT))) == []
-    assert list(verify_root(archive, progress, today=TODAY)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY, on_day=seen.append)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY, days=DayRange(DAY, NEXT))) == []
+    assert list(archive.verify_rest(today=TODAY)) == []
     assert seen == [DAY, NEXT]
 
 
 def test_a_placeholder_of_which_the_header_says_nothing_is_found(archive: DayStore, progress: Progress) -> None:
     rewrite(archive, lambda document: document["messages"][3].update(type="unreadable"))
-    assert (DAY, "unreadable") in kinds(list(verify(archive, progress, SLUG, today=TODAY)))
+    assert (DAY, "unreadable") in kinds(list(archive.verify_chat(SLUG, today=TODAY)))
 
 
 def test_the_rewriting_of_these_tests_changes_nothing(archive: DayStore) -> None:
@@ -137,24 +136,24 @@ def test_one_thing_wrong_is_one_finding(
     archive: DayStore, kind: str, detail: str, change: Callable[[Document], None]
 ) -> None:
     rewrite(archive, change)
-    found = list(verify_day(archive, SLUG, DAY))
+    found = list(archive.verify_day(SLUG, DAY))
     first = next(finding for finding in found if finding.kind == kind)
     assert re.search(detail, first.detail)
     assert (first.slug, first.day, first.is_warning) == (SLUG, DAY, False)
-    assert list(verify_day(archive, SLUG, NEXT)) == []
+    assert list(archive.verify_day(SLUG, NEXT)) == []
 
 
 def test_entities_count_utf_16_units(archive: DayStore) -> None:
     rewrite(archive, lambda d: put(d, "messages", 3, text="😀!", entities=[bold(0, 3), bold(2, 1)]))
-    assert list(verify_day(archive, SLUG, DAY)) == []
+    assert list(archive.verify_day(SLUG, DAY)) == []
 
 
 def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: DayStore) -> None:
     rewrite(archive, lambda d: put(d, "messages", 3, text="привет", views="x"))
-    finding = next(verify_day(archive, SLUG, DAY))
+    finding = next(archive.verify_day(SLUG, DAY))
     assert finding.detail.startswith('{"id":4,"date":"2025-03-14T00:00:04Z",')
     archive.path(SLUG, DAY).write_bytes(b"{}")
-    (finding,) = verify_day(archive, SLUG, DAY)
+    (finding,) = archive.verify_day(SLUG, DAY)
     with pytest.raises(DayFileError) as unsound:
         archive.load(SLUG, DAY)
     assert finding.detail == str(unsound.value)
@@ -162,7 +161,7 @@ def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: Da
 
 def test_many_of_a_kind_are_one_finding_with_their_number(archive: DayStore) -> None:
     rewrite(archive, lambda d: deque((message.update(views="x") for message in d["messages"]), maxlen=0))
-    found = [finding for finding in verify_day(archive, SLUG, DAY) if finding.kind == FindingKind.SCHEMA]
+    found = [finding for finding in archive.verify_day(SLUG, DAY) if finding.kind == FindingKind.SCHEMA]
     assert [finding.detail[-14:] for finding in found] == [" (and 19 more)"]
 
 
@@ -176,7 +175,7 @@ def test_a_damaged_file_is_found_and_the_others_are_read_on(
 ) -> None:
     path = archive.path(SLUG, DAY)
     path.write_bytes(damage(path.read_bytes()))
-    found = list(verify(archive, progress, SLUG, today=TODAY))
+    found = list(archive.verify_chat(SLUG, today=TODAY))
     assert kinds(found) == [(DAY, "damaged")]
     assert str(path) in found[0].detail
 
@@ -186,39 +185,39 @@ def test_a_missing_day_is_found_between_files_and_in_the_asked_range(
 ) -> None:
     gap = NEXT + timedelta(days=1)
     asked = DayRange(DAY, NEXT + timedelta(days=9))
-    assert kinds(list(verify(archive, progress, SLUG, today=gap, days=asked))) == [(gap, "missing")]
+    assert kinds(list(archive.verify_chat(SLUG, today=gap, days=asked))) == [(gap, "missing")]
     commit(archive, scratch, [record(500, day=NEXT + timedelta(days=5))], day=NEXT + timedelta(days=5))
-    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(gap, "missing")]
+    assert kinds(list(archive.verify_chat(SLUG, today=TODAY))) == [(gap, "missing")]
     asked = DayRange(DAY - timedelta(days=1), NEXT + timedelta(days=1))
-    found = list(verify(archive, progress, SLUG, today=TODAY, days=asked))
+    found = list(archive.verify_chat(SLUG, today=TODAY, days=asked))
     assert kinds(found) == [(asked.first, "missing"), (gap, "missing")]
-    assert kinds(list(verify_day(archive, SLUG, gap))) == [(gap, "missing")]
+    assert kinds(list(archive.verify_day(SLUG, gap))) == [(gap, "missing")]
 
 
 def test_a_gap_of_days_is_one_finding(archive: DayStore, progress: Progress) -> None:
     asked = DayRange(DAY - timedelta(days=4), NEXT)
-    found = list(verify(archive, progress, SLUG, today=TODAY, days=asked))
+    found = list(archive.verify_chat(SLUG, today=TODAY, days=asked))
     assert [(f.day, f.detail) for f in found] == [(asked.first, "4 days have no file, up to 2025-03-13")]
 
 
 def test_a_chat_without_files_has_nothing_wrong_until_days_are_asked_for(store: DayStore, progress: Progress) -> None:
-    assert list(verify(store, progress, SLUG, today=TODAY)) == []
-    assert kinds(list(verify(store, progress, SLUG, today=TODAY, days=DayRange(DAY, DAY)))) == [(DAY, "missing")]
+    assert list(store.verify_chat(SLUG, today=TODAY)) == []
+    assert kinds(list(store.verify_chat(SLUG, today=TODAY, days=DayRange(DAY, DAY)))) == [(DAY, "missing")]
 
 
 def test_an_unsealed_day_that_is_over_is_found(store: DayStore, progress: Progress, scratch: Path) -> None:
     commit(store, scratch, [record(1)], sealed=False)
-    assert kinds(list(verify(store, progress, SLUG, today=NEXT))) == [(DAY, "unsealed")]
-    assert list(verify(store, progress, SLUG, today=DAY)) == []
+    assert kinds(list(store.verify_chat(SLUG, today=NEXT))) == [(DAY, "unsealed")]
+    assert list(store.verify_chat(SLUG, today=DAY)) == []
 
 
 def test_a_day_that_is_not_over_must_not_be_sealed(archive: DayStore, progress: Progress) -> None:
-    assert kinds(list(verify(archive, progress, SLUG, today=NEXT))) == [(NEXT, "header")]
-    found = list(verify(archive, progress, SLUG, today=DAY - timedelta(days=1)))
+    assert kinds(list(archive.verify_chat(SLUG, today=NEXT))) == [(NEXT, "header")]
+    found = list(archive.verify_chat(SLUG, today=DAY - timedelta(days=1)))
     assert kinds(found) == [(DAY, "header"), (NEXT, "header")]
     rewrite(archive, lambda d: d.update(sealed=False), NEXT)
-    assert list(verify(archive, progress, SLUG, today=NEXT)) == []
-    assert kinds(list(verify(archive, progress, SLUG, today=DAY))) == [(DAY, "header"), (NEXT, "header")]
+    assert list(archive.verify_chat(SLUG, today=NEXT)) == []
+    assert kinds(list(archive.verify_chat(SLUG, today=DAY))) == [(DAY, "header"), (NEXT, "header")]
 
 
 def test_files_of_one_chat_carry_one_chat_id(archive: DayStore, progress: Progress, scratch: Path) -> None:
@@ -229,7 +228,7 @@ def test_files_of_one_chat_carry_one_chat_id(archive: DayStore, progress: Progre
         (None, DAY, f"-5; that of most of the other files is {CHAT_ID}"),
         (-5, NEXT, f"{CHAT_ID}; the registered chat's is -5 (and 1 more)"),
     ]:
-        found = list(verify(archive, progress, SLUG, today=TODAY, entry=registered(id=chat_id)))
+        found = list(archive.verify_chat(SLUG, today=TODAY, entry=registered(id=chat_id)))
         assert [(f.day, f.kind, f.detail) for f in found] == [(day, "header", f"it says that its chat_id is {detail}")]
 
 
@@ -243,8 +242,8 @@ def test_an_entry_that_no_file_agrees_with_is_what_is_wrong(
 ) -> None:
     for day in (DAY, NEXT):
         rewrite(archive, lambda d: d.update(account=500), day)
-    assert list(verify(archive, progress, SLUG, today=TODAY, entry=registered(**{field: right}))) == []
-    (found,) = verify(archive, progress, SLUG, today=TODAY, entry=registered(**{field: wrong}))
+    assert list(archive.verify_chat(SLUG, today=TODAY, entry=registered(**{field: right}))) == []
+    (found,) = archive.verify_chat(SLUG, today=TODAY, entry=registered(**{field: wrong}))
     assert (found.day, found.kind) == (None, "registry")
     assert found.detail.startswith(f"chats.yaml says that its {field} is {wrong}; the day files are those of {right}: ")
 
@@ -255,24 +254,24 @@ def test_days_that_progress_knows_are_missed(
 ) -> None:
     commit(archive, scratch, [], day=LAST)
     progress.commit(SLUG, LAST, None, sealed=True)
-    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY)) == []
     for day in gone:
         archive.path(SLUG, day).unlink()
     for day in (d for d in (DAY, NEXT) if d not in gone):
         progress.commit(SLUG, day, 20, sealed=True)
-    assert (gone[0], "missing") in kinds(list(verify(archive, progress, SLUG, today=TODAY)))
+    assert (gone[0], "missing") in kinds(list(archive.verify_chat(SLUG, today=TODAY)))
 
 
 def test_a_chat_that_is_not_archived_from_its_beginning_has_a_warning(archive: DayStore, progress: Progress) -> None:
     begun = registered(start=DAY)
-    assert list(verify(archive, progress, SLUG, today=TODAY, entry=begun)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY, entry=begun)) == []
     older = registered(start=DAY - timedelta(days=9))
-    (found,) = verify(archive, progress, SLUG, today=TODAY, entry=older)
+    (found,) = archive.verify_chat(SLUG, today=TODAY, entry=older)
     assert (found.day, found.kind, found.is_warning) == (older.start, "not_fetched", True)
     assert f"--from {older.start} --to {DAY - timedelta(days=1)}" in found.detail
-    assert list(verify(archive, progress, SLUG, today=TODAY, days=DayRange(DAY, NEXT), entry=older)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY, days=DayRange(DAY, NEXT), entry=older)) == []
     other = RegisteredChat(slug="other", chat="@other")
-    (found,) = verify_root(archive, progress, [begun, other], today=TODAY)
+    (found,) = archive.verify_rest([begun, other], today=TODAY)
     assert (found.slug, found.kind, found.is_warning) == ("other", "not_fetched", True)
 
 
@@ -280,7 +279,7 @@ def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scrat
     third = NEXT + timedelta(days=1)
     commit(archive, scratch, [record(n, day=third) for n in (19, 21, 110, 300)], day=third)
     progress.commit(SLUG, third, 300, sealed=True)
-    found = list(verify(archive, progress, SLUG, today=TODAY))
+    found = list(archive.verify_chat(SLUG, today=TODAY))
     assert kinds(found) == [(third, "repeated"), (third, "repeated")]
     assert [finding.detail for finding in found] == [
         "1 stand on 2025-03-14 too: 19", "1 stand on 2025-03-15 too: 110",
@@ -298,7 +297,7 @@ def test_what_does_not_belong_there_is_found(archive: DayStore, progress: Progre
     ):
         path.touch()
     (folder.parent / "old").mkdir()
-    found = list(verify(archive, progress, SLUG, today=TODAY))
+    found = list(archive.verify_chat(SLUG, today=TODAY))
     assert sorted(finding.kind for finding in found) == ["foreign"] * 5 + ["leftover"]
     assert [finding.kind for finding in found if finding.is_warning] == ["leftover"]
     assert all(str(archive.root) in finding.detail for finding in found)
@@ -317,8 +316,8 @@ def test_what_a_nas_or_a_desktop_puts_everywhere_is_passed_over(
     for directory in (archive.root, year.parent, year):
         (directory / name).mkdir()
         (directory / name / "SYNO@.fileindexdb").touch()
-    assert list(verify_root(archive, progress, today=TODAY)) == []
-    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    assert list(archive.verify_rest(today=TODAY)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY)) == []
     assert list(archive.slugs()) == [SLUG]
 
 
@@ -326,17 +325,17 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayS
     progress.commit(SLUG, DAY, 1, sealed=True)
     for path in (archive.path(SLUG, DAY), archive.root / "progress.json"):
         path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert list(verify_root(archive, progress, today=TODAY)) == []
-    assert list(verify(archive, progress, SLUG, today=TODAY)) == []
+    assert list(archive.verify_rest(today=TODAY)) == []
+    assert list(archive.verify_chat(SLUG, today=TODAY)) == []
     assert progress.problem() is None
 
 
 def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progress) -> None:
     for name in ("progress.json.corrupt-1", ".progress.json.ab.tmp", "stray.json"):
         (archive.root / name).touch()
-    assert sorted(f.kind for f in verify_root(archive, progress, today=TODAY)) == ["foreign", "leftover", "leftover"]
+    assert sorted(f.kind for f in archive.verify_rest(today=TODAY)) == ["foreign", "leftover", "leftover"]
     (archive.root / "progress.json").write_text("{")
-    assert next(verify_root(archive, progress, today=TODAY)).kind == "progress"
+    assert next(archive.verify_rest(today=TODAY)).kind == "progress"
 
 
 def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayStore, progress: Progress) -> None:
@@ -346,7 +345,7 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
     (archive.root / ".gitignore").touch()
     (archive.root / "slug").touch()
     (archive.root / "gone").symlink_to(archive.root / "nowhere")
-    found = list(verify_root(archive, progress, today=TODAY))
+    found = list(archive.verify_rest(today=TODAY))
     assert {finding.kind for finding in found} == {FindingKind.FOREIGN}
     assert [finding.detail for finding in found] == [
         f"{archive.root / name} is no part of this archive" for name in ("Bad Slug", "UPPER case", "gone", "slug")
@@ -355,19 +354,19 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
 
 def test_a_chat_that_progress_knows_must_have_its_directory(archive: DayStore, progress: Progress) -> None:
     progress.advance("begun", DAY, 7)
-    assert list(verify_root(archive, progress, today=TODAY)) == [], "no day of it was committed"
+    assert list(archive.verify_rest(today=TODAY)) == [], "no day of it was committed"
     progress.commit("lost", DAY, 7, sealed=True)
-    found = list(verify_root(archive, progress, today=TODAY))
+    found = list(archive.verify_rest(today=TODAY))
     assert [(finding.slug, finding.day, finding.kind) for finding in found] == [
         ("lost", DAY, "missing"), ("lost", None, "progress"),
     ]  # fmt: skip
     assert found[1].detail.startswith("the high-water mark is 7; no day file holds a message: ")
-    assert list(verify(archive, progress, "lost", today=TODAY)) == found
+    assert list(archive.verify_chat("lost", today=TODAY)) == found
 
 
 def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress: Progress, tmp_path: Path) -> None:
     progress.commit(SLUG, NEXT, 999, sealed=False)
-    found = list(verify(archive, progress, SLUG, today=TODAY))
+    found = list(archive.verify_chat(SLUG, today=TODAY))
     assert kinds(found) == [(None, "progress"), (NEXT, "progress")]
     assert "999" in found[0].detail
 
@@ -379,26 +378,26 @@ def test_an_interrupted_fetch_is_a_warning_and_explains_its_pointer(
     with PendingRequest.open(tmp_path / "spool", SLUG, DayRange(DAY, third), chat_id=1, now=NOW) as request:
         request.spool(third, 0).append([record(300, day=third)], PEOPLE)
     progress.advance(SLUG, third, 300)
-    found = list(verify(archive, progress, SLUG, today=TODAY, spool_root=tmp_path / "spool"))
+    found = list(archive.verify_chat(SLUG, today=TODAY, interrupted=interrupted_ranges(tmp_path / "spool", SLUG)))
     assert [(f.kind.value, f.is_warning) for f in found] == [("interrupted", True)]
     assert found[0].detail == "the fetch of 2025-03-14..2025-03-16 was cut off"
-    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(third, "progress")]
+    assert kinds(list(archive.verify_chat(SLUG, today=TODAY))) == [(third, "progress")]
 
 
 def test_a_day_that_cannot_be_read_is_a_finding(archive: DayStore, progress: Progress) -> None:
     path = archive.path(SLUG, DAY)
     path.unlink()
     path.mkdir()
-    assert kinds(list(verify(archive, progress, SLUG, today=TODAY))) == [(DAY, "damaged")]
+    assert kinds(list(archive.verify_chat(SLUG, today=TODAY))) == [(DAY, "damaged")]
 
 
 def test_files_of_two_accounts_in_one_chat_are_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
     later = NEXT + timedelta(days=1)
     commit(archive, scratch, [record(201, day=later)], day=later, account=5001)
-    assert not list(verify(archive, progress, SLUG, today=TODAY)), "files of version 1.0.0 name no account"
+    assert not list(archive.verify_chat(SLUG, today=TODAY)), "files of version 1.0.0 name no account"
     rewrite(archive, lambda d: d.update(account=5001), NEXT)
     rewrite(archive, lambda d: d.update(account=5002))
-    (found,) = verify(archive, progress, SLUG, today=TODAY)
+    (found,) = archive.verify_chat(SLUG, today=TODAY)
     assert (found.kind, found.day) == ("header", DAY)
     assert "account 5002 " in found.detail
     assert found.detail.endswith(" is 5001")

@@ -192,11 +192,11 @@ def test_a_small_day_waits_for_the_rest_of_the_read_which_tells_what_becomes_of_
         commit(store, scratch, [record(n, day=day) for n in range(1, 6)], day=day)
     before = store.path(SLUG, DAY).read_bytes()
     losses = Losses()
-    done = commit(store, scratch, [], now=LATER, losses=losses)
+    done = commit(store, scratch, [], now=LATER, judge=losses.judge)
     assert (done.undecided, done.changed, store.path(SLUG, DAY).read_bytes()) == (True, False, before)
-    done = commit(store, scratch, [], day=NEXT, now=LATER, losses=losses)
+    done = commit(store, scratch, [], day=NEXT, now=LATER, judge=losses.judge)
     assert (done.undecided, [c.kind for c in done.conditions]) == (False, ["held_back"])
-    done = commit(store, scratch, [], now=LATER, losses=losses)
+    done = commit(store, scratch, [], now=LATER, judge=losses.judge)
     assert [c.kind for c in done.conditions] == ["held_back"]
     assert not any(states(store).values())
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import Undecodable
+from tg_pipeline.contracts.findings import FindingKind
 from tg_pipeline.simulator import Undecodable as UndecodableRule
-from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.findings import FindingKind
-from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world
 
 DAYS = first_days(4)
@@ -20,7 +19,7 @@ HISTORY = "messages.getHistory"
 
 def lines(instance: Account) -> list[dict[str, object]]:
     """Every archived message."""
-    store = DayStore(instance.settings.data_root)
+    store = open_archive(instance.settings)
     return [json.loads(line) for day in DAYS for line in store.lines("busy", day)]
 
 
@@ -47,7 +46,7 @@ def test_the_rest_is_archived_and_a_placeholder_stands_for_it(tmp_path: Path, pa
         assert instance.calls()[HISTORY] <= 5 + 2 * 14
         day = sorted(report.days, key=lambda committed: committed.day)[2]
         assert [(c.kind, c.count, c.first_id, c.last_id) for c in day.conditions] == [("unreadable", 1, bad, bad)]
-        findings = verify_day(DayStore(instance.settings.data_root), "busy", day.day)
+        findings = open_archive(instance.settings).verify_day("busy", day.day)
         assert [finding.kind for finding in findings] == [FindingKind.UNREADABLE]
 
 
@@ -75,9 +74,9 @@ def test_the_first_messages_of_a_day_have_placeholders_in_its_file(tmp_path: Pat
     with account(plain_world(per_day=100, days=4), tmp_path) as instance:
         instance.simulator.faults.add(rule)
         instance.fetch("busy", days)
-        store = DayStore(instance.settings.data_root)
+        store = open_archive(instance.settings)
         assert [json.loads(line)["id"] for day in days for line in store.lines("busy", day)] == ids[200:]
-        assert [finding.kind for finding in verify_day(store, "busy", days.first)] == [FindingKind.UNREADABLE]
+        assert [finding.kind for finding in store.verify_day("busy", days.first)] == [FindingKind.UNREADABLE]
     with account(plain_world(per_day=100, days=4), tmp_path / "later") as instance:
         instance.fetch("busy", DAYS)
         whole = instance.files()

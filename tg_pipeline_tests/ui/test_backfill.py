@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.cli.showcase.compare import differences
 from tg_pipeline.cli.showcase.stage import Stage
 from tg_pipeline.contracts.days import DayRange
@@ -51,5 +51,5 @@ def test_a_range_of_days_is_fetched_by_clicking_and_turns_green(stage: Stage, tm
         pages.open_backfill(window, stage.url, backfill)
         window.see("//*[.='Succeeded']", BACKFILL_SECONDS)
 
-    assert list(differences(day_store(stage.settings), stage.control, SLUG, SLUG, days)) == []
-    assert list(day_store(stage.settings).days(SLUG)) == list(days)
+    assert list(differences(open_archive(stage.settings), stage.control, SLUG, SLUG, days)) == []
+    assert list(open_archive(stage.settings).days(SLUG)) == list(days)

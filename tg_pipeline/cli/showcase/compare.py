@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.text import count
 from tg_pipeline.machine.http import http_client
-from tg_pipeline.storage.day_store import DayStore
 
 ANSWER_SECONDS = 120.0
 
@@ -21,7 +21,7 @@ def world_messages(control: str, username: str, days: DayRange | None = None) ->
     return [(line["id"], line["date"], line["text"]) for line in lines]
 
 
-def differences(store: DayStore, control: str, username: str, slug: str, days: DayRange) -> Iterator[str]:
+def differences(store: Archive, control: str, username: str, slug: str, days: DayRange) -> Iterator[str]:
     """One sentence for each day file that is not what the simulator holds.
 
     A day that was still open when it was read is compared up to its last message: the world goes on.

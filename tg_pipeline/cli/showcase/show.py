@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.chats import register
 from tg_pipeline.app.commands import command_queue
 from tg_pipeline.cli.options import echo, print_columns, today_utc
@@ -155,7 +155,7 @@ def _command(stage: Stage, slug: str, days: DayRange, console: SafeConsole) -> N
 
 
 def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRange]) -> list[str]:
-    store = day_store(stage.settings)
+    store = open_archive(stage.settings)
     control = stage.control
     return [
         difference
@@ -165,12 +165,12 @@ def _compare(stage: Stage, chats: list[RegisteredChat], ranges: dict[str, DayRan
 
 
 def _summary(stage: Stage, ranges: dict[str, DayRange]) -> None:
-    store = day_store(stage.settings)
+    store = open_archive(stage.settings)
     rows = [("chat", "days", "messages", "last file")]
     for slug, days in ranges.items():
         headers = [header for day in days if (header := store.header(slug, day))]
         messages = sum(header.message_count for header in headers)
-        path = str(store.path(slug, days.last).relative_to(store.root))
+        path = str(Path(store.where(slug, days.last)).relative_to(store.where()))
         rows.append((slug, str(len(headers)), f"{messages:,}", path))
     print_columns(*rows)
 

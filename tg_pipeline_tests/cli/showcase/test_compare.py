@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.app.archive import day_store
+from tg_pipeline.app.archive import open_archive
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
 from tg_pipeline.simulator.worlds import Overlay
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world
@@ -23,7 +23,7 @@ def fetched(tmp_path: Path) -> Iterator[Account]:
 
 def found(telegram: Account) -> list[str]:
     control = f"http://127.0.0.1:{telegram.simulator.control}"
-    return list(differences(day_store(telegram.settings), control, "busy", "busy", DAYS))
+    return list(differences(open_archive(telegram.settings), control, "busy", "busy", DAYS))
 
 
 def chat_of(telegram: Account) -> Overlay:
@@ -43,7 +43,7 @@ def test_equal_files_differ_in_nothing(fetched: Account) -> None:
 
 
 def test_a_day_without_a_file_differs(fetched: Account) -> None:
-    day_store(fetched.settings).path("busy", FIRST_DAY).unlink()
+    Path(open_archive(fetched.settings).where("busy", FIRST_DAY)).unlink()
     assert found(fetched) == ["busy 2024-01-01: there is no file"]
 
 
@@ -65,7 +65,7 @@ def test_an_open_day_is_compared_up_to_where_it_was_read(fetched: Account) -> No
     fetched.fetch("busy", days)
     chat_of(fetched).add("after")
     control = f"http://127.0.0.1:{fetched.simulator.control}"
-    assert list(differences(day_store(fetched.settings), control, "busy", "busy", days)) == []
+    assert list(differences(open_archive(fetched.settings), control, "busy", "busy", days)) == []
 
 
 def test_the_last_days_end_today() -> None:
