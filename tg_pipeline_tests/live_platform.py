@@ -17,7 +17,7 @@ from tg_pipeline.app.archive import open_archive
 from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.simulator import Simulator
 from tg_pipeline.simulator.world import Chat
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.chaos.tree import Tree
 from tg_pipeline_tests.defs.pipeline import environment_of

@@ -18,7 +18,7 @@ from tg_pipeline.contracts.fetch import FetchReport, OnProgress
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Simulator, World
 from tg_pipeline.simulator.world import Chat
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.unpaced import UNPACED
 
 ME = tl.User(id=500_000_001, is_self=True, first_name="Me", access_hash=1, phone="9996621234")

@@ -15,7 +15,7 @@ from tg_pipeline.contracts.errors import TgPipelineError
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.defs.failures import pause_before_retry
 from tg_pipeline.simulator import Drop, Error, FloodBucket, Simulator
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.defs.pipeline import environment_of
 from tg_pipeline_tests.live_simulator import program
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, first_days, plain_world, world_of

@@ -17,8 +17,8 @@ from tg_pipeline.simulator.faults import (
     Undecodable,
 )
 from tg_pipeline.simulator.main import simulate
-from tg_pipeline.simulator.methods.history import HistoryRules
 from tg_pipeline.simulator.simulator import Simulator
+from tg_pipeline.simulator.telegram import HistoryRules
 from tg_pipeline.simulator.world import Chat, World
 
 __all__ = [

@@ -2,15 +2,12 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from telethon.crypto import AuthKey
 from telethon.sessions import StringSession
 
+from tg_pipeline.simulator.client import Client
 from tg_pipeline.simulator.mtproto import key_id_of
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.connection import Connection
 
 
 @dataclass(eq=False)
@@ -26,7 +23,7 @@ class Authorization:
     salt: int
     logged_in: bool = False
     password_needed: bool = False
-    connections: "set[Connection]" = field(default_factory=set)
+    connections: set[Client] = field(default_factory=set)
 
     def log_in(self) -> None:
         """The account is signed in with this key from now on."""

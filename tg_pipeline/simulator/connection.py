@@ -7,7 +7,6 @@ import struct
 import time
 import zlib
 from functools import partial
-from typing import TYPE_CHECKING
 
 from telethon.errors import TypeNotFoundError
 from telethon.extensions import BinaryReader
@@ -30,9 +29,7 @@ from tg_pipeline.simulator.mtproto import (
     unseal,
 )
 from tg_pipeline.simulator.service import SERVICE
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Telegram
 
 log = logging.getLogger(__name__)
 CLIENT_TOO_OLD_SECONDS = 300
@@ -46,7 +43,7 @@ GARBAGE = (FramingError, HandshakeError, BufferError, LookupError, RuntimeError,
 class Connection(asyncio.Protocol):
     """A client at one of the server's ports. Runs in the server's loop; nothing in it waits."""
 
-    def __init__(self, server: "Server", dc_id: int, number: int) -> None:
+    def __init__(self, server: Telegram, dc_id: int, number: int) -> None:
         self.server = server
         self.dc_id = dc_id
         self.number = number
@@ -178,7 +175,7 @@ class Connection(asyncio.Protocol):
         self._session_id = message.session_id
         if self._accepts(message, authorization.salt):
             for inner in unpack(message):
-                self._handle(inner)
+                self._handle(authorization, inner)
 
     def _make_key(self, packet: bytes) -> None:
         """One step of the handshake, which is not encrypted."""
@@ -210,7 +207,7 @@ class Connection(asyncio.Protocol):
             return True
         return False
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, authorization: Authorization, message: Message) -> None:
         if self._dropped:
             return
         try:
@@ -220,6 +217,6 @@ class Connection(asyncio.Protocol):
             return
         service = SERVICE.get(type(request))
         if service is None:
-            serve(self.server, self, message.msg_id, request)
+            serve(self.server, self, authorization, message.msg_id, request)
         elif (reply := service(message.msg_id, request)) is not None:
             self.send(reply)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telethon.tl import functions
 
+from tg_pipeline.simulator.authorizations import Authorization
+from tg_pipeline.simulator.client import Client
 from tg_pipeline.simulator.errors import RpcError
 from tg_pipeline.simulator.faults import (
     AnyRule,
@@ -24,10 +26,7 @@ from tg_pipeline.simulator.journal import Entry, method_name, params_of
 from tg_pipeline.simulator.methods import HANDLERS, Call
 from tg_pipeline.simulator.methods.peers import find_chat
 from tg_pipeline.simulator.mtproto import pack
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.connection import Connection
-    from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Telegram
 
 log = logging.getLogger(__name__)
 WRAPPERS = (
@@ -40,13 +39,13 @@ WRAPPERS = (
 )
 
 
-def serve(server: "Server", connection: "Connection", msg_id: int, request: Any) -> None:
+def serve(server: Telegram, connection: Client, authorization: Authorization, msg_id: int, request: Any) -> None:
     """Answer one request of a client, and write it down."""
     takeout_id = None
     while isinstance(request, WRAPPERS):
         takeout_id = getattr(request, "takeout_id", takeout_id)
         request = request.query
-    call = Call(server, connection, request, server.options.clock(), takeout_id)
+    call = Call(server, connection, authorization, request, server.options.clock(), takeout_id)
     entry = _entry(connection, method_name(type(request)), params_of(request))
     verdict = Verdict()
     reply: bytes | RpcError
@@ -61,10 +60,10 @@ def serve(server: "Server", connection: "Connection", msg_id: int, request: Any)
     elif verdict.rule:
         entry["error"] = f"!{verdict.rule.kind}"
     server.journal.write(entry)
-    _deliver(connection, msg_id, reply, verdict)
+    _deliver(server.options.latency, connection, msg_id, reply, verdict)
 
 
-def refuse_unknown(server: "Server", connection: "Connection", msg_id: int, constructor: int) -> None:
+def refuse_unknown(server: Telegram, connection: Client, msg_id: int, constructor: int) -> None:
     """Answer a request whose constructor id is in no layer that Telethon's TL classes know."""
     log.error("constructor %08x is not known", constructor)
     error = RpcError(400, f"INPUT_METHOD_INVALID_{constructor}_0")
@@ -72,7 +71,7 @@ def refuse_unknown(server: "Server", connection: "Connection", msg_id: int, cons
     connection.answer(msg_id, error, server.options.latency)
 
 
-def _entry(connection: "Connection", method: str, params: dict[str, Any]) -> Entry:
+def _entry(connection: Client, method: str, params: dict[str, Any]) -> Entry:
     return Entry(ts=time.time(), method=method, connection=connection.number, params=params)
 
 
@@ -126,8 +125,8 @@ def _answer(call: Call) -> bytes:
     return pack(handler.answer(call))
 
 
-def _deliver(connection: "Connection", msg_id: int, reply: bytes | RpcError, verdict: Verdict) -> None:
-    delay = connection.server.options.latency + verdict.delay
+def _deliver(latency: float, connection: Client, msg_id: int, reply: bytes | RpcError, verdict: Verdict) -> None:
+    delay = latency + verdict.delay
     match verdict.rule:
         case Drop(how=how):
             asyncio.get_running_loop().call_later(delay, connection.drop, how)

@@ -14,8 +14,8 @@ from telethon.tl import functions
 from telethon.tl import types as tl
 from telethon.tl.tlobject import TLObject
 
-from tg_pipeline.simulator import rsa_key
 from tg_pipeline.simulator.dh import GENERATOR, PRIME
+from tg_pipeline.simulator.rsa_key import D, E, N
 
 # The primes of the example in Telegram's documentation; hiding them would guard nothing here.
 P, Q = 0x494C553B, 0x53911073
@@ -47,7 +47,7 @@ class Handshake:
         raise HandshakeError(f"{type(request).__name__} in the middle of a handshake")
 
     def _parameters(self, request: Any) -> TLObject:
-        number = pow(int.from_bytes(request.encrypted_data, "big"), rsa_key.D, rsa_key.N)
+        number = pow(int.from_bytes(request.encrypted_data, "big"), D, N)
         inner = _hashed(number.to_bytes(256, "big")[1:])
         if (inner.p, inner.q) != (get_byte_array(P), get_byte_array(Q)):
             raise HandshakeError("a wrong factorisation")
@@ -79,7 +79,7 @@ class Handshake:
 
 def fingerprint() -> int:
     """The number by which clients know the server's public key."""
-    parts = [TLObject.serialize_bytes(get_byte_array(part)) for part in (rsa_key.N, rsa_key.E)]
+    parts = [TLObject.serialize_bytes(get_byte_array(part)) for part in (N, E)]
     (number,) = struct.unpack("<q", _sha1(b"".join(parts))[-8:])
     return int(number)
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import orjson
 
-from tg_pipeline.simulator import control
-from tg_pipeline.simulator.faults import FaultScript, load_script
-from tg_pipeline.simulator.server import Options, Server
+from tg_pipeline.simulator.control.routes import describe
+from tg_pipeline.simulator.fault_script import load_script
+from tg_pipeline.simulator.faults import FaultScript
+from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Options
 from tg_pipeline.simulator.world import World
-from tg_pipeline.simulator.worlds import build_world, exported_world
+from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.export import exported_world
 
 
 def simulate(  # noqa: PLR0913 - the flags of a command
@@ -62,7 +65,7 @@ async def serve(world: World, options: Options, port: int = 0, control_port: int
     server = Server(world, options)
     await server.start(port, control_port)
     try:
-        sys.stdout.write(orjson.dumps(control.describe(server) | {"session": server.session}).decode() + "\n")
+        sys.stdout.write(orjson.dumps(describe(server) | {"session": server.session}).decode() + "\n")
         sys.stdout.flush()
         await stopped.wait()
     finally:

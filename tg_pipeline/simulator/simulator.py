@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 from tg_pipeline.simulator.errors import SimulatorError
 from tg_pipeline.simulator.faults import Faults
 from tg_pipeline.simulator.journal import Entry
-from tg_pipeline.simulator.server import Options, Server
+from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Options
 from tg_pipeline.simulator.world import World
 
 T = TypeVar("T")

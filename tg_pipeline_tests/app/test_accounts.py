@@ -37,12 +37,12 @@ from tg_pipeline.contracts.errors import (
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.simulator import Error, Simulator, World
 from tg_pipeline.simulator.world import Chat
-from tg_pipeline.simulator.worlds import HiddenPast, synthetic_chat
 from tg_pipeline.simulator.worlds.dialog import DialogContent
 from tg_pipeline.simulator.worlds.entities import basic_group, full_basic_group
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
 from tg_pipeline.simulator.worlds.ids import Gaps, IdPattern
 from tg_pipeline.simulator.worlds.people import People
-from tg_pipeline.simulator.worlds.synthetic import SyntheticChat
+from tg_pipeline.simulator.worlds.synthetic import SyntheticChat, synthetic_chat
 from tg_pipeline.simulator.worlds.timeline import DailyTimeline
 from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, Account, first_days, settings_for, world_of
 

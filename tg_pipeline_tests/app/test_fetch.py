@@ -38,7 +38,8 @@ from tg_pipeline.contracts.errors import (
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.simulator import Error, PageFault, Simulator
-from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline.state.store_lease import ANOTHER_MACHINE
 from tg_pipeline.storage import progress as progress_file

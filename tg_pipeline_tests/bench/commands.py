@@ -16,7 +16,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.dagster_client.webserver import ask
 from tg_pipeline.settings import PROJECT_DIRECTORY
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.bench.report import Aim, Group, Row, Table
 from tg_pipeline_tests.defs.pipeline import environment_of, register

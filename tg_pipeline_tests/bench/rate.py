@@ -24,9 +24,11 @@ from telethon.tl.functions.messages import GetHistoryRequest
 
 from tg_pipeline.contracts.policy import CallPolicy
 from tg_pipeline.simulator.faults import Faults, FaultScript, FloodBucket, Verdict
-from tg_pipeline.simulator.server import Options, Server
+from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Options
 from tg_pipeline.simulator.world import World
-from tg_pipeline.simulator.worlds import Gaps, synthetic_chat
+from tg_pipeline.simulator.worlds.ids import Gaps
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline.telegram.connection import connected
 from tg_pipeline.telegram.wire import Api

@@ -8,10 +8,12 @@ import orjson
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.main import serve
-from tg_pipeline.simulator.server import Options
+from tg_pipeline.simulator.telegram import Options
 from tg_pipeline.simulator.world import World
-from tg_pipeline.simulator.worlds import Gaps, Overlay, synthetic_chat
 from tg_pipeline.simulator.worlds.group import GroupContent
+from tg_pipeline.simulator.worlds.ids import Gaps
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.bench.local_telegram import FIRST_DAY, ChatSpec
 
 OWNER = tl.User(id=500_000_001, is_self=True, access_hash=1, first_name="Bench")

@@ -33,7 +33,7 @@ from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.dagster_client.runs import ATTEMPT_TAG, COMMAND_TAG
 from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency, Simulator, World
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.chaos.operating import QUICKER, lay_home
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.schedule import HISTORY

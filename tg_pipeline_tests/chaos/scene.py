@@ -17,7 +17,7 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.resilience.breaker import parse
 from tg_pipeline.simulator import Simulator, World
 from tg_pipeline.simulator.journal import Entry
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
 from tg_pipeline.storage.day_store import DayStore

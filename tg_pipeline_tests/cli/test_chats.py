@@ -14,10 +14,11 @@ from tg_pipeline.machine.lease import hold_until_exit
 from tg_pipeline.monitoring.metrics import exposition
 from tg_pipeline.settings import load_settings
 from tg_pipeline.simulator import Error, Simulator
-from tg_pipeline.simulator.worlds import build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
 from tg_pipeline.simulator.worlds.export.directory import Directory
 from tg_pipeline.simulator.worlds.export.media import Attachments
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.storage.registry import load_registry
 from tg_pipeline_tests.cli.conftest import NOBODY, Terminal
 from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, world_of

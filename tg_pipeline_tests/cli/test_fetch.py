@@ -31,7 +31,9 @@ from tg_pipeline.observability import traces
 from tg_pipeline.settings import load_settings
 from tg_pipeline.simulator import Error, Latency, Simulator
 from tg_pipeline.simulator.journal import Entry
-from tg_pipeline.simulator.worlds import HiddenPast, Overlay, synthetic_chat
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.cli.conftest import Terminal, said_by
 from tg_pipeline_tests.otlp import collector
 from tg_pipeline_tests.processes import wait_until

@@ -10,7 +10,8 @@ from click import UsageError
 
 from tg_pipeline.contracts.errors import DayFileError, InputError
 from tg_pipeline.simulator import Simulator
-from tg_pipeline.simulator.worlds import HiddenPast, synthetic_chat
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline_tests.cli.conftest import Terminal, said_by
 from tg_pipeline_tests.telegram_account import first_days, world_of
 

@@ -21,7 +21,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.dagster_client.runs import COMMAND_TAG
 from tg_pipeline.simulator import Simulator
-from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state import redis_client
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.chaos.tree import Tree

@@ -15,8 +15,11 @@ from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import ChatMoved
 from tg_pipeline.contracts.findings import FindingKind
 from tg_pipeline.simulator import World
-from tg_pipeline.simulator.worlds import AddedLater, Overlay, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.simulator.worlds.entities import basic_group
+from tg_pipeline.simulator.worlds.hidden import AddedLater
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.storage.layout import head_bytes
 from tg_pipeline_tests.ingest.archive import Archive, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said

@@ -8,7 +8,9 @@ from telethon import utils
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator import Simulator, World
-from tg_pipeline.simulator.worlds import NO_GAPS, Overlay, synthetic_chat
+from tg_pipeline.simulator.worlds.ids import NO_GAPS
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 
 ME = tl.User(id=500_000_001, is_self=True, access_hash=7, first_name="Me", username="me_myself", phone="9996621234")
 

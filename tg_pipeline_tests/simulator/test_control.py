@@ -11,7 +11,7 @@ from telethon import errors
 
 from tg_pipeline.simulator import Simulator, World
 from tg_pipeline.simulator.control import http
-from tg_pipeline.simulator.worlds import Overlay
+from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline_tests.simulator.clients import connected, history
 from tg_pipeline_tests.simulator.test_login import scanned_by, stranger
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tg_pipeline.simulator import Error, FaultScript, FloodBucket, Latency, SimulatorError
-from tg_pipeline.simulator.faults import Faults, load_script, parse_script
+from tg_pipeline.simulator.fault_script import load_script, parse_script
+from tg_pipeline.simulator.faults import Faults
 
 
 class Clock:

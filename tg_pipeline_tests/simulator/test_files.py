@@ -9,7 +9,7 @@ from telethon.crypto import rsa
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator import Error, Simulator
-from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline_tests.simulator.clients import connected, history, methods
 
 NOW = 1_750_000_000.0

@@ -12,7 +12,7 @@ from telethon.tl import types as tl
 
 from tg_pipeline.simulator import HistoryRules, Simulator, World
 from tg_pipeline.simulator.methods.history import Paged
-from tg_pipeline.simulator.worlds import Overlay
+from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline_tests.simulator.clients import connected, history
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)

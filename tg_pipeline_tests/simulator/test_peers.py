@@ -7,7 +7,8 @@ from telethon import errors, functions
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator import Simulator
-from tg_pipeline.simulator.worlds import Overlay, build_world
+from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline_tests.simulator.clients import connected, history
 
 NOW = 1_750_000_000.0

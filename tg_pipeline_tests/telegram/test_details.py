@@ -10,7 +10,9 @@ from telethon.tl import types as tl
 
 from tg_pipeline.contracts.days import day_of
 from tg_pipeline.simulator import Simulator, Undecodable
-from tg_pipeline.simulator.worlds import HiddenPast, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.details import chat_details, visible
 from tg_pipeline.telegram.resolver import Resolver

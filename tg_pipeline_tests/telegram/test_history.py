@@ -14,7 +14,8 @@ from tg_pipeline.contracts.days import day_start
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound
 from tg_pipeline.contracts.history import Cursor
 from tg_pipeline.simulator import HistoryRules, Simulator
-from tg_pipeline.simulator.worlds import Overlay, synthetic_chat
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.history import ChatHistory
 from tg_pipeline.telegram.resolver import Resolver

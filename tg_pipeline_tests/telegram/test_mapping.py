@@ -10,7 +10,7 @@ from telethon.tl import types as tl
 
 from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.day_file import Message, Participant
-from tg_pipeline.simulator.worlds import build_world
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.telegram.mapping import MessageMapper, entity_id, participant
 from tg_pipeline.telegram.plain import marked_id, snake
 from tg_pipeline_tests.telegram.tl_samples import MOMENT, samples

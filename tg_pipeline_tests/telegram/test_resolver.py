@@ -11,7 +11,9 @@ from tg_pipeline.contracts.chat import Peer
 from tg_pipeline.contracts.errors import ChatMoved, ChatNotFound, FloodWaitError, InputError
 from tg_pipeline.contracts.names import readings
 from tg_pipeline.simulator import Error, Simulator, Undecodable, World
-from tg_pipeline.simulator.worlds import Overlay, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.peers import PeerCache
 from tg_pipeline.telegram.peers import input_peer
 from tg_pipeline.telegram.resolver import Resolver

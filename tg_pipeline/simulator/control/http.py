@@ -3,21 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
 
 from tg_pipeline.simulator.control.routes import Refusal, Request, answer
 from tg_pipeline.simulator.errors import RpcError, SimulatorError
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Telegram
 
 BODY_LIMIT = 16 * 2**20
 
 
-async def listen(server: "Server", host: str, port: int = 0) -> asyncio.Server:
+async def listen(server: Telegram, host: str, port: int = 0) -> asyncio.Server:
     """Serve the control port of `server` on `port` of `host` (0: any free one)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,7 +28,7 @@ async def listen(server: "Server", host: str, port: int = 0) -> asyncio.Server:
     return await asyncio.start_server(serve, host, port)
 
 
-async def _exchange(server: "Server", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _exchange(server: Telegram, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         request = await _read(reader)
         reply = answer(server, request)

@@ -5,20 +5,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.account import LOGIN_CODE
-from tg_pipeline.simulator.faults import parse_script
+from tg_pipeline.simulator.fault_script import parse_script
 from tg_pipeline.simulator.methods.qr import accept
+from tg_pipeline.simulator.telegram import Telegram
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds.overlay import Overlay
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.server import Server
 
 CHUNK_MESSAGES = 1000
 
@@ -85,7 +83,7 @@ class Scan(_Body):
 BodyT = TypeVar("BodyT", bound=_Body)
 
 
-def answer(server: "Server", request: Request) -> object:
+def answer(server: Telegram, request: Request) -> object:
     """The JSON value that answers a request, or the chunks of JSON lines that do. Raises Refusal or ValueError."""
     if len(request.path) == 3 and (request.method, request.path[0], request.path[2]) == ("GET", "chats", "messages"):
         return messages(server, request)
@@ -95,7 +93,7 @@ def answer(server: "Server", request: Request) -> object:
     return route(server, request)
 
 
-def describe(server: "Server") -> dict[str, Any]:
+def describe(server: Telegram) -> dict[str, Any]:
     """Where the server is and what it serves: what `simulate` announces when it is ready, without a session."""
     return {
         "host": server.host,
@@ -113,7 +111,7 @@ def describe(server: "Server") -> dict[str, Any]:
     }
 
 
-def chats(server: "Server", _request: Request | None = None) -> list[dict[str, Any]]:
+def chats(server: Telegram, _request: Request | None = None) -> list[dict[str, Any]]:
     """Every chat with its marked id and its number of messages, those without a username too."""
     now = server.options.clock()
     return [
@@ -122,7 +120,7 @@ def chats(server: "Server", _request: Request | None = None) -> list[dict[str, A
     ]
 
 
-def messages(server: "Server", request: Request) -> AsyncIterator[bytes]:
+def messages(server: Telegram, request: Request) -> AsyncIterator[bytes]:
     """The messages of a chat on the UTC days `from` to `to`, both included and optional, as chunks of JSON lines."""
     chat = _chat(server, request.path[1])
     now = server.options.clock()
@@ -151,33 +149,33 @@ def _midnight(day: str | None, days_later: int) -> float | None:
     return datetime.combine(date.fromisoformat(day) + timedelta(days=days_later), time(), UTC).timestamp()
 
 
-def add_message(server: "Server", request: Request) -> object:
+def add_message(server: Telegram, request: Request) -> object:
     """A new message; answers its id."""
     body = _body(NewMessage, request)
     return {"id": _overlay(server, body.chat).add(body.text, date=body.date, reply_to=body.reply_to)}
 
 
-def edit_message(server: "Server", request: Request) -> object:
+def edit_message(server: Telegram, request: Request) -> object:
     """Another text for a message."""
     body = _body(Edit, request)
     _overlay(server, body.chat).edit(body.id, body.text)
     return {}
 
 
-def delete_messages(server: "Server", request: Request) -> object:
+def delete_messages(server: Telegram, request: Request) -> object:
     """Messages gone; answers how many."""
     body = _body(Deletion, request)
     return {"deleted": _overlay(server, body.chat).delete(body.ids)}
 
 
-def rename_chat(server: "Server", request: Request) -> object:
+def rename_chat(server: Telegram, request: Request) -> object:
     """Another username for a chat."""
     body = _body(Rename, request)
     _overlay(server, body.chat).rename(body.username)
     return {}
 
 
-def faults(server: "Server", _request: Request | None = None) -> object:
+def faults(server: Telegram, _request: Request | None = None) -> object:
     """The fault rules in force."""
     return {
         "rules": [
@@ -186,42 +184,42 @@ def faults(server: "Server", _request: Request | None = None) -> object:
     }
 
 
-def add_faults(server: "Server", request: Request) -> object:
+def add_faults(server: Telegram, request: Request) -> object:
     """The rules of a script after those in force."""
     server.faults.add(*parse_script(request.body).rules)
     return faults(server)
 
 
-def replace_faults(server: "Server", request: Request) -> object:
+def replace_faults(server: Telegram, request: Request) -> object:
     """A script in the place of the rules in force."""
     server.faults.load(parse_script(request.body))
     return faults(server)
 
 
-def clear_faults(server: "Server", _request: Request) -> object:
+def clear_faults(server: Telegram, _request: Request) -> object:
     """No more faults."""
     server.faults.clear()
     return faults(server)
 
 
-def new_session(server: "Server", _request: Request) -> object:
+def new_session(server: Telegram, _request: Request) -> object:
     """One more session string of the account."""
     return {"session": server.new_session()}
 
 
-def accept_login(server: "Server", request: Request) -> object:
+def accept_login(server: Telegram, request: Request) -> object:
     """Play the phone that scans a QR code: `token` is what the code shows, the youngest one if left out."""
     token = server.account.find_token(_body(Scan, request).token if request.body else None)
     accept(server, token, server.options.clock())
     return {}
 
 
-def journal(server: "Server", request: Request) -> object:
+def journal(server: Telegram, request: Request) -> object:
     """The entries of the journal, from number `from` on, in order."""
     return list(server.journal.entries)[int(request.query.get("from", 0)) :]
 
 
-def _chat(server: "Server", name: str | int) -> Chat:
+def _chat(server: Telegram, name: str | int) -> Chat:
     text = str(name)
     chat = server.world.by_username(text)
     if chat is None and text.lstrip("-").isdigit():
@@ -231,7 +229,7 @@ def _chat(server: "Server", name: str | int) -> Chat:
     return chat
 
 
-def _overlay(server: "Server", name: str | int) -> Overlay:
+def _overlay(server: Telegram, name: str | int) -> Overlay:
     chat = _chat(server, name)
     if not isinstance(chat, Overlay):
         raise Refusal(HTTPStatus.BAD_REQUEST, f"chat {str(name)!r} cannot change: it is not an Overlay")
@@ -247,7 +245,7 @@ def _body(model: type[BodyT], request: Request) -> BodyT:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}") from error
 
 
-ROUTES: dict[tuple[str, str], Callable[["Server", Request], object]] = {
+ROUTES: dict[tuple[str, str], Callable[[Telegram, Request], object]] = {
     ("GET", ""): lambda server, _: describe(server),
     ("GET", "chats"): chats,
     ("GET", "faults"): faults,

@@ -14,7 +14,6 @@ from tg_pipeline.simulator.faults.rules import (
     TransportError,
     Undecodable,
 )
-from tg_pipeline.simulator.faults.script import load_script, parse_script
 
 __all__ = [
     "AnyRule",
@@ -30,6 +29,4 @@ __all__ = [
     "TransportError",
     "Undecodable",
     "Verdict",
-    "load_script",
-    "parse_script",
 ]

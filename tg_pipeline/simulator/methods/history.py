@@ -12,28 +12,13 @@ from tg_pipeline.simulator.methods.peers import chat_of
 from tg_pipeline.simulator.methods.registry import Call, handles
 from tg_pipeline.simulator.mtproto import vector
 from tg_pipeline.simulator.serialiser import Serialised
+from tg_pipeline.simulator.telegram import HistoryRules
 from tg_pipeline.simulator.world import Chat
 
 PAGE_LIMIT = 100
 PTS = 1
 UNKNOWN_TYPE = struct.pack("<I", 0x0DDBA110)
 NO_TOPICS = vector([])
-
-
-@dataclass(frozen=True)
-class HistoryRules:
-    """What is documented of history but was never measured on Telegram itself; each switch turns one rule round.
-
-    `date_inclusive`: `offset_date` keeps messages of that very second (documented: strictly before).
-    `date_wins`: `offset_date` beats `offset_id` where both are given.
-    `cut_before_paging`: `min_id` and `max_id` choose the messages that the page is then taken from.
-    `full_at_newest`: a page that would reach beyond the newest message slides back and comes full.
-    """
-
-    date_inclusive: bool = False
-    date_wins: bool = False
-    cut_before_paging: bool = False
-    full_at_newest: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Login by QR code (core.telegram.org/api/qr-login)."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from telethon.tl import functions
 from telethon.tl import types as tl
@@ -9,9 +8,7 @@ from telethon.tl import types as tl
 from tg_pipeline.simulator.errors import RpcError
 from tg_pipeline.simulator.methods.login import check_api, sign_in_key
 from tg_pipeline.simulator.methods.registry import Call, handles
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.server import Server
+from tg_pipeline.simulator.telegram import Telegram
 
 
 @handles(functions.auth.ExportLoginTokenRequest, anonymous=True)
@@ -61,7 +58,7 @@ def accept_login_token(call: Call) -> object:
     )
 
 
-def accept(server: "Server", token: bytes, now: float) -> None:
+def accept(server: Telegram, token: bytes, now: float) -> None:
     """Accept a token and tell the client that shows it. Raises RpcError where it is unknown or expired."""
     login = server.account.tokens.get(token)
     if login is None:

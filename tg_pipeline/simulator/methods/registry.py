@@ -2,28 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tg_pipeline.simulator.account import Account
+from tg_pipeline.simulator.authorizations import Authorization
+from tg_pipeline.simulator.client import Client
+from tg_pipeline.simulator.telegram import Telegram
 from tg_pipeline.simulator.world import World
-
-if TYPE_CHECKING:
-    from tg_pipeline.simulator.account import Account
-    from tg_pipeline.simulator.authorizations import Authorization
-    from tg_pipeline.simulator.connection import Connection
-    from tg_pipeline.simulator.server import Server
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request on its way through a handler.
+    """One request on its way through a handler, which came under the key `authorization`.
 
     `now` is the server's clock in POSIX seconds; `takeout_id` the takeout session that the request came in, if it
     did; `page_fault` what a fault rule does to a page of history, and `undecodable` the ids of messages in it that it
     makes those of an unknown type.
     """
 
-    server: "Server"
-    connection: "Connection"
+    server: Telegram
+    connection: Client
+    authorization: Authorization
     request: Any
     now: float
     takeout_id: int | None = None
@@ -31,19 +30,12 @@ class Call:
     undecodable: frozenset[int] = frozenset()
 
     @property
-    def authorization(self) -> "Authorization":
-        """The key that the request came under."""
-        if self.connection.authorization is None:
-            raise AssertionError("a request can only be read with a key")
-        return self.connection.authorization
-
-    @property
     def world(self) -> World:
         """The chats served."""
         return self.server.world
 
     @property
-    def account(self) -> "Account":
+    def account(self) -> Account:
         """The account that logs in."""
         return self.server.account
 

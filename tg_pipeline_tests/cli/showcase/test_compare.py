@@ -8,7 +8,7 @@ import pytest
 
 from tg_pipeline.app.archive import open_archive
 from tg_pipeline.cli.showcase.compare import differences, last_days, world_messages
-from tg_pipeline.simulator.worlds import Overlay
+from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline_tests.telegram_account import FIRST_DAY, Account, account, first_days, plain_world
 
 DAYS = first_days(3)

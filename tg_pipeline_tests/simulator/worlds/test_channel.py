@@ -7,8 +7,8 @@ from telethon.extensions import BinaryReader
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import Chat, TypeMessage
-from tg_pipeline.simulator.worlds import build_world
 from tg_pipeline.simulator.worlds.comments import comment_ranks, copy_rank, post_and_comment
+from tg_pipeline.simulator.worlds.demo import build_world
 
 NOW = 1_700_000_000.0
 

@@ -7,7 +7,8 @@ from telethon import utils
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import Chat, World
-from tg_pipeline.simulator.worlds import Overlay, build_world
+from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.overlay import Overlay
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC).timestamp()
 DAY_SECONDS = 86_400

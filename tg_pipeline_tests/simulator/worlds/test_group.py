@@ -7,8 +7,9 @@ from telethon.extensions import BinaryReader
 from telethon.tl import types as tl
 
 from tg_pipeline.simulator.world import Chat, TypeMessage
-from tg_pipeline.simulator.worlds import build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.simulator.worlds.group import GroupContent
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 
 NOW = 1_700_000_000.0
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tg_pipeline.simulator.worlds import HiddenPast, synthetic_chat
+from tg_pipeline.simulator.worlds.hidden import HiddenPast
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC).timestamp()

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.worlds import Overlay, build_world, synthetic_chat
+from tg_pipeline.simulator.worlds.demo import build_world
 from tg_pipeline.simulator.worlds.group import GroupContent
+from tg_pipeline.simulator.worlds.overlay import Overlay
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC).timestamp()

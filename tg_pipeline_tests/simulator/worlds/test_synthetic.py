@@ -6,8 +6,9 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tg_pipeline.simulator.worlds import NO_GAPS, Gaps, synthetic_chat
 from tg_pipeline.simulator.worlds.group import GroupContent
+from tg_pipeline.simulator.worlds.ids import NO_GAPS, Gaps
+from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 
 DAY = date(2024, 3, 1)
 

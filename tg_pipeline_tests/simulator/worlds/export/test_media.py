@@ -7,7 +7,8 @@ import pytest
 from telethon.extensions import BinaryReader
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.worlds import Overlay, load_export
+from tg_pipeline.simulator.worlds.export import load_export
+from tg_pipeline.simulator.worlds.overlay import Overlay
 from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
 
 Save = Callable[..., Path]

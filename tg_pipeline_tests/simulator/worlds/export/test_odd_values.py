@@ -3,7 +3,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tg_pipeline.simulator.worlds import load_export
+from tg_pipeline.simulator.worlds.export import load_export
 from tg_pipeline.simulator.worlds.export.actions import _ACTIONS
 from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
 

@@ -9,7 +9,7 @@ import pytest
 from telethon.tl import types as tl
 
 from tg_pipeline.contracts.errors import InputError
-from tg_pipeline.simulator.worlds import ExportError, exported_world, load_export
+from tg_pipeline.simulator.worlds.export import ExportError, exported_world, load_export
 from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
 
 Save = Callable[..., Path]
