@@ -12,8 +12,8 @@ import pytest
 
 from tg_pipeline.cli.showcase.stage import DemoError
 from tg_pipeline.contracts.errors import InputError, SessionMissing, SettingsError, TgPipelineError
+from tg_pipeline.exports.errors import ExportError
 from tg_pipeline.simulator import Simulator
-from tg_pipeline.simulator.worlds.export.errors import ExportError
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.telegram_account import plain_world
 

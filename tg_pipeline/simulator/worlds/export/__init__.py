@@ -14,15 +14,15 @@ from typing import Any
 from telethon import utils
 from telethon.tl import types as tl
 
+from tg_pipeline.exports.errors import ExportError
+from tg_pipeline.exports.fields import Fields, is_id, string
+from tg_pipeline.exports.reading import CHANNELS, SUPERGROUPS, ParsedChat, ParsedExport, read_export
 from tg_pipeline.simulator.world import World
 from tg_pipeline.simulator.worlds.draws import derive
 from tg_pipeline.simulator.worlds.entities import basic_group, broadcast, supergroup
 from tg_pipeline.simulator.worlds.export.chat import ExportedChat
 from tg_pipeline.simulator.worlds.export.directory import EXPORT_SEED, Directory, user
-from tg_pipeline.simulator.worlds.export.errors import ExportError
-from tg_pipeline.simulator.worlds.export.fields import Fields, is_id, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
-from tg_pipeline.simulator.worlds.export.reading import CHANNELS, SUPERGROUPS, ParsedChat, ParsedExport, read_export
 from tg_pipeline.simulator.worlds.overlay import Overlay
 
 __all__ = ["ExportError", "exported_world", "load_export"]

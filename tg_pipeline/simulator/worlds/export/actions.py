@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from telethon.tl import types as tl
 
+from tg_pipeline.exports.fields import Fields, number, string
 from tg_pipeline.simulator.worlds.export.directory import Directory, peer_of
-from tg_pipeline.simulator.worlds.export.fields import Fields, number, string
 
 
 def action_of(message: Fields, directory: Directory, photo: Callable[[], tl.TypePhoto]) -> tl.TypeMessageAction:

@@ -2,27 +2,18 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from telethon.tl import types as tl
 
+from tg_pipeline.exports.fields import string
+from tg_pipeline.exports.reading import Record
+from tg_pipeline.exports.threads import Threads
 from tg_pipeline.simulator.world import TypeChat, TypeMessage
 from tg_pipeline.simulator.worlds.entities import forum_topic, full_basic_group, full_channel
 from tg_pipeline.simulator.worlds.export.directory import Directory
-from tg_pipeline.simulator.worlds.export.fields import Fields, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.simulator.worlds.export.messages import Converter
-from tg_pipeline.simulator.worlds.export.threads import Threads
-
-
-@dataclass(frozen=True)
-class Record:
-    """One exported message with what places it: its id and its date in POSIX seconds."""
-
-    message_id: int
-    timestamp: int
-    fields: Fields
 
 
 class ExportedChat:

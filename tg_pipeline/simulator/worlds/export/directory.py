@@ -7,10 +7,10 @@ from zlib import crc32
 from telethon import utils
 from telethon.tl import types as tl
 
+from tg_pipeline.exports.fields import Fields, is_id, string
 from tg_pipeline.simulator.world import TypeChat, TypeMessage
 from tg_pipeline.simulator.worlds.draws import derive
 from tg_pipeline.simulator.worlds.entities import access_hash, broadcast
-from tg_pipeline.simulator.worlds.export.fields import Fields, is_id, string
 from tg_pipeline.simulator.worlds.people import peers_of
 
 EXPORT_SEED = derive(0, "export")

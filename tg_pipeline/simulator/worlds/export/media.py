@@ -5,7 +5,7 @@ from typing import Any
 
 from telethon.tl import types as tl
 
-from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, number, objects, string
+from tg_pipeline.exports.fields import INT32, Fields, number, objects, string
 from tg_pipeline.simulator.worlds.media import DC_ID, poll
 
 _INT64 = 1 << 63

@@ -5,13 +5,13 @@ from typing import Any
 
 from telethon.tl import types as tl
 
+from tg_pipeline.exports.fields import INT32, Fields, digits, number, objects, string
+from tg_pipeline.exports.threads import Threads
 from tg_pipeline.simulator.world import TypeMessage
 from tg_pipeline.simulator.worlds.export.actions import action_of
 from tg_pipeline.simulator.worlds.export.directory import Directory, peer_of
-from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, digits, number, objects, string
 from tg_pipeline.simulator.worlds.export.media import Attachments
 from tg_pipeline.simulator.worlds.export.text import text_and_entities
-from tg_pipeline.simulator.worlds.export.threads import Threads
 
 
 class Converter:

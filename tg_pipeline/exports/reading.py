@@ -1,4 +1,4 @@
-"""From a path to the chats that an export describes, checked as far as serving them needs.
+"""From a path to the chats that an export describes, checked as far as using them needs.
 
 What is odd in one message or one chat costs that one only: it is passed over, and a warning says what and how many.
 """
@@ -14,11 +14,10 @@ from typing import Any
 import orjson
 
 from tg_pipeline.contracts.text import count
-from tg_pipeline.simulator.worlds.export.chat import Record
-from tg_pipeline.simulator.worlds.export.errors import ExportError, LocalDatesError
-from tg_pipeline.simulator.worlds.export.fields import INT32, Fields, is_id
-from tg_pipeline.simulator.worlds.export.repair import in_utf8, repair
-from tg_pipeline.simulator.worlds.export.text import text_and_entities
+from tg_pipeline.exports.errors import ExportError, LocalDatesError
+from tg_pipeline.exports.fields import INT32, Fields, is_id
+from tg_pipeline.exports.repair import in_utf8, repair
+from tg_pipeline.exports.text import text_and_parts
 
 RESULT = "result.json"
 MIGRATED_SHIFT = 1_000_000_000
@@ -31,6 +30,15 @@ TYPES = (*CHANNELS, *SUPERGROUPS, "private_group", *DIALOGS)
 MESSAGE_TYPES = ("message", "service", "unsupported")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One exported message with what places it: its id and its date in POSIX seconds."""
+
+    message_id: int
+    timestamp: int
+    fields: Fields
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ def _record(place: str, position: int, message: Any, timezone: tzinfo | None) ->
         raise ExportError(f"{where} has the id {message_id!r}; Telegram gives none such.")
     where = f"{place}, message {message_id}"
     try:
-        text_and_entities(message)
+        text_and_parts(message)
     except ValueError as error:
         raise ExportError(f"{where}: {error}.") from error
     return Record(message_id, _timestamp(where, message, timezone), message)
@@ -188,7 +196,7 @@ def _record(place: str, position: int, message: Any, timezone: tzinfo | None) ->
 
 def _timestamp(place: str, message: Fields, timezone: tzinfo | None) -> int:
     digits = str(message.get("date_unixtime", ""))
-    if digits.isdecimal() and digits.isascii() and len(digits) <= 10 and int(digits) < INT32:
+    if digits.isdecimal() and digits.isascii() and len(digits) <= len(str(INT32)) and int(digits) < INT32:
         return int(digits)
     try:
         local = datetime.fromisoformat(str(message.get("date")))

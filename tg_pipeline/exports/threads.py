@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tg_pipeline.simulator.worlds.export.fields import Fields, number
+from tg_pipeline.exports.fields import Fields, number
 
 
 class Threads:

@@ -7,6 +7,8 @@ Fields = Mapping[str, Any]
 
 INT32 = 1 << 31
 _IDS = 1 << 48
+_DIGITS_MOST = 19
+"""Of a number that fits into 63 bits."""
 
 
 def is_id(value: Any) -> TypeGuard[int]:
@@ -23,7 +25,7 @@ def number(fields: Fields, key: str, below: int = INT32) -> int:
 def digits(fields: Fields, key: str, below: int = 1 << 63) -> int:
     """A whole number written as a string or a number, else 0."""
     text = str(fields.get(key) or "")
-    return int(text) if text.isdecimal() and len(text) <= 19 and int(text) < below else 0
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS_MOST and int(text) < below else 0
 
 
 def string(fields: Fields, key: str) -> str:
