@@ -81,7 +81,7 @@ def test_a_day_without_messages_is_a_file_that_says_so(store: DayStore, scratch:
 
 @pytest.mark.parametrize("slug", ["../x", "", "A", "a/b", ".", "a.b", "-a", "x" * 65, "a\n"])
 def test_what_is_no_slug_never_becomes_a_path(store: DayStore, slug: str) -> None:
-    with pytest.raises(InputError, match="cannot name a chat's directory"):
+    with pytest.raises(InputError):
         store.path(slug, DAY)
     with pytest.raises(InputError):
         list(store.days(slug))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.storage.layout import open_day
+from tg_pipeline.contracts.errors import DayFileError, InputError
+from tg_pipeline.storage.layout import chat_directory, open_day
 
 KEPT_LINES = 20_000
 MEASURE = f"""
@@ -47,3 +47,8 @@ def test_lines_that_are_kept_weigh_little_more_than_their_length() -> None:
     """The participants of a day are. Left as orjson returns them they would take 4 KB each."""
     done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 10
+
+
+def test_a_name_that_is_no_slug_is_quoted() -> None:
+    with pytest.raises(InputError, match=r"'a/b' cannot name a chat's directory"):
+        chat_directory(UPath("memory://x"), "a/b")

@@ -9,7 +9,7 @@ from telethon.tl import types as tl
 
 from tg_pipeline.simulator.worlds.export import load_export
 from tg_pipeline.simulator.worlds.overlay import Overlay
-from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
+from tg_pipeline_tests.exports.hand_made import chat, message, service
 
 Save = Callable[..., Path]
 NOT_INCLUDED = "(File not included. Change data exporting settings to download.)"

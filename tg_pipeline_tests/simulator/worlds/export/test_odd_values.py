@@ -5,7 +5,7 @@ from typing import Any
 
 from tg_pipeline.simulator.worlds.export import load_export
 from tg_pipeline.simulator.worlds.export.actions import _ACTIONS
-from tg_pipeline_tests.simulator.worlds.export.hand_made import chat, message, service
+from tg_pipeline_tests.exports.hand_made import chat, message, service
 
 Save = Callable[..., Path]
 ODD: list[Any] = [

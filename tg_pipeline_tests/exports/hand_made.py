@@ -34,3 +34,9 @@ def service(number: int, action: str, /, **fields: Any) -> dict[str, Any]:
         actor_id="user42",
         **{"from": None, "from_id": None, **fields},
     )
+
+
+def account(*chats: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """The export of an account."""
+    me = {"user_id": 42, "first_name": "Ana", "last_name": "Silva", "phone_number": "+351 555 0101", "username": "@ana"}
+    return {"about": "…", "personal_information": me, "chats": {"about": "…", "list": list(chats)}, **others}
