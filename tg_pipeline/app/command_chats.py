@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.commands import AcceptedCommand, CommandError
+from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.registry import Registry, chat_of_command, find_disabled, find_registered
 from tg_pipeline.storage.registry_edit import add_chat

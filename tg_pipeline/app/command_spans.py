@@ -1,6 +1,6 @@
 """Spans of commands and their backfills. All processes know them by the command's id, so a run needs only its tags."""
 
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.launcher import Outcome
 from tg_pipeline.observability import traces
 from tg_pipeline.observability.traces import SpanId

@@ -11,7 +11,7 @@ from tg_pipeline.app.ended import publish_end
 from tg_pipeline.app.judging import judge, log_fields
 from tg_pipeline.app.skipping import skipping
 from tg_pipeline.bus.queue import CommandQueue, InFlight
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.launcher import Launcher, Outcome
 from tg_pipeline.settings import Settings

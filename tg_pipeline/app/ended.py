@@ -1,7 +1,7 @@
 """The last event of a command, or of a run that no command caused."""
 
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.contracts.launcher import Outcome
 from tg_pipeline.contracts.text import count

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from tg_pipeline.app.command_chats import CommandChats
 from tg_pipeline.bus.queue import CommandQueue, Taken
-from tg_pipeline.contracts.commands import AcceptedCommand, Command, CommandError, Strategy, parse_command, plan
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import Command, CommandError, Strategy, parse_command, plan
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,7 @@ def _accepted(command: Command, chats: CommandChats, strategy: Strategy) -> Acce
         first=planned.days.first,
         last=planned.days.last,
         strategy=command.strategy or strategy,
-        force=command.options.force,
-        priority=command.options.priority,
+        **command.options.known,
         clamped=planned.clamped,
         ignored_options=command.options.ignored,
         accepted=int(now.timestamp() * 1_000),

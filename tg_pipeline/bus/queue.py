@@ -16,7 +16,8 @@ from uuid import uuid4
 
 from tg_pipeline.bus import scripts
 from tg_pipeline.bus.scripts import CHANNEL, COMMANDS, ENDED, LOG, PUBLISHED
-from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, AcceptedCommand, Command, CommandError, content_key
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, Command, CommandError
 from tg_pipeline.contracts.events import Event, seconds_between, timestamp
 from tg_pipeline.state.redis_client import ask, redis_client
 
@@ -139,7 +140,7 @@ class CommandQueue:
             "slug": accepted.slug,
             "priority": str(accepted.priority),
             "key": key,
-            "content": content_key(accepted.slug, accepted.days, accepted.strategy, force=accepted.force),
+            "content": accepted.content_key,
             "named": str(int(named)),
             "ttl": str(self.ttl_seconds),
         }

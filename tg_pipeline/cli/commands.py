@@ -12,7 +12,7 @@ from tg_pipeline.contracts.text import count, printable
 
 if TYPE_CHECKING:
     from tg_pipeline.bus.queue import CommandQueue
-    from tg_pipeline.contracts.commands import AcceptedCommand
+    from tg_pipeline.contracts.accepted import AcceptedCommand
 
 SHOWN = 50
 TEXT_SHOWN = 100

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from tg_pipeline.cli.events import EventFields, event_line, following
 from tg_pipeline.cli.options import ChatCommand, Day, echo, today_utc
+from tg_pipeline.contracts.commands import CommandError, Options, parse_command, plan
 from tg_pipeline.observability.console import SafeConsole
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 NOBODY_READS_SECONDS = 30.0
 
 
+def command_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """A flag, or an option for a number, for each of a command's options."""
+    for name, field in reversed(Options.model_fields.items()):
+        about = (field.description or "").split(". ")[0].rstrip(".") + "."
+        kind: dict[str, Any] = {"is_flag": True}
+        if field.annotation is int:
+            kind = {"type": int, "show_default": True}
+        verb = click.option(f"--{name.replace('_', '-')}", default=field.default, help=about, **kind)(verb)
+    return verb
+
+
 @click.command(cls=ChatCommand)
 @click.argument("chat")
 @click.option("--days", "last_days", type=int, help="The last so many UTC days, today included.")
@@ -30,11 +42,10 @@ NOBODY_READS_SECONDS = 30.0
 @click.option("--from", "first", type=Day(), help="First UTC day of a range ...")
 @click.option("--to", "last", type=Day(), help="... and its last, included; default: today.")
 @click.option("--strategy", type=click.Choice(["batch", "per_day"]), help="Default: FETCH_STRATEGY.")
-@click.option("--force", is_flag=True, help="Read archived days again.")
-@click.option("--priority", type=int, default=0, show_default=True, help="0 to 9; the higher goes first.")
+@command_options
 @click.option("--key", help="Idempotency key: commands of one key are carried out once.")
 @click.option("--wait", is_flag=True, help="Show its progress until it has ended. Exit code 1 where it failed.")
-def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, **given: Any) -> None:
+def send(chat: str, *, wait: bool, key: str | None, **given: Any) -> None:
     """Push a command to fetch CHAT's days onto the Redis list tg_commands and print its id.
 
     CHAT is named as for `fetch`. The pipeline that reads the list (tg-pipeline up) carries it out; docs/commands.md is
@@ -42,10 +53,9 @@ def send(chat: str, *, wait: bool, key: str | None, priority: int, force: bool, 
     where the registry (CHATS_FILE) is.
     """
     from tg_pipeline.app.commands import command_queue
-    from tg_pipeline.contracts.commands import CommandError, parse_command, plan
     from tg_pipeline.settings import load_settings
 
-    options = {"force": force, "priority": priority}
+    options = {name: given.pop(name) for name in Options.model_fields}
     wanted = {"command": "fetch", "chat": chat, **_which_days(**given), "options": options, "command_id": str(uuid4())}
     text = json.dumps(wanted | ({"idempotency_key": key} if key is not None else {}))
     settings = load_settings()

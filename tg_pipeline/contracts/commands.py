@@ -3,21 +3,20 @@
 `schemas/command.schema.json` is made of these models; `docs/commands.md` explains them.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a field is named `date`, which would hide the type
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tg_pipeline.contracts.days import DayRange, parse_day
 from tg_pipeline.contracts.errors import InputError, TgPipelineError
-from tg_pipeline.contracts.events import Event, EventName, Status, timestamp
 from tg_pipeline.contracts.names import ALLOWED as NAMES_ALLOWED
 from tg_pipeline.contracts.names import parse_name
 from tg_pipeline.contracts.strict_json import NotStrict, read_json, shown
@@ -27,7 +26,6 @@ COMMAND_SCHEMA_VERSION: Final = "1.1.0"
 MAX_COMMAND_BYTES = 16_384
 MAX_DAYS = 3_660
 """Of one command: ten years."""
-PRIORITIES = (0, 9)
 KEY_LENGTH = 200
 OPTIONS_SHOWN = 10
 OPTION_NAME_SHOWN = 40
@@ -101,10 +99,16 @@ class Options(BaseModel):
     )
     priority: int = Field(
         default=0,
-        ge=PRIORITIES[0],
-        le=PRIORITIES[1],
-        description="The higher goes first, within a chat and between chats. What runs already is not interrupted.",
+        ge=0,
+        le=9,
+        description="0 to 9: the higher goes first, within a chat and between chats. What runs already is not "
+        "interrupted.",
     )
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """Those that are known here."""
+        return self.model_dump(include=set(Options.model_fields))
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -207,70 +211,6 @@ class Plan:
     clamped: bool = False
 
 
-class AcceptedCommand(BaseModel):
-    """A command that is carried out: what runs, sensors and events know of it.
-
-    `accepted` is POSIX milliseconds. `first` and `last` are days that exist for the chat; `clamped` says that earlier
-    ones were asked for. A run that no command caused has events as if it were one, whose id is the run's.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str
-    slug: str
-    chat: str
-    mode: Mode
-    params: Params
-    first: Date
-    last: Date
-    strategy: Strategy = "batch"
-    force: bool = True
-    priority: int = 0
-    clamped: bool = False
-    ignored_options: tuple[str, ...] = ()
-    accepted: int = 0
-
-    @property
-    def days(self) -> DayRange:
-        """What is fetched."""
-        return DayRange(self.first, self.last)
-
-    @property
-    def backfill_id(self) -> str | None:
-        """Of the backfill that it is carried out by; follows from the command, so that it cannot be submitted twice.
-
-        None where it is a run, and where no command caused it.
-        """
-        return f"{self.id}.{self.accepted}" if self.accepted and len(self.days) > 1 else None
-
-    def event(self, event: EventName, status: Status, **more: Any) -> Event:
-        """An event about it, of now unless `ts` is given."""
-        facts: dict[str, Any] = {
-            "ts": timestamp(),
-            "slug": self.slug,
-            "days_total": len(self.days),
-            "backfill_id": self.backfill_id,
-        }
-        if event == "started":
-            facts["message"] = " ".join(self._notes()) or None
-        return Event(
-            event=event,
-            status=status,
-            command_id=self.id,
-            chat=self.chat,
-            mode=self.mode,
-            params=self.params,
-            **(facts | more),
-        )
-
-    def _notes(self) -> Iterator[str]:
-        """What the event started says of what was asked for and is not done."""
-        if self.clamped:
-            yield f"Days before {self.first}, the chat's first, were left out."
-        if self.ignored_options:
-            yield f"Unknown options were ignored: {', '.join(self.ignored_options)}."
-
-
 def parse_command(raw: bytes, size: int | None = None) -> Command:
     """Read a command. CommandError with the first thing that is wrong.
 
@@ -340,12 +280,6 @@ def plan(command: Command, *, today: Date, start: Date) -> Plan:
     return Plan(DayRange(max(days.first, start), days.last), clamped=days.first < start)
 
 
-def content_key(slug: str, days: DayRange, strategy: Strategy, *, force: bool) -> str:
-    """The same for commands that ask for the same."""
-    text = json.dumps([slug, str(days.first), str(days.last), strategy, force])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def _first(problems: Sequence[ErrorDetails]) -> CommandError:
     problem = problems[0]
     kind, found = problem["type"], problem["input"]
@@ -392,6 +326,15 @@ _REASONS = {
     "model_type": ("InvalidField", "it must be an object"),
     "model_attributes_type": ("InvalidField", "it must be an object"),
 }
+
+
+def _allowed(field: FieldInfo) -> str:
+    if field.annotation is bool:
+        return "true, false"
+    limits = {type(limit): limit for limit in field.metadata}
+    return f"a whole number from {limits[Ge].ge} to {limits[Le].le}"
+
+
 _DAY_ALLOWED = "UTC dates only: YYYY-MM-DD, without time and zone"
 _ALLOWED = {
     "command": "fetch",
@@ -402,8 +345,7 @@ _ALLOWED = {
     "days": f"a whole number from 1 to {MAX_DAYS}",
     "strategy": "batch, per_day",
     "options": f"an object of {', '.join(Options.model_fields)}",
-    "options.force": "true, false",
-    "options.priority": f"a whole number from {PRIORITIES[0]} to {PRIORITIES[1]}",
+    **{f"options.{name}": _allowed(field) for name, field in Options.model_fields.items()},
     "command_id": "a UUID of 36 characters",
     "idempotency_key": f"1-{KEY_LENGTH} characters",
 }

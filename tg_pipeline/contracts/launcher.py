@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.events import Status
 
 

@@ -12,7 +12,7 @@ from datetime import date
 
 import dagster as dg
 
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.launcher import Outcome
 from tg_pipeline.dagster_client.names import BACKFILL_TAG, PARTITION_TAG, RANGE_TAGS, job_name, per_day_job_name
 from tg_pipeline.dagster_client.runs import (

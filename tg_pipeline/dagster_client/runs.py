@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.launcher import Outcome
 from tg_pipeline.dagster_client.names import CHAT_TAG, messages_key, slug_of
 from tg_pipeline.dagster_internals.history import ENDED

@@ -18,8 +18,8 @@ from tg_pipeline.app.ended import publish_end
 from tg_pipeline.app.skipping import skipping, summary
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.bus.scripts import MARKS_TTL_SECONDS
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.dagster_client.launching import DagsterLauncher

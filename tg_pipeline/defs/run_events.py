@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.commands import AcceptedCommand
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import ChatError, InputError, OperatorError, TgPipelineError
 from tg_pipeline.contracts.events import Event
@@ -33,7 +33,7 @@ PERMANENT = (ChatError, OperatorError, InputError)
 
 
 def as_command(run_id: str, chat: RegisteredChat, days: DayRange) -> AcceptedCommand:
-    """A run that no command caused, to tell of it as if one had."""
+    """A run that no command caused, for events as if one had. It reads sealed days again."""
     one = len(days) == 1
     return AcceptedCommand(
         id=run_id,
@@ -43,6 +43,7 @@ def as_command(run_id: str, chat: RegisteredChat, days: DayRange) -> AcceptedCom
         params={"date": str(days.first)} if one else {"from": str(days.first), "to": str(days.last)},
         first=days.first,
         last=days.last,
+        force=True,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.launcher import Outcome
 
 SUCCESS = Outcome("success", processed=30, errors=0, began=1.0, ended=2.0)

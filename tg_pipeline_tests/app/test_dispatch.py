@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tg_pipeline.app import dispatch as module
 from tg_pipeline.app.dispatch import dispatch
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.contracts.commands import AcceptedCommand
+from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.errors import SettingsError
 from tg_pipeline.contracts.launcher import Outcome
 from tg_pipeline.settings import Settings

@@ -18,7 +18,8 @@ import pytest
 from tg_pipeline.bus.queue import BEGINNING_BYTES, DEAD_LETTERS_KEPT, CommandQueue
 from tg_pipeline.bus.scripts import LOG_LENGTH
 from tg_pipeline.contracts import commands, schemas
-from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_server import local_redis

@@ -14,13 +14,8 @@ import redis
 
 from tg_pipeline.bus.queue import BEGINNING_BYTES, CommandQueue, Taken
 from tg_pipeline.bus.scripts import TYPES, UNTAKEN
-from tg_pipeline.contracts.commands import (
-    MAX_COMMAND_BYTES,
-    AcceptedCommand,
-    CommandError,
-    parse_command,
-    plan,
-)
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, CommandError, parse_command, plan
 from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import Event, timestamp
 from tg_pipeline.state.redis_client import where
@@ -73,8 +68,7 @@ def judge(queue: CommandQueue, *, slug: str = "busy", count: int = 100) -> list[
             params=command.params,
             first=days.first,
             last=days.last,
-            priority=command.options.priority,
-            force=command.options.force,
+            **command.options.known,
             accepted=number,
         )
         done.append(queue.accept(taken, command, accepted))

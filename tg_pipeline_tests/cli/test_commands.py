@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tg_pipeline.bus.queue import CommandQueue
-from tg_pipeline.contracts.commands import AcceptedCommand, CommandError, parse_command, plan
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import CommandError, parse_command, plan
 from tg_pipeline.contracts.days import FIRST_DAY
 from tg_pipeline.contracts.errors import SettingsError, StateUnavailable
 from tg_pipeline.contracts.events import timestamp

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tg_pipeline.contracts.commands import KEY_LENGTH, MAX_DAYS, PRIORITIES
+from tg_pipeline.contracts.commands import KEY_LENGTH, MAX_DAYS
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.names import parse_name
 
@@ -27,7 +27,7 @@ _chats = st.one_of(
     st.text(min_size=1, max_size=256),
 ).filter(names_a_chat)
 _options = st.fixed_dictionaries(
-    {}, optional={"force": st.booleans(), "priority": st.integers(*PRIORITIES), "media": st.booleans()}
+    {}, optional={"force": st.booleans(), "priority": st.integers(0, 9), "media": st.booleans()}
 )
 _modes = st.one_of(
     st.fixed_dictionaries({"mode": st.just("date"), "date": _days}),

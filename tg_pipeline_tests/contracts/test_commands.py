@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tg_pipeline.contracts.commands import (
-    MAX_COMMAND_BYTES,
-    MAX_DAYS,
-    AcceptedCommand,
-    CommandError,
-    parse_command,
-    plan,
-    print_command,
-)
+from tg_pipeline.contracts.accepted import AcceptedCommand
+from tg_pipeline.contracts.commands import MAX_COMMAND_BYTES, MAX_DAYS, CommandError, parse_command, plan, print_command
 from tg_pipeline.contracts.days import parse_day
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.events import Event, timestamp
