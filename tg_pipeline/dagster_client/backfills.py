@@ -82,7 +82,7 @@ def wait_backfill(
     on_state: Callable[[BackfillState], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> BackfillState:
-    """Look until it has finished, and tell `on_state` each time; the last state. There is no time limit."""
+    """Look until it has finished, and call `on_state` each time; the last state. There is no time limit."""
     while True:
         state = backfill_state(url, backfill_id, ranges)
         if on_state is not None:

@@ -39,7 +39,7 @@ class DagsterHeartbeats:
         return self._instance
 
     def close(self) -> None:
-        """Let go of the instance."""
+        """Close the instance."""
         if self._instance is not None:
             self._instance.dispose()
             self._instance = None

@@ -53,7 +53,7 @@ def set_pool_limits(instance: dg.DagsterInstance, settings: Settings) -> int:
 
 
 def report_days(instance: dg.DagsterInstance, slug: str, days: Iterable[CommittedDay]) -> int:
-    """Have Dagster know of days that were fetched without it, as if it had fetched them; how many it was told of.
+    """Report days to Dagster that were fetched without it, as if it had fetched them; how many were reported.
 
     Days that did not change and that it shows as materialized already are left out.
     """

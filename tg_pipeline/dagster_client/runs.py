@@ -13,7 +13,7 @@ from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"
-"""Milliseconds: tells a command from an earlier one of the same id, whose time to be remembered was over."""
+"""Milliseconds: distinguishes a command from an earlier one of the same id, whose time to be remembered was over."""
 CONTENT_TAG = "tg/command"
 ATTEMPT_TAG = "tg/attempt"
 """Counts the times that a run of a command was launched again because it had died: 0 for the first one."""
@@ -138,11 +138,11 @@ def _why(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str, str]:
         if data.error is not None and data.error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
             return data.error.cls_name or "Error", data.error.message.strip()[:500]
     for entry in instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
-        told = (entry.dagster_event and entry.dagster_event.message) or _NOTHING_SAID[0]
-        return "RunDied", _DIED if any(nothing in told for nothing in _NOTHING_SAID) else told
+        said = (entry.dagster_event and entry.dagster_event.message) or _NOTHING_SAID[0]
+        return "RunDied", _DIED if any(nothing in said for nothing in _NOTHING_SAID) else said
     return "RunDied", _DIED
 
 
 _NOTHING_SAID = ("run has been marked as failed from outside", "Execution was interrupted unexpectedly")
-"""Dagster's sentences about runs whose process died, or was told to end by somebody who terminated no run."""
+"""Dagster's sentences about runs whose process died, or got a signal from somebody who terminated no run."""
 _DIED = "The run's process was ended or died each time. What it had fetched is kept."

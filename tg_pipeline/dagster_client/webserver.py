@@ -14,7 +14,7 @@ IS_UP_SECONDS = 5
 UNREACHABLE = "DagsterUserCodeUnreachableError"
 """How Dagster names the error, in the message."""
 DEFAULT_URL = "http://127.0.0.1:3000"
-"""Where Dagster listens that was told nothing else."""
+"""Where Dagster listens by default."""
 
 
 class WebserverError(TgPipelineError):
@@ -73,7 +73,7 @@ def ask(url: str, query: str, **variables: Any) -> Any:
 
 
 def reload_code_location(url: str, name: str = "tg_pipeline") -> None:
-    """Have Dagster read `chats.yaml` anew. WebserverError with the reason where the definitions cannot be loaded."""
+    """Have Dagster read `chats.yaml` again. WebserverError with the reason where the definitions cannot be loaded."""
     entry = ask(url, _RELOAD, name=name)
     loaded = entry["locationOrLoadError"]
     if loaded["__typename"] == "PythonError":

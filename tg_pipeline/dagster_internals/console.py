@@ -42,8 +42,8 @@ def _with_filter(definition: dg.LoggerDefinition) -> dg.LoggerDefinition:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether Dagster is the only one to say it; of a run that was asked to stop, without the stack."""
-    told: Mapping[str, Any] = getattr(record, LOG_RECORD_METADATA_ATTR, {})
-    data = getattr(told.get("dagster_event"), "event_specific_data", None)
+    known: Mapping[str, Any] = getattr(record, LOG_RECORD_METADATA_ATTR, {})
+    data = getattr(known.get("dagster_event"), "event_specific_data", None)
     error = getattr(data, "error", None)
     if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
         record.msg, record.args = record.getMessage().partition("\n")[0], ()

@@ -1,6 +1,6 @@
 """Dagster's SQLite event log with its connections kept open.
 
-As it ships (1.13), every event opens and closes four or five connections, compiles its statements anew, and has SQLite
+As it ships (1.13), every event opens and closes four or five connections, compiles its statements again, and has SQLite
 check point its write-ahead log, because the last connection closes. A run over 365 days, with four events a day (now
 three), took 17 s of CPU, and a minute on a busy disk; with this 6 s and 10 s. Waits for a storage that keeps them.
 """

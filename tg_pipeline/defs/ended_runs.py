@@ -2,7 +2,7 @@
 
 Where Redis has lost a command, what its runs carry is enough to publish its end.
 
-Dagster's own run status sensors go on to the next run also when telling of one failed, which would lose the events of
+Dagster's own run status sensors go on to the next run also when reporting one failed, which would lose the events of
 every run that ends while Redis is away (run_status_sensor_definition.py, 1.13.27: the cursor moves after an error).
 """
 
@@ -113,7 +113,7 @@ def ended_runs_sensor(
         name="ended_runs",
         minimum_interval_seconds=LOOK_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Publishes how runs ended that could not tell it themselves.",
+        description="Publishes how runs ended that could not publish it themselves.",
     )
     def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         since, before = since_cursor(context.cursor)

@@ -53,7 +53,7 @@ def _log_level() -> str | None:
     try:
         return load_settings().log_level
     except SettingsError:
-        return None  # whatever loads the definitions tells what is wrong
+        return None  # whatever loads the definitions reports what is wrong
 
 
 class OnceInFull(logging.Filter):

@@ -150,8 +150,8 @@ class RunEvents:
     def _context(self) -> AbstractContextManager[None]:
         """What log lines say of the run where Dagster calls a hook, outside the step."""
         command = self._command
-        told = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
-        return about(**told, run_id=self._run_id)
+        known = {"chat": command.slug, "command_id": command.id, "mode": command.mode} if command else {}
+        return about(**known, run_id=self._run_id)
 
 
 @dg.success_hook(required_resource_keys={"events"})

@@ -1,7 +1,7 @@
 """Traces across processes: command -> backfill -> run -> asset, and below that what the asset does.
 
 A command, its backfill and its runs are known to everybody by their ids, so a run needs no more than its tags to know
-its parent, and its parent may be told of later. A trace is named as what began it: the command's id, else the run's.
+its parent, and its parent may be reported later. A trace is named as what began it: the command's id, else the run's.
 """
 
 from collections import Counter
@@ -72,7 +72,7 @@ def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
 
 
 def traces_sensor() -> dg.SensorDefinition:
-    """Tells of runs that have ended: also of those that were killed. Runs as soon as Dagster does."""
+    """Reports runs that have ended, also those that were killed. Runs as soon as Dagster does."""
 
     @dg.sensor(
         name="traces",

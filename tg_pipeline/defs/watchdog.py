@@ -1,6 +1,6 @@
 """Runs that died without a word are failed, so that they give back their slot of the pool.
 
-Dagster's default launcher cannot tell: it learns of a dead run from the code server, and that may have died with it.
+Dagster's default launcher does not know: it learns of a dead run from the code server, and that may have died with it.
 So each run holds a lease while its process lives, and a sensor looks for runs under way whose lease nobody holds. A run
 that is starting holds none yet: of those it looks for the process.
 """
@@ -180,7 +180,7 @@ def _is_dead(
 
 
 def _end(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
-    # Anew: a run that ended properly says so before it lets go of its lease.
+    # Once more: a run that ended properly says so before it releases its lease.
     run = instance.get_run_by_id(record.dagster_run.run_id)
     if run is None or run.status not in UNDER_WAY:
         return False

@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._framing.frame(head + answer))
 
     def _accepts(self, message: Message, salt: int) -> bool:
-        """Whether message id and salt are in order; if not, the client is told what to correct and sends again."""
+        """Whether message id and salt are in order; if not, the client is notified, and sends again."""
         age = time.time() - (message.msg_id >> 32)
         if message.msg_id % 4:
             self.send(tl.BadMsgNotification(message.msg_id, message.seq_no, 18))

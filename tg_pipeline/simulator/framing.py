@@ -1,6 +1,6 @@
 """TCP transports of MTProto, server side: how packets are cut out of the byte stream and put into it.
 
-Source: core.telegram.org/mtproto/mtproto-transports. The client's first bytes tell which one it speaks.
+Source: core.telegram.org/mtproto/mtproto-transports. The client's first bytes say which one it speaks.
 """
 
 import struct
@@ -103,7 +103,7 @@ class Intermediate(Framing):
 
 
 def detect(buffer: bytearray) -> Framing | None:
-    """The transport that the first bytes announce, its tag removed; None while there are too few bytes to tell."""
+    """The transport that the first bytes announce, its tag removed; None while there are too few bytes to know."""
     if len(buffer) < 4:
         return None
     if buffer[0] == 0xEF:

@@ -95,26 +95,29 @@ def judge(queue: CommandQueue, *, today: date, start: date) -> None:
 
 def succeed(queue: CommandQueue, command: AcceptedCommand) -> None:
     assert queue.claim(command, "me")
-    told: Fields = {"run_id": RUN_ID}
-    queue.start(command.event("started", "running", **told))
-    queue.progress(command.event("progress", "running", **told, day=str(command.first)), {str(command.first): 3})
-    ended = command.event("completed", "success", **told, processed=7, days_done=len(command.days))
+    reported: Fields = {"run_id": RUN_ID}
+    queue.start(command.event("started", "running", **reported))
+    queue.progress(command.event("progress", "running", **reported, day=str(command.first)), {str(command.first): 3})
+    ended = command.event("completed", "success", **reported, processed=7, days_done=len(command.days))
     assert queue.finish(ended, started=None)
     queue.release(command)
 
 
 def fail(queue: CommandQueue, command: AcceptedCommand) -> None:
     assert queue.claim(command, "me")
-    told: Fields = {"error_type": "ChatPrivate", "message": "The account is not, or no longer, a member of the chat."}
-    ended = command.event("failed", "failed", run_id=RUN_ID, errors=1, days_done=0, **told)
+    reported: Fields = {
+        "error_type": "ChatPrivate",
+        "message": "The account is not, or no longer, a member of the chat.",
+    }
+    ended = command.event("failed", "failed", run_id=RUN_ID, errors=1, days_done=0, **reported)
     queue.finish(ended, started=command.event("started", "running", run_id=RUN_ID))
     queue.release(command)
 
 
 def cancel(queue: CommandQueue, command: AcceptedCommand) -> None:
     assert queue.claim(command, "me")
-    told: Fields = {"error_type": "Canceled", "message": kinds(EVENTS)["failed", "canceled", False]["message"]}
-    queue.finish(command.event("failed", "canceled", **told), started=command.event("started", "running"))
+    reported: Fields = {"error_type": "Canceled", "message": kinds(EVENTS)["failed", "canceled", False]["message"]}
+    queue.finish(command.event("failed", "canceled", **reported), started=command.event("started", "running"))
     queue.release(command)
 
 

@@ -133,7 +133,7 @@ def test_a_list_that_was_emptied_by_hand_is_forgotten(queue: CommandQueue) -> No
     assert queue.oldest().untaken != 5
 
 
-def told(queue: CommandQueue) -> list[tuple[str, str, str]]:
+def reported(queue: CommandQueue) -> list[tuple[str, str, str]]:
     return [(event["command_id"], event["event"], event["status"]) for _, event in queue.events()]
 
 
@@ -162,7 +162,7 @@ def test_a_command_goes_through_all_its_places(queue: CommandQueue) -> None:
     assert not queue.finish(ended(command), started=begun)
     queue.release(command)
     assert queue.counts() == {"pushed": 0, "waiting": 0, "in_flight": 0, "dead": 0}
-    assert told(queue) == [(FIRST, "started", "running"), (FIRST, "completed", "success")]
+    assert reported(queue) == [(FIRST, "started", "running"), (FIRST, "completed", "success")]
 
 
 def test_the_duration_counts_from_the_started_that_is_out(queue: CommandQueue) -> None:
@@ -204,7 +204,7 @@ def test_of_two_readers_one_accepts(queue: CommandQueue) -> None:
     (accepted,) = queue.waiting()
     assert queue.accept(one, command, accepted) == "gone"
     assert not queue.reject(one, CommandError("X", "y"), about={})
-    assert told(queue) == []
+    assert reported(queue) == []
 
 
 def test_the_end_tells_of_the_start_where_nobody_did(queue: CommandQueue) -> None:
@@ -212,7 +212,7 @@ def test_the_end_tells_of_the_start_where_nobody_did(queue: CommandQueue) -> Non
     judge(queue)
     command = launch(queue)
     queue.finish(ended(command), started=command.event("started", "running"))
-    assert [event for _, event, _ in told(queue)] == ["started", "completed"]
+    assert [event for _, event, _ in reported(queue)] == ["started", "completed"]
     assert not queue.start(command.event("started", "running")), "nothing after the end"
     assert not queue.progress(command.event("progress", "running"), {"2026-02-01": 1})
 
@@ -252,7 +252,7 @@ def test_commands_of_one_key_share_the_outcome(queue: CommandQueue) -> None:
     assert judge(queue) == ["waiting", "coalesced"]
     command = launch(queue)
     queue.finish(ended(command), started=command.event("started", "running"))
-    assert told(queue) == [
+    assert reported(queue) == [
         (SECOND, "started", "running"),
         (FIRST, "started", "running"),
         (FIRST, "completed", "success"),
@@ -269,7 +269,7 @@ def test_one_that_comes_after_the_end_gets_the_outcome_at_once(queue: CommandQue
     queue.finish(ended(command), started=None)
     queue.push(text(command_id=SECOND, idempotency_key="k"))
     assert judge(queue) == ["coalesced"]
-    assert told(queue)[-2:] == [(SECOND, "started", "running"), (SECOND, "completed", "success")]
+    assert reported(queue)[-2:] == [(SECOND, "started", "running"), (SECOND, "completed", "success")]
 
 
 def test_the_same_content_without_a_name_is_one_while_the_first_is_in_flight(queue: CommandQueue) -> None:
@@ -372,7 +372,7 @@ def test_a_command_that_is_mended_is_carried_out_under_the_id_that_was_rejected(
     assert judge(queue) == ["waiting"]
     command = launch(queue)
     assert queue.finish(ended(command), started=command.event("started", "running"))
-    assert [event for _, event, _ in told(queue)] == ["failed", "started", "completed"]
+    assert [event for _, event, _ in reported(queue)] == ["failed", "started", "completed"]
 
 
 def test_a_rejected_command_does_not_end_another_of_its_id(queue: CommandQueue) -> None:
@@ -416,7 +416,7 @@ def test_a_waiting_command_can_be_taken_back(queue: CommandQueue) -> None:
     (command,) = queue.waiting()
     assert queue.drop(command)
     assert not queue.drop(command)
-    assert told(queue) == [(FIRST, "failed", "canceled")]
+    assert reported(queue) == [(FIRST, "failed", "canceled")]
     assert queue.due() == []
 
 

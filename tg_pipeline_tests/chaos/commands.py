@@ -121,7 +121,7 @@ class Client:
     queue: CommandQueue
     unsent: list[Ask]
     sent: dict[str, Ask] = field(default_factory=dict)
-    told: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    reported: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     ended: dict[str, Event] = field(default_factory=dict)
     pushes: int = 0
     cursor: str = "0-0"
@@ -144,7 +144,7 @@ class Client:
         self.cursor = found[-1][0] if found else self.cursor
         for _, given in found:
             event = Event.model_validate(given)
-            self.told[event.command_id].append(event)
+            self.reported[event.command_id].append(event)
             if event.event in {"completed", "failed"} and event.command_id not in self.ended:
                 self.ended[event.command_id] = event
                 if event.event == "failed" and event.command_id in self.sent:
@@ -153,9 +153,9 @@ class Client:
 
     def findings(self) -> Iterator[str]:
         """What is wrong with what was told."""
-        yield from (f"events of nobody's command {id_}" for id_ in self.told if id_ not in self.sent)
+        yield from (f"events of nobody's command {id_}" for id_ in self.reported if id_ not in self.sent)
         for id_, ask in self.sent.items():
-            names = [event.event for event in self.told[id_] if event.status != "duplicate"]
+            names = [event.event for event in self.reported[id_] if event.status != "duplicate"]
             counts = Counter(names)
             if counts["started"] != 1 or counts["completed"] + counts["failed"] != 1:
                 yield f"{ask} was told of as {dict(counts)}"
@@ -312,7 +312,7 @@ def play(seed: int) -> Played:
         facts = [
             f"{client.pushes} pushes",
             f"{len(client.sent) - len(plan.asks)} asked for anew after they failed",
-            f"{sum(map(len, client.told.values()))} events",
+            f"{sum(map(len, client.reported.values()))} events",
             f"{campaign.instance.get_runs_count()} runs",
             f"{campaign.starts} starts by hand",
             f"{time.monotonic() - began:.0f} s",

@@ -86,12 +86,12 @@ class Fetches:
         )
 
     def _ended(self, lane: Lane, process: "subprocess.Popen[str]") -> None:
-        said, told = process.communicate()
+        said, reported = process.communicate()
         troubles = self.scene.troubles
         if process.returncode not in {0, 1, 143, -signal.SIGKILL, -signal.SIGTERM}:
             troubles.append(f"exit code {process.returncode}")
-        if "Traceback" in told:
-            troubles.append(f"a traceback: {told.strip().splitlines()[-1]}")
+        if "Traceback" in reported:
+            troubles.append(f"a traceback: {reported.strip().splitlines()[-1]}")
         troubles += self.scene.ahead(lane.chat)
         lane.done = process.returncode == 0
         wait = json.loads(said)["wait"] if process.returncode == 1 and said else 0

@@ -111,11 +111,11 @@ class Scene:
     def ahead(self, chat: str, green: Collection[str] = ()) -> Iterator[str]:
         """Whether progress, or the days that are `green`, tell of days that are not there."""
         store = open_archive(self.account.settings)
-        told = DayStore(self.account.settings.data_root).progress.read().chats.get(chat)
+        reported = DayStore(self.account.settings.data_root).progress.read().chats.get(chat)
         held = [header.last_message_id or 0 for day in store.days(chat) if (header := store.header(chat, day))]
         yield from (f"{day} is green without a file" for day in set(green) - {str(day) for day in store.days(chat)})
-        if told and told.high_water_mark and told.high_water_mark > max(held, default=0):
-            yield f"progress is ahead of the data: {told.high_water_mark}"
+        if reported and reported.high_water_mark and reported.high_water_mark > max(held, default=0):
+            yield f"progress is ahead of the data: {reported.high_water_mark}"
 
     def findings(self) -> Iterator[str]:
         """What is wrong now that all is done."""

@@ -94,8 +94,8 @@ def test_a_traceback_is_one_line_of_the_log(printed: str, events: list[str], err
     lines = check_log(b"".join(as_log_lines(io.BytesIO(printed.encode()), "stderr")).decode())
     assert [line["event"] for line in lines] == events
     assert error_types is None or [line["error_type"] for line in lines] == error_types
-    told = "".join(line["exception"] for line in lines if "exception" in line)
-    assert all(part.strip() in told for part in printed.replace(HEAD, "").replace(OURS_LINE, "").splitlines())
+    reported = "".join(line["exception"] for line in lines if "exception" in line)
+    assert all(part.strip() in reported for part in printed.replace(HEAD, "").replace(OURS_LINE, "").splitlines())
 
 
 def test_a_long_traceback_keeps_its_beginning_and_its_end() -> None:

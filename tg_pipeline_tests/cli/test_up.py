@@ -129,8 +129,8 @@ def test_beside_it_health_is_told_and_a_taken_port_is_refused_before_anything_st
     try:
         assert wait_until(lambda: details(health).get("status") == "ok" or up.poll() is not None, 90), log.read_text()
         assert up.poll() is None, log.read_text()
-        told = details(health)
-        assert (told["scheduler"]["status"], told["ready"]) == ("ok", True), told
+        reported = details(health)
+        assert (reported["scheduler"]["status"], reported["ready"]) == ("ok", True), reported
     finally:
         with suppress(ProcessLookupError):
             os.killpg(up.pid, signal.SIGINT)
@@ -143,8 +143,8 @@ def details(port: int) -> dict[str, Any]:
     """What the service beside it tells; nothing where it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/details", timeout=20) as answer:
-            told: dict[str, Any] = json.load(answer)
-            return told
+            reported: dict[str, Any] = json.load(answer)
+            return reported
     except OSError:
         return {}
 

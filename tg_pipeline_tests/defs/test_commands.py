@@ -90,7 +90,7 @@ class Platform:
         return check_events([event for _, event in self.queue.events()])
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def reported(self) -> list[tuple[str, str]]:
         return [(event["event"], event["status"]) for event in self.events]
 
 
@@ -128,7 +128,7 @@ def test_a_command_of_one_day_becomes_a_run_and_is_told_of(platform: Platform) -
     assert request.partition_key == DAY
     assert platform.execute(request).success
     platform.tick()
-    assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("progress", "running"), ("completed", "success")]
     first, _, last = platform.events
     assert first["command_id"] == last["command_id"] == request.tags["tg/command_id"]
     assert last["params"] == {"date": DAY, "options": {}}
@@ -144,9 +144,9 @@ def test_what_the_run_could_not_tell_the_sensor_does(platform: Platform) -> None
     platform.push()
     (request,) = platform.tick().requests
     assert unconnected(platform).execute(request).success
-    assert platform.told == []
+    assert platform.reported == []
     platform.tick()
-    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("completed", "success")]
     header = open_archive(platform.pipeline.account.settings).header("busy", FIRST_DAY)
     assert header is not None
     assert platform.events[-1]["processed"] == header.message_count
@@ -171,7 +171,7 @@ def test_a_chat_that_cannot_be_read_ends_its_command_at_once(platform: Platform)
     platform.push()
     (request,) = platform.tick().requests
     assert not platform.execute(request).success
-    assert platform.told == [("started", "running"), ("failed", "failed")]
+    assert platform.reported == [("started", "running"), ("failed", "failed")]
     assert platform.events[-1]["error_type"] == "ChatPrivate"
     platform.tick()
     assert len(platform.events) == 2
@@ -204,10 +204,10 @@ def test_a_run_that_was_killed_is_launched_again_and_its_command_completes_once(
     (again,) = platform.tick().requests
     assert [platform.tick().requests[0].run_key] == [again.run_key] != [request.run_key], "Dagster launches it once"
     assert again.tags["tg/retry_of"] == died.run_id
-    assert platform.told == []
+    assert platform.reported == []
     assert platform.execute(replace_partition(again, DAY)).success
     platform.tick()
-    assert [told for told in platform.told if told[0] != "progress"] == [
+    assert [reported for reported in platform.reported if reported[0] != "progress"] == [
         ("started", "running"),
         ("completed", "success"),
     ]
@@ -225,13 +225,13 @@ def test_a_run_that_dies_each_time_fails_its_command_at_last(platform: Platform)
     (request,) = platform.tick().requests
     for _ in range(MAX_RETRIES):
         die(platform, request)
-        assert platform.told == []
+        assert platform.reported == []
         (request,) = platform.tick().requests
     die(platform, request)
     assert platform.tick().requests == []
     last = platform.events[-1]
     assert (last["event"], last["error_type"], last["errors"]) == ("failed", "RunDied", MAX_RETRIES + 1)
-    assert platform.told == [("started", "running"), ("failed", "failed")]
+    assert platform.reported == [("started", "running"), ("failed", "failed")]
 
 
 def test_a_run_that_ends_with_dagster_is_launched_again(platform: Platform) -> None:
@@ -250,7 +250,7 @@ def test_a_run_that_ends_with_dagster_is_launched_again(platform: Platform) -> N
     ending.join()
     (again,) = platform.tick().requests
     assert again.tags["dagster/partition"] == DAY
-    assert {status for _, status in platform.told} == {"running"}
+    assert {status for _, status in platform.reported} == {"running"}
 
 
 @pytest.mark.parametrize("status", [BulkActionStatus.REQUESTED, BulkActionStatus.COMPLETED_FAILED])
@@ -267,7 +267,7 @@ def test_a_backfills_runs_that_died_are_launched_again(platform: Platform, statu
     instance.update_backfill(backfill.with_status(status))  # type: ignore[no-untyped-call]
     (again,) = platform.tick().requests
     assert (again.job_name, again.tags["dagster/partition"]) == ("per_day_busy", DAY)
-    assert "completed" not in dict(platform.told)
+    assert "completed" not in dict(platform.reported)
     assert platform.execute(replace_partition(again, DAY)).success
     platform.tick()
     assert [event["event"] for event in platform.events if event["event"] != "progress"] == ["started", "completed"]
@@ -294,7 +294,7 @@ def test_a_run_that_a_person_cancels_is_not_launched_again(platform: Platform) -
     instance.report_run_canceling(run)
     instance.report_run_canceled(run)
     assert platform.tick().requests == []
-    assert platform.told == [("started", "running"), ("failed", "canceled")]
+    assert platform.reported == [("started", "running"), ("failed", "canceled")]
 
 
 def test_a_run_that_fails_after_its_days_are_archived_never_completes_its_command(
@@ -308,7 +308,7 @@ def test_a_run_that_fails_after_its_days_are_archived_never_completes_its_comman
     (request,) = platform.tick().requests
     assert not platform.execute(request).success
     platform.tick()
-    assert platform.told == [("started", "running"), ("progress", "running"), ("failed", "failed")]
+    assert platform.reported == [("started", "running"), ("progress", "running"), ("failed", "failed")]
 
 
 def test_a_chat_that_is_removed_during_its_command_cancels_it(platform: Platform) -> None:
@@ -367,7 +367,7 @@ def test_a_backfill_that_is_canceled_ends_its_command_as_canceled(platform: Plat
     assert backfill is not None
     instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))  # type: ignore[no-untyped-call]
     platform.tick()
-    assert platform.told == [("started", "running"), ("failed", "canceled")]
+    assert platform.reported == [("started", "running"), ("failed", "canceled")]
 
 
 def test_what_nobody_can_read_cancels_the_rest_of_the_backfill(platform: Platform) -> None:
@@ -377,7 +377,7 @@ def test_what_nobody_can_read_cancels_the_rest_of_the_backfill(platform: Platfor
     (flight,) = platform.queue.in_flight()
     day = dg.RunRequest(partition_key=DAY, tags=tags_of(flight.command))
     assert not platform.execute(day).success
-    assert platform.told == [("started", "running"), ("failed", "failed")]
+    assert platform.reported == [("started", "running"), ("failed", "failed")]
     platform.tick()
     backfill = platform.pipeline.instance.get_backfill(str(flight.command.backfill_id))
     assert backfill is not None
@@ -392,7 +392,7 @@ def test_the_runs_of_a_backfill_end_it_before_the_daemon_looks(platform: Platfor
     for number, day in enumerate(first_days(2)):
         assert platform.execute(dg.RunRequest(partition_key=str(day), tags=tags_of(flight.command))).success
         platform.tick()
-        assert ("completed" in dict(platform.told)) == (number == 1)
+        assert ("completed" in dict(platform.reported)) == (number == 1)
     last = platform.events[-1]
     headers = [open_archive(platform.pipeline.account.settings).header("busy", day) for day in first_days(2)]
     assert last["processed"] == sum(header.message_count for header in headers if header)
@@ -461,7 +461,7 @@ def test_a_run_of_a_chat_that_is_gone_tells_how_it_ended(platform: Platform) -> 
 def test_a_run_that_no_command_caused_tells_of_itself(platform: Platform) -> None:
     platform.pipeline.run("busy", first_days(2))
     publish_ended(platform)
-    assert platform.told == [("started", "running"), ("progress", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("progress", "running"), ("completed", "success")]
     (run,) = platform.pipeline.instance.get_runs()
     assert {event["command_id"] for event in platform.events} == {run.run_id}
     assert platform.events[-1]["params"] == {"from": DAY, "to": str(first_days(2).last)}
@@ -472,7 +472,7 @@ def test_runs_that_could_not_tell_their_end_are_told_of_once(platform: Platform)
     assert publish_ended(platform, before=BEFORE) == (BEFORE, {}), "left for later"
     until, done = publish_ended(platform)
     assert done == {"published": 1}
-    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("completed", "success")]
     assert publish_ended(platform, since=until) == (until, {})
     assert publish_ended(platform)[1]["published"] == 0
 
@@ -486,7 +486,7 @@ def test_a_command_that_redis_has_lost_ends_by_what_its_run_carries(platform: Pl
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     assert publish_ended(platform)[1]["published"] == 1
-    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("completed", "success")]
     assert {event["command_id"] for event in platform.events} == {command.id}
     assert publish_ended(platform)[1]["published"] == 0
 
@@ -505,7 +505,7 @@ def test_a_lost_command_whose_end_is_looked_at_late_is_published_while_redis_wou
         assert publish_ended(platform)[1]["published"] == 0
         assert [record.levelname for record in caplog.records if record.name == ended_runs.__name__] == ["WARNING"]
     assert publish_ended(platform)[1]["published"] == 1
-    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("completed", "success")]
 
 
 def test_a_run_that_dagster_retries_is_one_in_its_events(platform: Platform) -> None:
@@ -523,12 +523,12 @@ def test_a_run_that_dagster_retries_is_one_in_its_events(platform: Platform) -> 
     instance.add_run(retry)
     instance.add_run_tags(died.run_id, {"dagster/auto_retry_run_id": retry.run_id})
     publish_ended(platform)
-    assert platform.told == []
+    assert platform.reported == []
     instance.report_dagster_event(
         dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "fetch_busy"), run_id=retry.run_id
     )
     publish_ended(platform)
-    assert platform.told == [("started", "running"), ("completed", "success")]
+    assert platform.reported == [("started", "running"), ("completed", "success")]
     assert {event["command_id"] for event in platform.events} == {died.run_id}
 
 
@@ -537,7 +537,7 @@ def test_a_retry_that_never_comes_ends_its_run_as_failed(platform: Platform) -> 
     died = instance.add_run(dg.DagsterRun(job_name="fetch_busy", tags={"tg/chat": "busy", "dagster/partition": DAY}))
     instance.report_run_failed(died)
     publish_ended(platform, before=datetime.now(UTC) + RETRY_WITHIN)
-    assert platform.told == [("started", "running"), ("failed", "failed")]
+    assert platform.reported == [("started", "running"), ("failed", "failed")]
 
 
 def test_one_bad_run_does_not_stop_the_sensors_for_others(platform: Platform) -> None:
@@ -548,7 +548,7 @@ def test_one_bad_run_does_not_stop_the_sensors_for_others(platform: Platform) ->
         instance.report_run_canceled(run)
     _, done = publish_ended(platform)
     assert done == {"skipped": 1, "published": 1}
-    assert platform.told == [("started", "running"), ("failed", "canceled")]
+    assert platform.reported == [("started", "running"), ("failed", "canceled")]
 
 
 def publish_ended(

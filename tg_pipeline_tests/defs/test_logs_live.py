@@ -62,8 +62,8 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
     in_dagster, lines_in_dagster = event_log(settings)
     secrets = [live.account.simulator.api_hash, *settings.session_secrets, ME.phone, PASSWORD, COLLECTOR_SECRET]
     texts = {m.text for day in live.store.days("logged") for m in live.store.load("logged", day).messages}
-    told = json_lines(said)
-    events = {line["event"] for line in told}
+    reported = json_lines(said)
+    events = {line["event"] for line in reported}
     for kind in (
         r"Command number \d+ is taken .*: \d+ bytes\.",
         r"The command asks .*: strategy batch, force False, priority 0\.",
@@ -84,11 +84,11 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
     ):
         assert any(re.match(kind, event) for event in events), (kind, events)
         assert any(re.match(kind, line["event"]) for line in check_log(in_loki)), kind
-    archived = next(line for line in told if line["event"].startswith("logged ") and "is archived" in line["event"])
+    archived = next(line for line in reported if line["event"].startswith("logged ") and "is archived" in line["event"])
     assert (archived["chat"], archived["command_id"], archived["mode"]) == ("logged", COMMAND, "date")
     assert archived["run_id"]
     assert archived["duration_ms"] >= 0
-    assert {line["error_type"] for line in told if line["event"].startswith("Attempt 1")} == {"ServerError"}
+    assert {line["error_type"] for line in reported if line["event"].startswith("Attempt 1")} == {"ServerError"}
     assert "is archived: " in lines_in_dagster
     assert "Attempt 1 of messages.getHistory failed" in lines_in_dagster
     assert len(texts) >= 5

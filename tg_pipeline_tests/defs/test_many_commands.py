@@ -205,10 +205,10 @@ def test_of_ten_thousand_commands_the_valid_ones_are_carried_out(
                 f"{held / 1e6:.1f} MB in Redis"
             )
         assert runs == Counter(valid.keys())
-        told = Counter(
+        reported = Counter(
             (str(e["command_id"]), str(e["event"])) for _, e in all_events(queue) if e["event"] != "progress"
         )
-        carried_out = {pair: count for pair, count in told.items() if pair[0] in valid}
+        carried_out = {pair: count for pair, count in reported.items() if pair[0] in valid}
         assert carried_out == {(id_, event): 1 for id_ in valid for event in ("started", "completed")}
         check_rejections(queue, broken, list(valid))
         assert not any(count for place, count in queue.counts().items() if place != "dead")

@@ -48,8 +48,8 @@ class Scene:
 
     def ends(self, id_: str) -> list[str]:
         """The command's events but for progress."""
-        told = [event for _, event in self.queue.events() if event["command_id"] == id_]
-        return [event["event"] for event in told if event["event"] != "progress"]
+        reported = [event for _, event in self.queue.events() if event["command_id"] == id_]
+        return [event["event"] for event in reported if event["event"] != "progress"]
 
     def push(self, command_id: str, **fields: object) -> None:
         self.queue.push(json.dumps({"command": "fetch", "chat": "@busy", "command_id": command_id} | fields))

@@ -35,7 +35,7 @@ def otlp() -> Iterator[Collector]:
         traces.stop_sending()
 
 
-def told(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def reported(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the sensor tells of ended runs, without waiting for them to settle."""
     monkeypatch.setattr("tg_pipeline.dagster_client.runs.SETTLED_SECONDS", -3_600.0)
     with dg.build_sensor_context(instance=found.instance, cursor=LONG_AGO) as context:
@@ -46,7 +46,7 @@ def told(found: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_is_a_trace_down_to_its_calls(tmp_path: Path, otlp: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
         result = found.run("busy", first_days(3))
-        told(found, monkeypatch)
+        reported(found, monkeypatch)
         calls = Counter(entry["method"] for entry in found.account.simulator.journal)
     (run,) = otlp.named("run")
     assert run.trace == result.run_id.replace("-", "")
@@ -73,7 +73,7 @@ def test_a_run_that_cannot_be_traced_holds_up_no_other(
         )
         for run in (bad, good):
             found.instance.report_run_canceled(run)
-        told(found, monkeypatch)
+        reported(found, monkeypatch)
     (span,) = otlp.named("run")
     assert span.about["dagster.run_id"] == good.run_id
 
@@ -84,7 +84,7 @@ def test_an_error_is_told_by_its_class_and_not_by_its_sentence(
     with pipeline(plain_world(), tmp_path, "busy", otel_exporter_otlp_endpoint=SecretStr(otlp.url)) as found:
         found.account.simulator.faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))
         assert not found.run("busy", first_days(1), raise_on_error=False).success
-        told(found, monkeypatch)
+        reported(found, monkeypatch)
     (run,) = otlp.named("run")
     (asset,) = otlp.named("asset telegram/busy/messages")
     assert run.failed

@@ -143,8 +143,8 @@ def test_what_json_does_not_know_is_repaired_in_place(
     export = orjson.dumps(chat(message(1, "TEXT"), message(2, 'next "one"\n')))
     (served,) = load_export(save(export.replace(b"TEXT", written)))
     assert [m.message for m in served.messages(0, 9, inf)] == [meant, 'next "one"\n']
-    (told,) = [record.args for record in caplog.records]
-    assert told
+    (reported,) = [record.args for record in caplog.records]
+    assert reported
 
 
 def test_a_fault_behind_a_repair_is_shown_where_it_is(save: Save) -> None:
@@ -166,8 +166,8 @@ def test_chats_of_unknown_types_are_passed_over_with_their_number(save: Save, ca
     good = [chat(message(), bare_id=1), chat(message(), kind="verification_codes", bare_id=2)]
     world = exported_world([save(account(*odd, *good, *broken, left_chats=None))])
     assert set(world.chats) == {-1_000_000_000_001, 2}
-    (told,) = [record.getMessage() for record in caplog.records if "telepathy" in record.getMessage()]
-    assert "2 chats" in told
+    (reported,) = [record.getMessage() for record in caplog.records if "telepathy" in record.getMessage()]
+    assert "2 chats" in reported
 
 
 ODD_MESSAGES: list[Any] = [
@@ -191,5 +191,5 @@ def test_a_message_of_an_unknown_type_is_served_with_what_is_known(
     (served,) = load_export(save(chat(message(1, "hi", type="hologram"), message(2, "", type="unsupported"))))
     first, second = served.messages(0, 9, inf)
     assert (first.message, type(second.media)) == ("hi", tl.MessageMediaUnsupported)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert "hologram" in told
+    (reported,) = [record.getMessage() for record in caplog.records]
+    assert "hologram" in reported

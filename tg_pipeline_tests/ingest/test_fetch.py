@@ -363,12 +363,12 @@ def test_progress_names_the_last_message_of_a_day_in_flight(archive: Archive) ->
 
 
 def test_progress_is_told_after_every_page_and_every_day(archive: Archive) -> None:
-    told: list[FetchProgress] = []
-    archive.fetch(MemoryHistory(evenly(40, days=2), LATER, page_size=10), TWO, on_progress=told.append)
-    assert [t.committed.day for t in told if t.committed] == [DAY, NEXT]
-    assert [t.messages for t in told] == sorted(t.messages for t in told)
-    assert (told[-1].days_done, told[-1].days_total, told[-1].messages) == (2, 2, 40)
-    assert len([t for t in told if not t.committed]) >= 4
+    reported: list[FetchProgress] = []
+    archive.fetch(MemoryHistory(evenly(40, days=2), LATER, page_size=10), TWO, on_progress=reported.append)
+    assert [t.committed.day for t in reported if t.committed] == [DAY, NEXT]
+    assert [t.messages for t in reported] == sorted(t.messages for t in reported)
+    assert (reported[-1].days_done, reported[-1].days_total, reported[-1].messages) == (2, 2, 40)
+    assert len([t for t in reported if not t.committed]) >= 4
 
 
 class Breaking(MemoryHistory):

@@ -126,9 +126,9 @@ def test_an_instance_that_is_well_says_so_and_tells_no_secret(login: Account, lo
     assert isinstance(health.chats, Chats)
     assert health.chats.lag_sec["busy"] > 86_400
     assert set(health.reserved) == {"near_live_scheduler", "data_quality"}
-    told = health.model_dump_json()
+    reported = health.model_dump_json()
     for secret in (login.simulator.session, login.simulator.api_hash):
-        assert secret not in told
+        assert secret not in reported
     assert sorted(path.name for path in Path(login.settings.data_uri).iterdir()) == ["busy", "progress.json"]
 
 
@@ -368,8 +368,8 @@ def test_breakers_and_floods_are_told_with_the_time_that_is_left(login: Account,
         health = look()
     assert isinstance(health.flood_waits, list)
     assert isinstance(health.breakers, list)
-    told = [(one.account, one.method, one.reason, round(one.seconds_left, -1)) for one in health.flood_waits]
-    assert told == [("7", "a", "premium", 50), ("7", "b", "flood", 500)]
+    reported = [(one.account, one.method, one.reason, round(one.seconds_left, -1)) for one in health.flood_waits]
+    assert reported == [("7", "a", "premium", 50), ("7", "b", "flood", 500)]
     assert health.flood_waits[0].until_ts < health.flood_waits[1].until_ts
     (breaker,) = health.breakers
     assert (breaker.component, breaker.state, round(breaker.seconds_left or 0, -1)) == ("telegram", "open", 60)

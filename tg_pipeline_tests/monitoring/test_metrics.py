@@ -166,9 +166,9 @@ def test_a_gateway_that_is_away_or_slow_fails_nothing(tmp_path: Path, caplog: py
                 pushed(found.settings),
             ):
                 found.fetch("busy", first_days(3))
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(told) == 2, told
-    assert all("Metrics are not pushed: the Pushgateway at http://127.0.0.1:" in line for line in told)
+    reported = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(reported) == 2, reported
+    assert all("Metrics are not pushed: the Pushgateway at http://127.0.0.1:" in line for line in reported)
     assert "secret" not in caplog.text
 
 

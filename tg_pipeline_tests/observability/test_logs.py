@@ -191,9 +191,9 @@ def test_every_secret_of_the_settings_is_known(output: Output) -> None:
     settings = Settings(_env_file=None, **given)
     with nobody_logging():
         keep_logs(settings, "stdout", everything=False)
-    told = ["49123456789", "one-session", "three-session", "ddaabb", "p@ss", "p%40ss", "word1", "Bearer tok-en"]
-    assert set(told) <= secrets_of(settings)
-    for secret in [*told, given["telegram_api_hash"]]:
+    reported = ["49123456789", "one-session", "three-session", "ddaabb", "p@ss", "p%40ss", "word1", "Bearer tok-en"]
+    assert set(reported) <= secrets_of(settings)
+    for secret in [*reported, given["telegram_api_hash"]]:
         log.info("It says %s.", secret, extra={"chat": secret})
     assert {(line["event"], line["chat"]) for line in written(output)} == {("It says [hidden].", "[hidden]")}
 

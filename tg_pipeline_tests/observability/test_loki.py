@@ -44,7 +44,7 @@ def handler_to(url: str) -> LokiHandler:
     return handler
 
 
-def told(handler: logging.Handler, count: int, name: str = "tg_pipeline.x", level: int = logging.INFO) -> None:
+def reported(handler: logging.Handler, count: int, name: str = "tg_pipeline.x", level: int = logging.INFO) -> None:
     for number in range(count):
         handler.handle(logging.LogRecord(name, level, __file__, 1, "line %d", (number,), None))
 
@@ -59,8 +59,8 @@ def nobody() -> str:
 
 def test_lines_arrive_in_order_under_few_labels(server: Loki) -> None:
     handler = handler_to(server.url.replace("http://", "http://me:p%40ss@"))
-    told(handler, 1_200)
-    told(handler, 1, level=logging.ERROR)
+    reported(handler, 1_200)
+    reported(handler, 1, level=logging.ERROR)
     handler.close()
     lines = check_log(server.text)
     assert [line["event"] for line in lines if line["level"] == "info"] == [f"line {number}" for number in range(1_200)]
@@ -75,7 +75,7 @@ def test_a_loki_of_this_machine_is_reached_without_the_proxy(server: Loki, monke
     for key in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(key, nobody())
     handler = handler_to(server.url)
-    told(handler, 3)
+    reported(handler, 3)
     handler.close()
     assert len(server.lines) == 3
 
@@ -83,7 +83,7 @@ def test_a_loki_of_this_machine_is_reached_without_the_proxy(server: Loki, monke
 def test_what_is_told_while_it_is_away_arrives_when_it_is_back(server: Loki) -> None:
     server.status = 500
     handler = handler_to(server.url)
-    told(handler, 10)
+    reported(handler, 10)
     assert wait_until(lambda: server.pushes >= 3, 20)
     server.status = 204
     assert wait_until(lambda: len(server.lines) == 10, 20)
@@ -94,7 +94,7 @@ def test_what_is_told_while_it_is_away_arrives_when_it_is_back(server: Loki) -> 
 def test_lines_after_it_was_closed_are_sent_too(server: Loki) -> None:
     handler = handler_to(server.url)
     for _ in range(2):
-        told(handler, 3)
+        reported(handler, 3)
         handler.close()
     assert len(server.lines) == 6
 
@@ -103,7 +103,7 @@ def test_what_it_will_never_take_is_dropped_and_counted(server: Loki) -> None:
     server.status = 400
     before = dropped("refused")
     handler = handler_to(server.url)
-    told(handler, 10)
+    reported(handler, 10)
     assert wait_until(lambda: dropped("refused") == before + 10, 20)
     handler.close()
 
@@ -118,7 +118,7 @@ def test_nobody_waits_and_the_queue_does_not_grow(
     server.silent = state == "silent"
     full, unsent = dropped("full"), dropped("unsent")
     handler = handler_to(nobody() if state == "away" else server.url)
-    told(handler, 3 * QUEUE_LINES)
+    reported(handler, 3 * QUEUE_LINES)
     assert handler._lines.qsize() <= QUEUE_LINES
     lost = dropped("full") - full
     assert 3 * QUEUE_LINES - QUEUE_LINES - 2 * BATCH_LINES <= lost <= 2 * QUEUE_LINES
@@ -132,7 +132,7 @@ def test_nobody_waits_and_the_queue_does_not_grow(
 
 def test_what_sending_itself_says_is_not_sent(server: Loki) -> None:
     handler = handler_to(server.url)
-    told(handler, 1)
+    reported(handler, 1)
     for name in (
         "httpx",
         "httpcore.connection",
@@ -141,7 +141,7 @@ def test_what_sending_itself_says_is_not_sent(server: Loki) -> None:
         "opentelemetry.exporter",
         module.__name__,
     ):
-        told(handler, 5, name)
+        reported(handler, 5, name)
     handler.close()
     assert len(server.lines) == 1
 

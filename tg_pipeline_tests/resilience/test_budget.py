@@ -49,13 +49,13 @@ def test_a_fixed_budget_never_admits_more_than_its_burst_and_its_rate_over_any_t
 @given(steps, st.floats(0, 100))
 def test_nobody_is_admitted_while_telegram_asks_to_wait(steps: Sequence[Step], seconds: float) -> None:
     budget, _ = play(steps, ADAPTIVE)
-    told = budget.as_of
-    budget = flooded(budget, ADAPTIVE, told, seconds=seconds, reason="premium")
+    reported = budget.as_of
+    budget = flooded(budget, ADAPTIVE, reported, seconds=seconds, reason="premium")
     until = budget.blocked_until
     assert until is not None
-    assert until >= told + seconds
-    for now in (told, told + seconds * 0.9, until - 0.001):
-        if told <= now < until:
+    assert until >= reported + seconds
+    for now in (reported, reported + seconds * 0.9, until - 0.001):
+        if reported <= now < until:
             same, wait = admit(parse(dump(budget), ADAPTIVE, now), ADAPTIVE, now)
             assert wait == Wait(until - now, "premium")
             assert same == budget

@@ -69,15 +69,15 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:
         return answer.status, answer.getheader("content-type", ""), answer.read()
 
 
-def told(port: int, path: str) -> tuple[int, Any]:
+def reported(port: int, path: str) -> tuple[int, Any]:
     code, _, body = ask(port, path)
     return code, json.loads(body)
 
 
 def test_every_page_answers_get_and_head(settings: Settings) -> None:
     with served(settings) as port:
-        assert told(port, "/health") == (200, {"status": "alive"})
-        assert told(port, "/health/ready") == (200, {"ready": True, "reasons": []})
+        assert reported(port, "/health") == (200, {"status": "alive"})
+        assert reported(port, "/health/ready") == (200, {"ready": True, "reasons": []})
         code, content_type, body = ask(port, "/health/details")
         assert (code, content_type) == (200, "application/json")
         assert Health.model_validate_json(body).status == "down", "nobody schedules anything here"
@@ -119,7 +119,7 @@ def test_a_redis_that_is_away_shows_in_the_metrics_and_is_logged_once(
     with served(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})) as port:
         for _ in range(3):
             assert b"\nstate_store_degraded 1.0\n" in ask(port, "/metrics")[2]
-        assert told(port, "/health/details")[0] == 200
+        assert reported(port, "/health/details")[0] == 200
     assert len([record for record in caplog.records if "Redis at" in record.getMessage()]) == 1
 
 
@@ -128,30 +128,30 @@ def test_ready_says_why_not_and_comes_back(settings: Settings, monkeypatch: pyte
     data = Path(settings.data_uri)
     data.write_text("in the archive's place")
     with served(settings) as port:
-        code, answer = told(port, "/health/ready")
+        code, answer = reported(port, "/health/ready")
         assert (code, answer["ready"]) == (503, False)
         (reason,) = answer["reasons"]
         assert reason.startswith(f"storage: {data} ")
         assert "Not a directory" in reason
-        assert told(port, "/health")[0] == 200, "to be started again would not help"
+        assert reported(port, "/health")[0] == 200, "to be started again would not help"
         assert ask(port, "/health/ready", "HEAD")[::2] == (503, b"")
         data.unlink()
-        assert told(port, "/health/ready") == (200, {"ready": True, "reasons": []})
+        assert reported(port, "/health/ready") == (200, {"ready": True, "reasons": []})
 
 
 def test_many_who_ask_share_a_look(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "FRESH_SECONDS", 60.0)
     with served(settings) as port:
-        assert len({told(port, "/health/details")[1]["ts"] for _ in range(3)}) == 1
+        assert len({reported(port, "/health/details")[1]["ts"] for _ in range(3)}) == 1
 
 
 def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://:hush@127.0.0.1:{silent.getsockname()[1]}/0"
         with served(settings.model_copy(update={"redis_url": SecretStr(url)})) as port:
-            code, health = told(port, "/health/details")
+            code, health = reported(port, "/health/details")
             assert (code, health["redis"]["status"]) == (200, "away")
-            assert told(port, "/health/ready")[0] == 200, "for a while it can do without"
+            assert reported(port, "/health/ready")[0] == 200, "for a while it can do without"
             assert "hush" not in json.dumps(health)
 
 
@@ -161,8 +161,8 @@ def test_what_goes_wrong_inside_is_no_traceback(settings: Settings, monkeypatch:
 
     monkeypatch.setattr(pages, "exposition", broken)
     with served(settings) as port:
-        assert told(port, "/metrics") == (500, {"error": "/metrics cannot be shown now (ValueError)."})
-        assert told(port, "/health")[0] == 200
+        assert reported(port, "/metrics") == (500, {"error": "/metrics cannot be shown now (ValueError)."})
+        assert reported(port, "/health")[0] == 200
 
 
 def test_a_port_that_is_not_to_be_had_is_a_sentence() -> None:
@@ -182,8 +182,8 @@ def test_the_verb_serves_until_a_signal_ends_it_in_order(tg: Terminal, number: s
         serve = subprocess.Popen([PROGRAM, "serve", "--port", str(port)], env=os.environ, stdout=stream, stderr=stream)
     try:
         assert wait_until(lambda: "Ctrl-C" in log.read_text() or serve.poll() is not None, 60)
-        assert told(port, "/health/ready")[0] == 200
-        assert told(port, "/health/details")[1]["sessions"]["count"] == 1
+        assert reported(port, "/health/ready")[0] == 200
+        assert reported(port, "/health/details")[1]["sessions"]["count"] == 1
         sentence = tg.refused("serve", "--port", str(port))
         assert "Address already in use" in sentence
         assert ": tg-pipeline serve --port N" in sentence

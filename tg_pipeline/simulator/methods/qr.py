@@ -59,7 +59,7 @@ def accept_login_token(call: Call) -> object:
 
 
 def accept(server: Telegram, token: bytes, now: float) -> None:
-    """Accept a token and tell the client that shows it. Raises RpcError where it is unknown or expired."""
+    """Accept a token and notify the client that shows it. Raises RpcError where it is unknown or expired."""
     login = server.account.tokens.get(token)
     if login is None:
         raise RpcError(400, "AUTH_TOKEN_INVALID")

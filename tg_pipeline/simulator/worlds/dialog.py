@@ -14,7 +14,7 @@ from tg_pipeline.simulator.worlds.ids import IdPattern
 class DialogContent(Content):
     """Messages between the account itself and a few others.
 
-    In private nobody is named as the sender: `out` tells the account's own messages, as on Telegram.
+    In private nobody is named as the sender: `out` marks the account's own messages, as on Telegram.
     """
 
     def __init__(

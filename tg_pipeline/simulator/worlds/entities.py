@@ -8,7 +8,7 @@ from tg_pipeline.simulator.world import TypeChat
 from tg_pipeline.simulator.worlds.draws import derive
 
 FOUNDED = 1_672_531_200
-"""2023-01-01T00:00:00Z, where synthetic history begins unless told otherwise."""
+"""2023-01-01T00:00:00Z, where synthetic history begins by default."""
 
 
 def access_hash(seed: int, bare_id: int) -> int:

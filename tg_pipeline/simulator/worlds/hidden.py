@@ -11,7 +11,7 @@ from tg_pipeline.simulator.world import Chat, TypeChat, TypeMessage
 class HiddenPast:
     """`base` without its messages up to an id. They are not deleted: another account's world may hold them all.
 
-    A channel or supergroup says so in its full form (`available_min_id`), as Telegram does; nothing tells it of a basic
+    A channel or supergroup says so in its full form (`available_min_id`), as Telegram does; nothing says it of a basic
     group or a private dialog.
     """
 

@@ -40,7 +40,7 @@ class Directory:
     """The people of one exported chat, by marked id."""
 
     def __init__(self, chat_id: int, me: tl.User) -> None:
-        """`chat_id` is the chat's own bare id; before and after a migration it is the same: exports tell one only."""
+        """`chat_id` is the chat's own bare id; before and after a migration it is the same: exports name one only."""
         self.chat_id = chat_id
         self._names: dict[int, str | None] = {}
         self._ids: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Directory:
                     self._ids.setdefault(name, peer.user_id)
 
     def user_id(self, name: str) -> int:
-        """The user of that name, or a made-up id that is stable for the name where the export never tells it."""
+        """The user of that name, or a made-up id that is stable for the name where the export never names it."""
         if name not in self._ids:
             self._ids[name] = _UNNAMED_FROM + crc32(name.encode())
             self._names[self._ids[name]] = name
