@@ -1,5 +1,6 @@
 """The registry of chats, joined to what Telegram says of them."""
 
+import logging
 import time
 
 from upath import UPath
@@ -17,6 +18,8 @@ from tg_pipeline.storage.registry import read_registry
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline.telegram.details import ChatDetails, chat_details
 from tg_pipeline.telegram.history import ChatHistory
+
+log = logging.getLogger(__name__)
 
 
 def registered(settings: Settings) -> list[RegisteredChat]:
@@ -51,9 +54,16 @@ def settled(settings: Settings, chat: RegisteredChat, peer: Peer, account: int) 
     """The entry to archive a chat under, now that it is known which one it is, so that no chat is archived twice.
 
     One that was named in a way the registry does not have may be registered all the same; an unregistered one is
-    called after its username, however it was named.
+    called after its username, however it was named. One whose id is known stays as it was named while the registry
+    cannot be understood: somebody is editing it.
     """
-    chats = registered(settings)
+    try:
+        chats = registered(settings)
+    except SettingsError as error:
+        if chat.id is None:
+            raise
+        log.warning("%s is archived as it was registered before: %s", chat.slug, error)
+        return chat
     if chat in chats:
         return chat
     same = next((c for c in chats if c.id == peer.marked_id and c.account in {None, account}), None)

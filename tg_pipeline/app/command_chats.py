@@ -1,5 +1,6 @@
 """The chats that commands name, as the registry has them now."""
 
+import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,9 @@ from tg_pipeline.contracts.commands import CommandError
 from tg_pipeline.contracts.errors import InputError
 from tg_pipeline.contracts.registry import Registry, chat_of_command, find_disabled, find_registered
 from tg_pipeline.storage.registry_edit import add_chat
+
+EDITING_SECONDS = 600.0
+"""For so long after the registry was written, somebody may be correcting an entry that disables its chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,16 @@ class CommandChats:
         found = next((chat for chat in self.registry.chats if chat.slug == slug), None)
         return (found.start or self.start) if found else None
 
+    def is_being_edited(self, slug: str) -> bool:
+        """Whether the chat is disabled by an entry that is so new that its commands wait for a better one."""
+        if self.start_of(slug) is not None or find_disabled(self.registry.disabled, slug) is None:
+            return False
+        return self.path.exists() and time.time() - self.path.stat().st_mtime < EDITING_SECONDS
+
     def why_not(self, command: AcceptedCommand) -> tuple[str, str] | None:
         """Why a command that was accepted cannot be launched any more: the error's class, and a sentence."""
+        if self.is_being_edited(command.slug):
+            return None
         start = self.start_of(command.slug)
         if start is not None:
             late = command.last < start

@@ -75,6 +75,8 @@ class _Look:
             with skipping(f"Command {command.id}", self.done):
                 if why := self.chats.why_not(command):
                     self.queue.drop(command, *why)
+                elif self.chats.is_being_edited(command.slug):
+                    self.done["waiting for chats.yaml"] += 1
                 elif self._is_loaded(command) and self.queue.claim(command, self.owner):
                     self._launch(command)
 
@@ -88,7 +90,7 @@ class _Look:
         if not self.launcher.is_launched(command):
             self._follow_unlaunched(flight)
             return
-        is_registered = self.chats.start_of(command.slug) is not None
+        is_registered = self.chats.start_of(command.slug) is not None or self.chats.is_being_edited(command.slug)
         if flight.ended is None and is_registered and self._launch_again(command):
             return
         if not self.launcher.is_over(command):
@@ -118,7 +120,7 @@ class _Look:
     def _launch_again(self, command: AcceptedCommand) -> bool:
         """Launch the runs again that died; whether there are any."""
         dead = self.launcher.dead_runs(command)
-        if dead and self._is_loaded(command):
+        if dead and not self.chats.is_being_edited(command.slug) and self._is_loaded(command):
             for run_id in dead:
                 self.launcher.launch_again(run_id)
             self.done["retried"] += len(dead)

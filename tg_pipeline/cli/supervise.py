@@ -63,12 +63,16 @@ class RedisWatch:
 
 @dataclass(frozen=True)
 class Service:
-    """A process to keep running, and how to see that it works. The next service starts when this one is ready."""
+    """A process to keep running, and how to see that it works. The next service starts when this one is ready.
+
+    `is_loading`, asked with its process id until it answers: whether what it waits for still comes about.
+    """
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[], bool] = lambda: True
     answers: Callable[[], bool] = lambda: True
+    is_loading: Callable[[int], bool] = lambda _: True
 
 
 @dataclass
@@ -78,6 +82,7 @@ class _Kept:
     began: float = 0.0
     silent_since: float | None = None
     patience: float = FIRST_ANSWER_SECONDS
+    was_loading: bool = False
     short_lives: int = 0
 
 
@@ -108,6 +113,7 @@ class Supervisor:
                     self._stop.wait(0.1)
                     for begun in self._kept:
                         self._restart_if_ended(begun)
+                        self._restart_if_stuck(begun)
             if not self._stop.is_set():
                 ready()
             while not self._wait():
@@ -129,6 +135,7 @@ class Supervisor:
             for one in self._kept:
                 if one.patience == FIRST_ANSWER_SECONDS:
                     self._restart_if_silent(one)
+                    self._restart_if_stuck(one)
             if self._stop.wait(LOOK_EVERY_SECONDS / ASKED_WHILE_STARTING):
                 return True
         return False
@@ -151,10 +158,24 @@ class Supervisor:
         silent = time.monotonic() - kept.silent_since
         if asked - kept.silent_since > kept.patience and not self._stop.is_set() and kept.process is not None:
             log.error("The %s has not answered for %.0f s. It is started again.", kept.service.name, silent)
-            # Only the process itself: the runs that it has launched go on.
-            kept.process.kill()
-            kept.process.wait()
-            self._start(kept)
+            self._replace(kept, kept.process)
+
+    def _restart_if_stuck(self, kept: _Kept) -> None:
+        """A process that waits for another one of its own, which was killed, would wait for minutes."""
+        if kept.process is None or kept.patience != FIRST_ANSWER_SECONDS or self._stop.is_set():
+            return
+        is_loading = kept.service.is_loading(kept.process.pid)
+        if kept.was_loading and not is_loading and not kept.service.answers():
+            log.error("The %s died while it was loading. It is started again.", kept.service.name)
+            self._replace(kept, kept.process)
+        else:
+            kept.was_loading = is_loading
+
+    def _replace(self, kept: _Kept, process: subprocess.Popen[bytes]) -> None:
+        """Start it again. Only the process itself is killed: the runs that it has launched go on."""
+        process.kill()
+        process.wait()
+        self._start(kept)
 
     def _start(self, kept: _Kept) -> None:
         if self._stop.is_set():
@@ -169,7 +190,7 @@ class Supervisor:
         )
         self._leaders.append(kept.process)
         kept.began = kept.silent_since = time.monotonic()
-        kept.patience = FIRST_ANSWER_SECONDS
+        kept.patience, kept.was_loading = FIRST_ANSWER_SECONDS, False
         if self._signals:  # it came while the process was being started
             os.killpg(kept.process.pid, signal.SIGTERM)
 

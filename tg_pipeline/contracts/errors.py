@@ -26,6 +26,7 @@ TgPipelineError
 ├── InputError                a person or a program asked for something that cannot be
 │   └── SettingsError         a setting or a file of settings is wrong
 └── StorageError              the archive could not be read or written
+    ├── DiskFull              there is no space for it; try later
     └── DayFileError          a file where a day file should be is not one
 
 `str(error)` is always one or two plain sentences that may be shown to a person; secrets never enter it.
@@ -179,6 +180,10 @@ class StorageError(TgPipelineError):
     """The archive could not be read or written."""
 
 
+class DiskFull(StorageError):
+    """There is no space left, or the quota is used up; what was there before is untouched."""
+
+
 class DayFileError(StorageError):
     """A file where a day file should be is truncated, foreign or of an unknown version."""
 
@@ -193,5 +198,5 @@ def other_account_hint(account: int | None) -> str:
     )
 
 
-TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable)
+TRY_LATER = (RetryableError, FloodWaitError, CircuitOpen, LeaseUnavailable, StateUnavailable, DiskFull)
 """What may be gone after a while, though nobody does anything about it."""

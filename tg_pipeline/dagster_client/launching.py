@@ -6,6 +6,7 @@ and `cancel`; `RunRequest.for_asset_partition_range`, proposed in dagster#34096,
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -37,6 +38,8 @@ from tg_pipeline.dagster_internals.history import ENDED
 from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG, RUN_FAILURE_REASON_TAG, RunFailureReason
 
 REPOSITORY = "__repository__"
+ATTEMPTS_MOST = 20
+"""Of one run, those that never started included: restarts and outages are not its fault."""
 
 _KEPT_TAGS = {
     PARTITION_TAG,
@@ -116,25 +119,30 @@ class DagsterLauncher:
         """Ids of its runs that died and are to be launched again; none once it is canceled.
 
         A run died if its process ended before its steps did: killed, terminated at a shutdown, never started. As often
-        as `run_retries` of dagster.yaml allows. Dagster itself would not retry the last run of a job's backfill: it
-        completes the backfill when nothing of it runs, and retries nothing of a completed one (1.13.27).
+        as `run_retries` of dagster.yaml allows; attempts that never started do not count, up to ATTEMPTS_MOST in all.
+        Dagster itself would not retry the last run of a job's backfill: it completes the backfill when nothing of it
+        runs, and retries nothing of a completed one (1.13.27).
         """
         backfill = self._backfill(command)
         if command.backfill_id is not None and (backfill is None or backfill.status in _BACKFILL_ABORTED):
             return []
         instance = self.instance
         most = instance.run_retries_max_retries if instance.run_retries_enabled else 0
-        died = [
-            run
-            for run in instance.get_runs(_runs(command, [dg.DagsterRunStatus.FAILURE]))
-            if run.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.STEP_FAILURE.value and attempt(run) < most
-        ]
-        if not died:
+        failed = instance.get_run_records(_runs(command, [dg.DagsterRunStatus.FAILURE]))
+        died = [record for record in failed if not _failed_by_a_step(record.dagster_run)]
+        if not died or not most:
             return []
-        attempts = [str(number) for number in range(1, most + 1)]
+        started = Counter(first_attempt(record.dagster_run) for record in died if record.start_time is not None)
+        attempts = [str(number) for number in range(1, ATTEMPTS_MOST)]
         retries = instance.get_runs(dg.RunsFilter(tags={**_tags(command), ATTEMPT_TAG: attempts}))
         launched = {(first_attempt(retry), attempt(retry)) for retry in retries}
-        return [run.run_id for run in died if (first_attempt(run), attempt(run) + 1) not in launched]
+        return [
+            run.run_id
+            for run in (record.dagster_run for record in died)
+            if started[first_attempt(run)] <= most
+            and attempt(run) + 1 < ATTEMPTS_MOST
+            and (first_attempt(run), attempt(run) + 1) not in launched
+        ]
 
     def launch_again(self, run_id: str) -> None:
         """Request the run once more. Requested twice, it is launched once."""
@@ -202,6 +210,10 @@ def _backfill_of(command: AcceptedCommand, backfill_id: str, location: CodeLocat
         ),
         partition_names=[str(day) for day in command.days],
     )
+
+
+def _failed_by_a_step(run: dg.DagsterRun) -> bool:
+    return run.tags.get(RUN_FAILURE_REASON_TAG) == RunFailureReason.STEP_FAILURE.value
 
 
 def _runs(command: AcceptedCommand, statuses: Sequence[dg.DagsterRunStatus] | None = None) -> dg.RunsFilter:

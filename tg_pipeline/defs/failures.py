@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import dagster as dg
 
-from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, FloodWaitError, TgPipelineError
+from tg_pipeline.contracts.errors import TRY_LATER, CircuitOpen, DiskFull, FloodWaitError, TgPipelineError
 from tg_pipeline.contracts.policy import OUTAGE_RETRIES
 
 STEP_RETRIES = 2
@@ -29,7 +29,7 @@ def raise_to_dagster(error: TgPipelineError, slug: str, *, retry_number: int, no
     A repeated step goes on where it stopped: days that were committed are not read again.
     """
     pause = pause_before_retry(error)
-    retries = OUTAGE_RETRIES if isinstance(error, CircuitOpen) else STEP_RETRIES
+    retries = OUTAGE_RETRIES if isinstance(error, CircuitOpen | DiskFull) else STEP_RETRIES
     if pause is not None and pause <= LONGEST_PAUSE_SECONDS and retry_number < retries:
         raise dg.RetryRequested(max_retries=retries, seconds_to_wait=pause) from error
     metadata = {"error": dg.MetadataValue.text(type(error).__name__)}

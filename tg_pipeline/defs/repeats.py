@@ -4,6 +4,7 @@ Their processes load none of our definitions. `instance_class` in dagster.yaml i
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -56,8 +57,15 @@ def _log_level() -> str | None:
         return None  # whatever loads the definitions reports what is wrong
 
 
+_ID = re.compile(r"(?<=[Bb]ackfill failed for )\S+|[0-9a-f]{8}-[0-9a-f-]{27}|\b(?:0x[0-9a-f]+|\d+)\b")
+"""What differs where the same goes wrong for another run, backfill or command."""
+
+
 class OnceInFull(logging.Filter):
-    """Passes a traceback in full once an hour; its repeats as one line, once a minute, with their number."""
+    """Passes a traceback in full once an hour; its repeats as one line, once a minute, with their number.
+
+    Whichever run, backfill or command it is about: a repeat is the same sentence but for ids and numbers.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -73,9 +81,10 @@ class OnceInFull(logging.Filter):
         now = self._now()
         self._seen = {key: found for key, found in self._seen.items() if now - found.full_at < FULL_SECONDS}
         brief = " ".join(line.strip() for line in lines[:2])
-        found = self._seen.get((record.name, brief))
+        kind = (record.name, _ID.sub("ID", brief))
+        found = self._seen.get(kind)
         if found is None:
-            self._seen[record.name, brief] = _Repeated(now)
+            self._seen[kind] = _Repeated(now)
             return True
         found.number += 1
         if now - found.brief_at < BRIEF_SECONDS:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from upath import UPath
 
-from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.contracts.errors import DiskFull, StorageError
 
 _BUFFER = 1 << 18
 _PROBE_BYTES = 4_096
@@ -80,9 +80,8 @@ def writing(path: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {_reason(error)}. What was there before is untouched."
-        ) from error
+        kind = DiskFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageError
+        raise kind(f"{path} cannot be written: {_reason(error)}. What was there before is untouched.") from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 GRACE_SECONDS = 5.0
 
@@ -17,6 +18,17 @@ def group_exists(leader: "subprocess.Popen[bytes]") -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def has_child(pid: int) -> bool:
+    """Whether the process has a child that runs."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name, in parentheses, may hold anything; behind it stand the state and the parent.
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state not in {"Z", "X"}:
+                return True
+    return False
 
 
 def end_group(leader: "subprocess.Popen[bytes]") -> None:

@@ -1,5 +1,6 @@
 """The proof of an archive: every file is read again and held to everything that the contract promises."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from itertools import zip_longest
@@ -236,7 +237,7 @@ def _strays(archive: Archive, root: UPath, slug: Slug) -> Iterator[Finding]:
     ours = {str(day_path(root, slug, day)) for day in archive.days(slug)}
     years = {day_path(root, slug, day).parent for day in archive.days(slug)}
     for path in _entries(chat_directory(root, slug)):
-        if path in years and is_directory(path):
+        if (path in years or re.fullmatch(r"\d{4}", path.name)) and is_directory(path):
             yield from (_stray(slug, inner) for inner in _entries(path) if str(inner) not in ours)
         else:
             yield _stray(slug, path)

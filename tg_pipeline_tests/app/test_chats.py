@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tg_pipeline.app.chats import find_chat, registered
-from tg_pipeline.contracts.chat import RegisteredChat
+from tg_pipeline.app.chats import find_chat, registered, settled
+from tg_pipeline.contracts.chat import Peer, RegisteredChat
 from tg_pipeline.contracts.errors import InputError, SettingsError
 from tg_pipeline.settings import Settings
 
@@ -105,3 +105,12 @@ def test_a_chat_whose_name_is_no_name_hides_no_other(settings: Settings) -> None
         file.write('  - {slug: invited, chat: "t.me/+AbCd"}\n')
     assert find_chat(settings, "@book_club").slug == "club-of-books"
     assert find_chat(settings, "invited").slug == "invited"
+
+
+def test_a_chat_that_is_fetched_while_somebody_edits_the_registry_keeps_its_slug(settings: Settings) -> None:
+    news, ann = find_chat(settings, "news"), find_chat(settings, "ann")
+    settings.chats_path.write_text("chats: [")
+    peer = Peer("channel", 1_234_567_890, access_hash=1, username="daily_news", title="The daily news")
+    assert settled(settings, news, peer, account=7) == news
+    with pytest.raises(SettingsError):
+        settled(settings, ann, peer, account=7)

@@ -1,6 +1,8 @@
 """What becomes of commands, with a real Redis and a launcher in memory."""
 
 import json
+import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import redis
 from pydantic import SecretStr
 
 from tg_pipeline.app import dispatch as module
+from tg_pipeline.app.command_chats import EDITING_SECONDS
 from tg_pipeline.app.dispatch import dispatch
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.accepted import AcceptedCommand
@@ -59,10 +62,12 @@ class Desk:
     def launched(self) -> list[AcceptedCommand]:
         return self.launcher.launched
 
-    def edit(self, busy: str) -> None:
-        """Write the registry, with `busy` as the text says and `other` as before."""
+    def edit(self, busy: str, *, ago: float = EDITING_SECONDS + 1) -> None:
+        """Write the registry, so many seconds ago, with `busy` as the text says and `other` as before."""
         other = f'  - {{slug: other, chat: "@other", start: {FIRST_DAY}}}\n'
         self.settings.chats_path.write_text(f"chats:\n{busy}{other}")
+        written = time.time() - ago
+        os.utime(self.settings.chats_path, (written, written))
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -225,6 +230,34 @@ def test_a_command_that_can_no_longer_be_launched_ends_with_the_reason(
     assert [event for event in desk.published if event[0] != "started"] == [("failed", "canceled")]
     assert desk.events[-1]["error_type"] == error_type
     assert desk.queue.counts()["in_flight"] == desk.queue.counts()["waiting"] == 0
+
+
+def test_commands_of_a_chat_whose_entry_was_spoiled_just_now_wait_for_a_better_one(desk: Desk) -> None:
+    desk.push(command_id=ID)
+    desk.push(date=str(FIRST_DAY + timedelta(days=1)))
+    desk.look()
+    desk.launcher.dead = {"run": ID}
+    desk.edit(entry(start="soon"), ago=0)
+    for _ in range(2):
+        assert not desk.look()["retried"]
+    assert (desk.launcher.canceled, list(desk.launcher.dead)) == ([], ["run"])
+    assert desk.queue.counts()["waiting"] == 1
+    desk.edit(entry(), ago=0)
+    assert desk.look()["retried"] == 1
+    desk.launcher.ends[ID] = SUCCESS
+    assert desk.look() == {"ended": 1, "launched": 1}
+
+
+def test_a_chat_that_stays_disabled_ends_its_commands(desk: Desk) -> None:
+    desk.push(command_id=ID)
+    desk.push(date=str(FIRST_DAY + timedelta(days=1)))
+    desk.look()
+    desk.edit(entry(start="soon"))
+    desk.look()
+    assert [command.id for command in desk.launcher.canceled] == [ID]
+    desk.launcher.ends[ID] = Outcome("canceled", 0, 0, None, None, error_type="Canceled")
+    desk.look()
+    assert [event["error_type"] for event in desk.events if event["event"] == "failed"] == ["ChatDisabled"] * 2
 
 
 def test_a_chat_that_is_disabled_takes_no_commands_and_says_why(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from tg_pipeline.cli import supervise
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.supervise import RedisWatch, Service, Supervisor
 from tg_pipeline.contracts.errors import TRY_LATER, StateUnavailable
+from tg_pipeline.machine.children import has_child
 
 NOTES_ITS_SIGNAL = """
 trap 'echo SIGINT >> signals; exit' INT
@@ -74,6 +75,27 @@ def test_a_service_that_dies_right_after_its_first_answer_is_not_taken_for_one_t
             os.kill(os.getpid(), signal.SIGTERM)
 
     service = Service("shell", ["sleep", "60"], answers=lambda: next(answers, False))
+    with pytest.raises(Terminated):
+        Supervisor([service], os.environ, tmp_path).run(look)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("is_up", [False, True])
+def test_a_service_whose_loader_dies_is_started_again_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_up: bool
+) -> None:
+    """It starts a process, kills that, and waits; the one that is started again answers."""
+    script = "test -e begun && exec sleep 60; touch begun; sleep 60 & sleep 0.3; kill -9 $!; exec sleep 60"
+
+    def look() -> None:
+        if caplog.records:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def answers() -> bool:
+        return bool(caplog.records)
+
+    service = Service("shell", ["sh", "-c", script], lambda: is_up or answers(), answers, is_loading=has_child)
     with pytest.raises(Terminated):
         Supervisor([service], os.environ, tmp_path).run(look)
     assert len(caplog.records) == 1

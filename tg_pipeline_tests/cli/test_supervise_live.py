@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import combinations
 from typing import Literal
 from uuid import uuid4
@@ -16,6 +17,7 @@ from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 from tg_pipeline.app.commands import command_queue
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.instance import open_instance
+from tg_pipeline.dagster_client.runs import COMMAND_TAG
 from tg_pipeline.dagster_client.workers import worker_of
 from tg_pipeline.machine.lease import look
 from tg_pipeline.simulator import Latency
@@ -49,8 +51,8 @@ class Stage:
         pids = {pid for role in SERVICES if role in parts for pid in self.tree.pids(role)}
         if "run" in parts:
             self.account.simulator.faults.add(Latency(method="messages.getHistory", ms=600_000))
-            self._push()
-            self._wait(lambda: len(self._reading()) == 1)
+            self.push()
+            self.wait(lambda: len(self._reading()) == 1)
             pids.add(self.tree.holder(self._reading()[0]))
         if "redis" in parts:
             self.redis.stop()
@@ -60,8 +62,8 @@ class Stage:
 
     def kill_starting_run(self) -> str:
         """Kill the inner code server and the process of a run that was launched and has not begun; the run."""
-        self._push()
-        self._wait(lambda: any(self._starting().values()))
+        self.push()
+        self.wait(lambda: any(self._starting().values()))
         ((run, pid),) = self._starting().items()
         assert pid is not None
         self.tree.kill({pid} | self.tree.pids("inner code server"))
@@ -69,17 +71,17 @@ class Stage:
 
     def assert_it_works(self) -> None:
         """A command that is sent now is carried out, and nothing of what was killed is left open."""
-        id_ = self._push()
-        self._wait(lambda: "ended" in (self.queue.show(id_) or {}))
+        id_ = self.push()
+        self.wait(lambda: "ended" in (self.queue.show(id_) or {}))
         assert (self.queue.show(id_) or {})["ended"]["event"] == "completed", self.tree.log()
-        self._wait(lambda: not self.instance.get_runs_count(UNDER_WAY))
-        self._wait(lambda: not any(self.queue.counts().values()))
-        self._wait(lambda: all(map(self.tree.pids, SERVICES)))
+        self.wait(lambda: not self.instance.get_runs_count(UNDER_WAY))
+        self.wait(lambda: not any(self.queue.counts().values()))
+        self.wait(lambda: all(map(self.tree.pids, SERVICES)))
 
-    def _push(self) -> str:
+    def push(self, **fields: str) -> str:
         id_ = str(uuid4())
-        command = {"command": "fetch", "command_id": id_, "chat": "@busy", "mode": "date", "date": str(FIRST_DAY)}
-        self.queue.push(json.dumps(command))
+        days = fields or {"mode": "date", "date": str(FIRST_DAY)}
+        self.queue.push(json.dumps({"command": "fetch", "command_id": id_, "chat": "@busy", **days}))
         return id_
 
     def _starting(self) -> dict[str, int | None]:
@@ -90,7 +92,7 @@ class Stage:
         runs = [run.run_id for run in self.instance.get_runs(UNDER_WAY)]
         return [run for run in runs if look(self.tree.home / "runs", run) == "held"]
 
-    def _wait(self, condition: Callable[[], bool]) -> None:
+    def wait(self, condition: Callable[[], bool]) -> None:
         assert wait_until(condition, SECONDS), self.tree.log()
 
 
@@ -135,6 +137,29 @@ def test_a_run_that_dies_with_the_code_server_while_it_starts_gives_back_its_slo
     assert found.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.START_TIMEOUT.value, (
         "Dagster's own time limit came first"
     )
+
+
+def test_an_inner_code_server_that_is_killed_while_it_loads_is_started_again(stage: Stage) -> None:
+    loaded = stage.tree.pids("inner code server")
+    stage.tree.kill(loaded)
+    stage.wait(lambda: bool(stage.tree.pids("inner code server") - loaded))
+    stage.tree.kill(stage.tree.pids("inner code server"))
+    stage.assert_it_works()
+
+
+def test_runs_wait_in_the_queue_while_the_code_server_is_away(stage: Stage) -> None:
+    id_ = stage.push(
+        mode="range", **{"from": str(FIRST_DAY), "to": str(FIRST_DAY + timedelta(days=2))}, strategy="per_day"
+    )
+    of_command = dg.RunsFilter(tags={COMMAND_TAG: id_})
+    stage.wait(lambda: stage.instance.get_runs_count(of_command) == 3)
+    stage.kill("inner code server", "outer code server")
+    stage.wait(lambda: "ended" in (stage.queue.show(id_) or {}))
+    assert (stage.queue.show(id_) or {})["ended"]["event"] == "completed", stage.tree.log()
+    failed = stage.instance.get_run_records(
+        dg.RunsFilter(tags={COMMAND_TAG: id_}, statuses=[dg.DagsterRunStatus.FAILURE])
+    )
+    assert all(record.start_time for record in failed), "one failed that had not begun"
 
 
 @pytest.mark.nightly

@@ -26,7 +26,7 @@ from tg_pipeline.app.dispatch import dispatch
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
-from tg_pipeline.dagster_client.launching import REPOSITORY, DagsterLauncher
+from tg_pipeline.dagster_client.launching import ATTEMPTS_MOST, REPOSITORY, DagsterLauncher
 from tg_pipeline.dagster_client.runs import tags_of
 from tg_pipeline.defs import checks, commands, ended_runs
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, publish_ended_runs
@@ -189,10 +189,13 @@ def test_the_sensor_finds_why_a_run_failed(platform: Platform) -> None:
     assert "busy" in last["message"]
 
 
-def die(platform: Platform, request: dg.RunRequest) -> dg.DagsterRun:
-    """The run of the request, as Dagster records it when its process was killed."""
+def die(platform: Platform, request: dg.RunRequest, *, started: bool = True) -> dg.DagsterRun:
+    """The run of the request, as Dagster records it when its process was killed; while it was starting, or later."""
     instance = platform.pipeline.instance
     run = instance.add_run(dg.DagsterRun(job_name=str(request.job_name), tags=dict(request.tags)))
+    if started:
+        start = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
+        instance.report_dagster_event(start, run_id=run.run_id)
     instance.report_run_failed(run)
     return run
 
@@ -232,6 +235,18 @@ def test_a_run_that_dies_each_time_fails_its_command_at_last(platform: Platform)
     last = platform.events[-1]
     assert (last["event"], last["error_type"], last["errors"]) == ("failed", "RunDied", MAX_RETRIES + 1)
     assert platform.reported == [("started", "running"), ("failed", "failed")]
+
+
+def test_attempts_that_never_started_do_not_count_for_long(platform: Platform) -> None:
+    platform.push()
+    (request,) = platform.tick().requests
+    for number in range(1, ATTEMPTS_MOST):
+        die(platform, request, started=number == MAX_RETRIES)
+        assert platform.reported == []
+        (request,) = platform.tick().requests
+    die(platform, request, started=False)
+    assert platform.tick().requests == []
+    assert platform.events[-1]["error_type"] == "RunDied"
 
 
 def test_a_run_that_ends_with_dagster_is_launched_again(platform: Platform) -> None:

@@ -54,6 +54,11 @@ def test_an_open_breaker_is_sat_out_for_some_twenty_minutes() -> None:
     assert failure.metadata["try_again_after"].value == "2024-01-01 12:01:00 UTC"
 
 
+def test_a_full_disk_is_sat_out_for_as_long() -> None:
+    again = retried(errors.DiskFull("full"), STEP_RETRIES)
+    assert (again.seconds_to_wait, again.max_retries) == (PAUSE_SECONDS, OUTAGE_RETRIES)
+
+
 def test_a_flood_wait_longer_than_a_run_may_wait_says_when() -> None:
     failure = failed(errors.FloodWaitError(LONGEST_PAUSE_SECONDS + 60, "messages.getHistory"))
     assert failure.metadata["try_again_after"].value == "2024-01-01 13:01:00 UTC"
@@ -74,7 +79,7 @@ def test_after_the_last_retry_it_is_a_sentence_that_says_when() -> None:
         errors.SessionRevoked("revoked"),
         errors.InputError("impossible"),
         errors.SettingsError("wrong"),
-        errors.StorageError("disk full"),
+        errors.StorageError("read-only file system"),
     ],
 )
 def test_what_a_person_must_look_at_is_not_tried_again(error: errors.TgPipelineError) -> None:

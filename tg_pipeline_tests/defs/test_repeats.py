@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_each_error_is_logged_in_full(logger: logging.Logger, caplog: pytest.Log
             except ValueError:
                 logger.exception("It failed")
     assert len(caplog.records) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Caught an error dequeuing run {uuid}\nDagsterUserCodeUnreachableError: no answer\nStack Trace:\n  File x",
+        "Backfill failed for {uuid}.1764355555000: \nCould not load {uuid}\nStack Trace:\n  File x",
+        "Backfill failed for {letters}: \nCould not load it\nStack Trace:\n  File x",
+    ],
+)
+def test_the_same_for_another_run_is_a_repeat(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    for number in range(9):
+        logger.error(text.format(uuid=uuid4(), letters="abcdefgh"[number:] + "ijklmnop"[:number]))
+    assert len(caplog.records) == 1
 
 
 def test_what_is_no_traceback_passes(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:

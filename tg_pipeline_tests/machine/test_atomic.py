@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from tg_pipeline.contracts.errors import StorageError
+from tg_pipeline.contracts.errors import TRY_LATER, DiskFull, StorageError
 from tg_pipeline.machine.atomic import STALE_SECONDS, replace, sweep, writing
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
 
@@ -71,6 +71,13 @@ def test_a_file_in_place_of_a_folder_is_a_sentence_that_names_the_path(tmp_path:
 def test_what_the_operating_system_refuses_is_a_sentence(number: int) -> None:
     with pytest.raises(StorageError, match=rf"^/data/x .*{os.strerror(number)}"), writing("/data/x"):
         raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(("number", "is_full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_what_may_have_space_again_is_worth_trying_later(number: int, is_full: bool) -> None:
+    with pytest.raises(StorageError) as caught, writing("/data/x"):
+        raise OSError(number, os.strerror(number))
+    assert isinstance(caught.value, TRY_LATER) == isinstance(caught.value, DiskFull) == is_full
 
 
 def test_a_disk_that_is_full_costs_nothing_that_was_there(tmp_path: Path) -> None:

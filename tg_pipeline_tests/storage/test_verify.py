@@ -338,6 +338,13 @@ def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progres
     assert next(archive.verify_rest(today=TODAY)).kind == "progress"
 
 
+def test_a_year_of_which_nothing_could_be_written_is_not_foreign(archive: DayStore) -> None:
+    (archive.root / SLUG / "2031").mkdir()
+    assert not list(archive.verify_chat(SLUG, today=TODAY))
+    (archive.root / SLUG / "2031" / "notes").touch()
+    assert [f.kind for f in archive.verify_chat(SLUG, today=TODAY)] == [FindingKind.FOREIGN]
+
+
 def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayStore, progress: Progress) -> None:
     for name in ("UPPER case", "Bad Slug", ".git"):
         (archive.root / name).mkdir()
