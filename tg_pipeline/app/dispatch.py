@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tg_pipeline.app.command_chats import CommandChats
 from tg_pipeline.app.command_spans import trace_command
 from tg_pipeline.app.ended import publish_end
-from tg_pipeline.app.judging import judge, log_fields
+from tg_pipeline.app.judging import judge, log_fields, named
 from tg_pipeline.app.skipping import skipping
 from tg_pipeline.bus.queue import CommandQueue, InFlight
 from tg_pipeline.contracts.accepted import AcceptedCommand
@@ -115,7 +115,7 @@ class _Look:
     def _launch(self, command: AcceptedCommand) -> None:
         self.launcher.launch(command)
         self.done["launched"] += 1
-        log.info("The command for %s is launched.", command.days, extra=log_fields(command))
+        log.info("%s is launched.", named(command), extra=log_fields(command))
 
     def _launch_again(self, command: AcceptedCommand) -> bool:
         """Launch the runs again that died; whether there are any."""
@@ -124,7 +124,9 @@ class _Look:
             for run_id in dead:
                 self.launcher.launch_again(run_id)
             self.done["retried"] += len(dead)
-            log.warning("Runs that died are launched again: %s.", ", ".join(dead), extra=log_fields(command))
+            log.warning(
+                "%s: runs that died are launched again: %s.", named(command), ", ".join(dead), extra=log_fields(command)
+            )
         return bool(dead)
 
     def _is_loaded(self, command: AcceptedCommand) -> bool:
@@ -137,5 +139,5 @@ class _Look:
         self.done["ended"] += flight.ended is None and publish_end(self.queue, command, found)
         self.queue.release(command)
         took = round(time.time() * 1_000) - command.accepted
-        log.info("The command for %s is over.", command.days, extra={**log_fields(command), "duration_ms": took})
+        log.info("%s is over.", named(command), extra={**log_fields(command), "duration_ms": took})
         trace_command(command, found, time.time())

@@ -25,18 +25,25 @@ def judge(queue: CommandQueue, taken: Taken, chats: CommandChats, strategy: Stra
         command = parse_command(taken.raw, taken.size)
         accepted = _accepted(command, chats, strategy)
         log.debug(
-            "The command asks for %s: strategy %s, force %s, priority %d.",
-            *(accepted.days, accepted.strategy, accepted.force, accepted.priority),
+            "%s asks for: strategy %s, force %s, priority %d.",
+            *(named(accepted), accepted.strategy, accepted.force, accepted.priority),
             extra=log_fields(accepted),
         )
     except CommandError as error:
         known = {"command_id": str(uuid4())} | _about(taken, command)
         queue.reject(taken, error, about=known)
-        log.info("A command is rejected: %s", error, extra={**known, "error_type": error.error_type})
+        log.info(
+            "Command %s is rejected: %s", known["command_id"], error, extra={**known, "error_type": error.error_type}
+        )
         return "rejected"
     became = queue.accept(taken, command, accepted)
-    log.info("The command for %s is %s.", accepted.days, became, extra=log_fields(accepted))
+    log.info("%s is %s.", named(accepted), became, extra=log_fields(accepted))
     return became
+
+
+def named(command: AcceptedCommand) -> str:
+    """The command as log lines name it."""
+    return f"Command {command.id} ({command.slug}, {command.days})"
 
 
 def log_fields(command: AcceptedCommand) -> dict[str, str]:

@@ -28,6 +28,8 @@ SILENT_SECONDS = LOOK_EVERY_SECONDS / 2
 """How long a service that has answered may not answer before it is started again: until the look after next."""
 FIRST_ANSWER_SECONDS = 360.0
 """The same for a service that has not answered since its start: thousands of chats take minutes to load."""
+LOADER_SECONDS = 30.0
+"""After its start a service that loads in a process of its own has begun that one."""
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +167,8 @@ class Supervisor:
         if kept.process is None or kept.patience != FIRST_ANSWER_SECONDS or self._stop.is_set():
             return
         is_loading = kept.service.is_loading(kept.process.pid)
-        if kept.was_loading and not is_loading and not kept.service.answers():
+        is_late = kept.was_loading or time.monotonic() - kept.began > LOADER_SECONDS
+        if is_late and not is_loading and not kept.service.answers():
             log.error("The %s died while it was loading. It is started again.", kept.service.name)
             self._replace(kept, kept.process)
         else:

@@ -79,7 +79,6 @@ def _serve(
     from tg_pipeline.dagster_client.instance import open_instance, set_pool_limits
     from tg_pipeline.dagster_client.services import CodeServer, daemon_command, webserver_command
     from tg_pipeline.dagster_client.webserver import is_up, write_webserver_url
-    from tg_pipeline.machine.children import has_child
     from tg_pipeline.settings import PROJECT_DIRECTORY
     from tg_pipeline.web.service import listening, serving
 
@@ -110,7 +109,7 @@ def _serve(
         code = CodeServer(Path(directory))
         workspace = code.workspace()
         services = [
-            Service("code server", code.command(level), code.is_listening, code.answers, is_loading=has_child),
+            Service("code server", code.command(level), code.is_listening, code.answers, code.is_loading),
             Service("daemon", daemon_command(level, workspace)),
             Service("webserver", webserver_command(host, port, level, workspace), is_ready=partial(is_up, url)),
         ]

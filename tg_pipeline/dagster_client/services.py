@@ -9,6 +9,7 @@ from typing import Final
 import yaml
 
 from tg_pipeline.dagster_internals.code_server import DagsterGrpcClient, DagsterUserCodeUnreachableError
+from tg_pipeline.machine.children import commands_of_children
 
 RUN: Final = (sys.executable, "-m", "tg_pipeline.dagster_client.run_module")
 MODULE: Final = "tg_pipeline.definitions"
@@ -43,6 +44,10 @@ class CodeServer:
     def is_listening(self) -> bool:
         """Whether the outer process has been started once, and is done with loading the definitions."""
         return self.socket.exists()
+
+    def is_loading(self, outer: int) -> bool:
+        """Whether the outer process, of that id, has an inner one, which may not answer yet."""
+        return any(b"\0api\0grpc\0" in command for command in commands_of_children(outer))
 
     def answers(self) -> bool:
         """Whether the inner process answers. False also while it is being started, or definitions cannot be loaded."""

@@ -20,15 +20,16 @@ def group_exists(leader: "subprocess.Popen[bytes]") -> bool:
     return True
 
 
-def has_child(pid: int) -> bool:
-    """Whether the process has a child that runs."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+def commands_of_children(pid: int) -> list[bytes]:
+    """The command lines, their arguments parted by NUL, of what runs as a child of the process."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             # The name, in parentheses, may hold anything; behind it stand the state and the parent.
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            state, parent = (directory / "stat").read_text().rpartition(")")[2].split()[:2]
             if int(parent) == pid and state not in {"Z", "X"}:
-                return True
-    return False
+                found.append((directory / "cmdline").read_bytes())
+    return found
 
 
 def end_group(leader: "subprocess.Popen[bytes]") -> None:

@@ -109,9 +109,14 @@ class _Sums(Collector):
         return self._families
 
 
+_unread: dict[str, str] = {}
+"""Why they could not be read, as it was logged: a scrape every few seconds does not say it again."""
+
+
 class _Derived(Collector):
     def __init__(self, read: Read) -> None:
         self._read = read
+        self._name = getattr(read, "func", read).__qualname__
 
     def collect(self) -> Iterable[Metric]:
         families: dict[str, Metric] = {}
@@ -120,7 +125,11 @@ class _Derived(Collector):
                 family = families.setdefault(metric.name, metric.family())
                 family.add_sample(metric.name, dict(zip(metric.labels, labels, strict=True)), value)
         except (TgPipelineError, OSError) as error:
-            log.warning("Some metrics cannot be read: %s", error)
+            if _unread.get(self._name) != str(error):
+                log.warning("Some metrics cannot be read: %s", error)
+            _unread[self._name] = str(error)
+        else:
+            _unread.pop(self._name, None)
         return families.values()
 
 

@@ -9,7 +9,7 @@ from tg_pipeline.cli import supervise
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.supervise import RedisWatch, Service, Supervisor
 from tg_pipeline.contracts.errors import TRY_LATER, StateUnavailable
-from tg_pipeline.machine.children import has_child
+from tg_pipeline.machine.children import commands_of_children
 
 NOTES_ITS_SIGNAL = """
 trap 'echo SIGINT >> signals; exit' INT
@@ -17,6 +17,10 @@ trap 'echo SIGTERM >> signals; exit' TERM
 touch ready
 while :; do sleep 0.02; done
 """
+
+
+def has_sleeper(pid: int) -> bool:
+    return b"sleep\x0060\0" in commands_of_children(pid)
 
 
 @pytest.fixture
@@ -95,7 +99,26 @@ def test_a_service_whose_loader_dies_is_started_again_at_once(
     def answers() -> bool:
         return bool(caplog.records)
 
-    service = Service("shell", ["sh", "-c", script], lambda: is_up or answers(), answers, is_loading=has_child)
+    service = Service("shell", ["sh", "-c", script], lambda: is_up or answers(), answers, is_loading=has_sleeper)
+    with pytest.raises(Terminated):
+        Supervisor([service], os.environ, tmp_path).run(look)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_service_whose_loader_died_before_anybody_saw_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervise, "LOADER_SECONDS", 0.1)
+
+    def look() -> None:
+        if caplog.records:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def answers() -> bool:
+        return bool(caplog.records)
+
+    service = Service("shell", ["sleep", "60"], answers=answers, is_loading=has_sleeper)
     with pytest.raises(Terminated):
         Supervisor([service], os.environ, tmp_path).run(look)
     assert len(caplog.records) == 1

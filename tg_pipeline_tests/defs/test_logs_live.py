@@ -66,14 +66,14 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
     events = {line["event"] for line in reported}
     for kind in (
         r"Command number \d+ is taken .*: \d+ bytes\.",
-        r"The command asks .*: strategy batch, force False, priority 0\.",
+        r"Command .* asks for: strategy batch, force False, priority 0\.",
         r"Connecting to Telegram at ",
         r"Connected to Telegram at ",
         r".*discussions_.*\.json is written\.",
         r".*discussions_.*\.json is read\.",
-        r"The command for .* is launched\.",
-        r"The command for .* is over\.",
-        r"A command .* rejected: ",
+        r"Command .* \(logged, .*\) is launched\.",
+        r"Command .* is over\.",
+        r"Command .* is rejected: ",
         r"Reading logged .*\.",
         r"logged .* is archived: \d+ messages read with \d+ calls\.",
         r"logged .* is committed: 5 messages\.",

@@ -137,6 +137,7 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, caplog: pytest
     with account(plain_world(), tmp_path) as found:
         found.fetch("busy", first_days(1))
         body, _ = exposition(found.settings, away)
+        assert exposition(found.settings, away)[0] == body
     assert b"telegram_calls_total" in body
     assert caplog.messages.count("Some metrics cannot be read: Redis is away.") == 1
 
