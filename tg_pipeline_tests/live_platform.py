@@ -103,7 +103,7 @@ def live_platform(home: Path) -> Iterator[LivePlatform]:
             client.config_set("requirepass", PASSWORD)
         url = open_url.replace("://", f"://:{PASSWORD}@")
         sessions = [simulator.session, *(simulator.new_session() for _ in range(SESSIONS - 1))]
-        account = Account(simulator, home, sessions=sessions, redis_url=url, parallelism_max=1)
+        account = Account(simulator, home, sessions=sessions, redis_url=url, fetch_pages_in_flight=1)
         environment = environment_of(account) | {
             "REDIS_URL": url,
             "FETCH_CONCURRENCY": str(SESSIONS),
