@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.accounts import OpenLogin, Wanted, with_reader
 from tg_pipeline.app.archive import day_store, newest_header, progress, spool_root
 from tg_pipeline.app.chats import settled
 from tg_pipeline.app.freshness import note_read
@@ -48,10 +48,11 @@ async def fetch(
     on_progress: OnProgress | None = None,
     clock: Clock | None = None,
     accept_deletions: bool = False,
+    open_login: OpenLogin | None = None,
 ) -> FetchReport:
     """Read the range to its end and commit every day of it, with an account that can read the chat.
 
-    `accept_deletions` as in `DayStore.commit`. Interrupted, the next call with the same chat and range goes on where
+    `accept_deletions` as in `DayStore.commit`, `open_login` as in `with_reader`. Interrupted, the next call with the same chat and range goes on where
     this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
     for a day in the future, StorageError before anything is called where the archive cannot be written,
     LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
@@ -74,7 +75,7 @@ async def fetch(
 
     with collector.fetching():
         try:
-            return await with_reader(settings, wanted, read, clock)
+            return await with_reader(settings, wanted, read, clock, open_login)
         finally:
             await asyncio.to_thread(counts.flush)
 
