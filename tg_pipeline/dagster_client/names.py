@@ -13,6 +13,8 @@ POOL = "telegram"
 DAY_FILES = "day_files"
 """The IO manager of day files. Assets that name none keep Dagster's default."""
 CHAT_TAG = "tg/chat"
+SESSION_TAG = "tg/session"
+"""The fingerprint of the session that a run is to take where others would do as well."""
 BACKFILL_TAG = "dagster/backfill"
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
