@@ -62,7 +62,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
             jobs=[*jobs, retention_job(settings)],
-            schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
+            schedules=[*([daily_schedule(settings, chats)] if chats else []), retention_schedule()],
             resources={
                 "telegram": TelegramResource.of(settings),
                 "events": RunEvents(),

@@ -99,6 +99,11 @@ async def with_reader(
     )
 
 
+def sessions_for(settings: Settings, sessions: Sequence[str], wanted: Wanted, now: float) -> Ranked:
+    """Those of the sessions that may read the chat, as far as that is known now (POSIX s); none may be left."""
+    return _that_may_do(settings, sessions, wanted, _Tried(), now)
+
+
 def _sessions(settings: Settings) -> list[str]:
     try:
         return list(sessions_here(settings))
