@@ -25,6 +25,11 @@ def messages_key(slug: str) -> dg.AssetKey:
     return dg.AssetKey(["telegram", slug, "messages"])
 
 
+def messages_step(slug: str) -> str:
+    """The step in which a run fetches the chat. Its checks are steps whose keys begin with this one and `_`."""
+    return messages_key(slug).to_python_identifier()
+
+
 def slug_of(key: dg.AssetKey) -> str | None:
     """The chat of an asset of day files; None where it is another asset."""
     match key.path:

@@ -14,7 +14,7 @@ from tg_pipeline.contracts.errors import DayFileError, TgPipelineError
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.text import count
 from tg_pipeline.dagster_client.materializations import DATA_VERSION_TAG, Metadata, materialization
-from tg_pipeline.dagster_client.names import CHAT_TAG, DAY_FILES, POOL, messages_key
+from tg_pipeline.dagster_client.names import CHAT_TAG, DAY_FILES, POOL, messages_key, messages_step
 from tg_pipeline.dagster_client.runs import command_of, slugs_of
 from tg_pipeline.dagster_internals.outputs import MATERIALIZED_ALREADY
 from tg_pipeline.defs.checks import evaluate_day
@@ -177,7 +177,7 @@ def others_to_fetch(
     """The other chats whose steps this run carries out, with those of the run's days that are partitions of theirs."""
     steps, days = context.run.step_keys_to_execute, run_days(context)
     for slug in slugs_of(context.run):
-        if slug == chat.slug or (steps is not None and messages_key(slug).to_python_identifier() not in steps):
+        if slug == chat.slug or (steps is not None and messages_step(slug) not in steps):
             continue
         other = chats.get(slug)
         first = max(days.first, (other.start or start)) if other else date.max

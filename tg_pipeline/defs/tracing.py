@@ -52,7 +52,8 @@ def asset_span(run: dg.DagsterRun, chat: RegisteredChat, days: DayRange, retry_n
 def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     run = record.dagster_run
     slugs = slugs_of(run)
-    found = outcome_of_runs(instance, slugs[0], [record]) if slugs else None
+    errors = (outcome_of_runs(instance, slug, [record]).error_type for slug in slugs)
+    error = next(filter(None, errors), None)
     about: dict[str, str] = {
         "dagster.run_id": run.run_id,
         "dagster.job": run.job_name,
@@ -62,9 +63,7 @@ def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     about |= {"dagster.backfill_id": run.tags[BACKFILL_TAG]} if BACKFILL_TAG in run.tags else {}
     created = record.create_timestamp.timestamp()
     between = (record.start_time or created, record.end_time or created)
-    traces.record(
-        "run", about, _of_run(run), _above_run(run), between=between, error=found.error_type if found else None
-    )
+    traces.record("run", about, _of_run(run), _above_run(run), between=between, error=error)
 
 
 def traces_sensor() -> dg.SensorDefinition:
