@@ -39,7 +39,7 @@ COUNTDOWN_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-async def fetch(
+async def fetch(  # noqa: PLR0913 - what is asked for, and what others may replace
     settings: Settings,
     chat: RegisteredChat,
     days: DayRange,
@@ -52,10 +52,11 @@ async def fetch(
 ) -> FetchReport:
     """Read the range to its end and commit every day of it, with an account that can read the chat.
 
-    `accept_deletions` as in `DayStore.commit`, `open_login` as in `with_reader`. Interrupted, the next call with the same chat and range goes on where
-    this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
-    for a day in the future, StorageError before anything is called where the archive cannot be written,
-    LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
+    `accept_deletions` as in `DayStore.commit`, `open_login` as in `with_reader`. Interrupted, the next call with the
+    same chat and range goes on where this one stopped. Once a `stop` is asked for, what is in hand is finished and
+    Stopped is raised. Raises InputError for a day in the future, StorageError before anything is called where the
+    archive cannot be written, LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before
+    stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)

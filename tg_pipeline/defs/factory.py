@@ -118,7 +118,7 @@ def fetch_rest(
             context.log_event(evaluate_day(store, chat.slug, context.asset_key, day))
 
 
-def fetch_partitions(  # noqa: PLR0913 - what Dagster gives, and what the chat's asset knows
+def fetch_partitions(
     context: dg.AssetExecutionContext,
     telegram: TelegramResource,
     events: RunEvents,

@@ -12,7 +12,7 @@ from tg_pipeline.settings import Settings, environment_gives, load_settings
 
 
 class TelegramResource(dg.ConfigurableResource):  # type: ignore[type-arg] # its own value
-    """Reads the chats of a run with these settings. Of a secret Dagster has its variable's name only, and shows that."""
+    """Reads the chats of a run with these settings. Of a secret Dagster has the name of its variable only."""
 
     values: dict[str, str] = Field(description="As .env would hold them; empty where a key is not set.")
     secrets: dict[str, str] = Field(description="Given by the environment. A run reads those of .env by itself.")

@@ -38,7 +38,7 @@ def asset_span(run: dg.DagsterRun, chat: RegisteredChat, days: DayRange, retry_n
     if not traces.is_tracing():
         yield
         return
-    about = {
+    about: dict[str, str | int] = {
         "tg.chat": chat.slug,
         "tg.first_day": str(days.first),
         "tg.last_day": str(days.last),

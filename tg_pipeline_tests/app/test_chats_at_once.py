@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from tg_pipeline.contracts.errors import (
     SessionRevoked,
     Stopped,
 )
-from tg_pipeline.contracts.fetch import FetchReport
+from tg_pipeline.contracts.fetch import FetchReport, OnProgress
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error, Latency
@@ -53,10 +52,13 @@ async def fetched(
     stop: Stop | None = None,
     clock: Clock | None = None,
     prefer: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Mapping[str, Ended]:
     """What became of each chat."""
     at_once = ChatsAtOnce(settings, stop or Stop(), clock, prefer)
-    ended = await asyncio.gather(*(at_once.fetch(chat, DAYS) for chat in registered), return_exceptions=True)
+    ended = await asyncio.gather(
+        *(at_once.fetch(chat, DAYS, on_progress) for chat in registered), return_exceptions=True
+    )
     return {chat.slug: found for chat, found in zip(registered, ended, strict=True) if isinstance(found, Ended)}
 
 
@@ -200,14 +202,9 @@ def test_a_session_that_is_in_use_fails_every_chat_with_who_has_it(tmp_path: Pat
 def test_a_stop_keeps_what_is_in_hand_and_begins_no_other_chat(tmp_path: Path) -> None:
     async def work(settings: Settings) -> Mapping[str, Ended]:
         stop = Stop()
-        fetching = asyncio.create_task(fetched(settings, named(*NAMES), stop=stop))
-        while found.calls()[HISTORY] < 2:
-            await asyncio.sleep(0)
-        stop.ask()
-        return await fetching
+        return await fetched(settings, named(*NAMES), stop=stop, on_progress=lambda _: stop.ask())
 
     with account(world_of(*chats(*NAMES)), tmp_path, parallelism_max=2, fetch_pages_in_flight=1) as found:
-        found.simulator.faults.add(Latency(method=HISTORY, ms=50))
         ended = asyncio.run(work(found.settings))
         assert isinstance(ended["three"], Stopped)
         assert len({e["params"]["peer"]["channel_id"] for e in found.simulator.journal if e["method"] == HISTORY}) == 2
