@@ -51,6 +51,7 @@ CHATS = {
     "private": Kept(TODAY - timedelta(3), TODAY),
     "long": Kept(FIRST_DAY, first_days(40).last),
     "short": Kept(FIRST_DAY, first_days(40).last),
+    **{slug: Kept(FIRST_DAY, first_days(2).last) for slug in ("left", "right")},
     "gone": Kept(FIRST_DAY, FIRST_DAY, per_day=0),
     "stopped": Kept(FIRST_DAY, first_days(10).last, per_day=30),
 }

@@ -6,16 +6,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.names import messages_key
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.simulator.worlds import synthetic_chat
 from tg_pipeline.storage.verify import verify_day
 from tg_pipeline_tests.defs.pipeline import Pipeline, environment_of, pipeline, range_tags
+from tg_pipeline_tests.defs.servers import launch_together
+from tg_pipeline_tests.live_platform import CHATS, LivePlatform
 from tg_pipeline_tests.processes import wait_until
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days, world_of
 
@@ -149,6 +153,7 @@ def test_a_terminated_run_ends_all_its_chats_in_order(three: Pipeline) -> None:
 
 RUN = """
 import sys, dagster, tg_pipeline.definitions as definitions
+from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.names import messages_key
 first, last, *names = sys.argv[1:]
 definitions.defs.get_repository_def().get_job("__ASSET_JOB").execute_in_process(
@@ -173,3 +178,26 @@ def test_a_run_over_chats_that_is_killed_is_gone_on_with(three: Pipeline) -> Non
     assert whole(three) == set(NAMES)
     counts = {three.latest(name, day).metadata["dagster/row_count"].value for name in NAMES for day in DAYS}
     assert counts == {30}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("live")
+def test_a_launched_run_over_chats_publishes_the_end_of_each(live: LivePlatform) -> None:
+    connections = {entry["connection"] for entry in live.account.simulator.journal}
+    run_id = launch_together(live.url, ("left", "right", "gone"), first_days(2))
+
+    def ends() -> dict[str, tuple[str, str]]:
+        with closing(CommandQueue(live.redis_url)) as queue:
+            events = [event for _, event in queue.events() if event["command_id"].startswith(run_id)]
+        return {e["command_id"]: (e["event"], e["status"]) for e in events if e["event"] in {"completed", "failed"}}
+
+    assert wait_until(lambda: len(ends()) == 3, 180), live.end_of_log
+    assert ends() == {
+        f"{run_id}:left": ("completed", "success"),
+        f"{run_id}:right": ("completed", "success"),
+        f"{run_id}:gone": ("failed", "failed"),
+    }
+    channels = {CHATS[slug].chat(slug).peer.channel_id for slug in ("left", "right")}
+    read = [e for e in live.account.simulator.journal if e["params"].get("peer", {}).get("channel_id") in channels]
+    assert {e["params"]["peer"]["channel_id"] for e in read} == channels
+    assert len({e["connection"] for e in read} - connections) == 1, "one connection, and the run's own"
