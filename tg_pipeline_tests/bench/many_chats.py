@@ -19,8 +19,8 @@ from tg_pipeline_tests.bench.many_probe import environment, make_home
 from tg_pipeline_tests.bench.report import Aim, Group, Row, Table
 
 LATENCY_MS = 100
-GRPC_BYTES = 50_000_000
-"""The largest message between Dagster's processes, unless DAGSTER_GRPC_MAX_RX_BYTES says otherwise (1.13)."""
+GRPC_BYTES = 100_000_000
+"""The largest message between Dagster's processes, unless DAGSTER_GRPC_MAX_RX_BYTES says otherwise (1.13.27)."""
 TIMES_ONE = {2: 1.7, 3: 2.2}
 """How much faster a run is to be with so many chats at once."""
 Found = dict[str, Any]
@@ -94,14 +94,14 @@ def definitions(*, quick: bool) -> Group:
         rows.append(
             {
                 "chats": number,
-                "load, seconds": found["load_seconds"],
-                "load, CPU s": found["load_cpu_seconds"],
+                "a run loads, s": found["run_seconds"],
+                "a code server loads, s": found["load_seconds"],
+                "of that CPU, s": found["load_cpu_seconds"],
                 "repository, MB": found["snapshot_bytes"] / 1e6,
-                "job of all assets, MB": found["job_bytes"]["__ASSET_JOB"] / 1e6,
-                "job of a chat, kB": found["job_bytes"]["fetch_chat0000"] / 1e3,
+                "job of a run over all but one, MB": found["job_bytes"] / 1e6,
             }
         )
-    largest = max(float(rows[-1]["repository, MB"]), float(rows[-1]["job of all assets, MB"])) * 1e6
+    largest = max(float(rows[-1]["repository, MB"]), float(rows[-1]["job of a run over all but one, MB"])) * 1e6
     aim = f"{rows[-1]['chats']:,} chats: no message larger than gRPC's {GRPC_BYTES / 1e6:.0f} MB"
     note = "A process that imports them, and what a code server then hands to the daemon and the webserver"
     return Group([Table("definitions", note, rows)], [Aim(aim, largest / 1e6, met=largest < GRPC_BYTES)])

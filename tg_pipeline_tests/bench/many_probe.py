@@ -75,22 +75,30 @@ _SUMMED = {"messages": "dagster/row_count", "calls": "fetch/calls"}
 
 
 def definitions() -> Found:
-    """Load them as a code server does, and serialize what it hands to the daemon and the webserver."""
+    """Load them as a run and as a code server does, and serialize what the latter hands to daemon and webserver."""
     began, cpu = time.perf_counter(), time.process_time()
     from tg_pipeline.definitions import defs
 
     repository = defs.get_repository_def()
+    repository.get_job("fetch_chat0000")
+    for_a_run = time.perf_counter() - began
     repository.load_all_definitions()
     loaded, loaded_cpu = time.perf_counter() - began, time.process_time() - cpu
     from dagster._core.remote_representation.external_data import JobDataSnap, RepositorySnap
     from dagster._serdes import serialize_value
 
     snapshot = serialize_value(RepositorySnap.from_def(repository, defer_snapshots=True))
-    jobs = {
-        name: len(serialize_value(JobDataSnap.from_job_def(repository.get_job(name), include_parent_snapshot=True)))
-        for name in ("__ASSET_JOB", "fetch_chat0000")
+    any_assets = repository.get_job("__ASSET_JOB")
+    keys = sorted(repository.asset_graph.materializable_asset_keys)[1:]
+    run = any_assets.get_subset(asset_selection=set(keys)) if keys else any_assets
+    job = serialize_value(JobDataSnap.from_job_def(run, include_parent_snapshot=True))
+    return {
+        "run_seconds": for_a_run,
+        "load_seconds": loaded,
+        "load_cpu_seconds": loaded_cpu,
+        "snapshot_bytes": len(snapshot),
+        "job_bytes": len(job),
     }
-    return {"load_seconds": loaded, "load_cpu_seconds": loaded_cpu, "snapshot_bytes": len(snapshot), "job_bytes": jobs}
 
 
 MEASURED: dict[str, Callable[..., Found]] = {"run": run, "definitions": definitions}
