@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import redis
 
 from tg_pipeline.app.chats_at_once import ChatsAtOnce
 from tg_pipeline.app.login import DEAD_SESSIONS, logged_in, sessions_here
@@ -27,6 +28,8 @@ from tg_pipeline.settings import Settings
 from tg_pipeline.simulator import Error, Latency
 from tg_pipeline.simulator.world import Chat
 from tg_pipeline.simulator.worlds import synthetic_chat
+from tg_pipeline.state import store_lease
+from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.app.test_accounts import IVAN, OTHER, add, dialog, header_account, other_world, two
 from tg_pipeline_tests.telegram_account import FIRST_DAY, ME, Account, account, first_days, world_of
 
@@ -208,3 +211,30 @@ def test_a_stop_keeps_what_is_in_hand_and_begins_no_other_chat(tmp_path: Path) -
         ended = asyncio.run(work(found.settings))
         assert isinstance(ended["three"], Stopped)
         assert len({e["params"]["peer"]["channel_id"] for e in found.simulator.journal if e["method"] == HISTORY}) == 2
+
+
+def test_a_session_that_another_machine_took_over_ends_every_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_lease, "TTL_SECONDS", 0.2)
+    with (
+        local_redis(tmp_path / "redis") as url,
+        account(
+            world_of(*chats(*NAMES, per_day=500)),
+            tmp_path,
+            redis_url=url,
+            fetch_pages_in_flight=1,
+            lease_wait_seconds=0,
+        ) as found,
+    ):
+        found.simulator.faults.add(Latency(method=HISTORY, ms=100))
+        (session,) = sessions_here(found.settings)
+
+        def take_over(_: object) -> None:
+            with redis.Redis.from_url(url) as client:
+                client.delete(*client.keys(f"*session:{session}*"))
+            state_store(found.settings).acquire(f"session:{session}", "another", ttl_seconds=60)
+
+        ended = asyncio.run(fetched(found.settings, named(*NAMES), on_progress=take_over))
+        assert {type(error) for error in ended.values()} == {LeaseUnavailable}
+        assert found.calls()[HISTORY] < len(NAMES) * len(DAYS) * 5, "before any of them was read to its end"
