@@ -54,7 +54,7 @@ def chats_at_once(*, quick: bool) -> Group:
 
 
 def quiet_chats(*, quick: bool) -> Group:
-    """A day without messages of many chats: one run for all of them beside a run for each, of which some are measured."""
+    """A day without messages of many chats: one run for all beside a run for each, of which some are measured."""
     number, sample = (6, 2) if quick else (200, 10)
     chats = [ChatSpec(f"chat{n:04}", per_day=1, days=1) for n in range(number)]
     quiet = FIRST_DAY + timedelta(days=1)
@@ -75,8 +75,8 @@ def quiet_chats(*, quick: bool) -> Group:
     ]
     times = each * number / together["process_seconds"]
     note = (
-        f"{LATENCY_MS} ms, PARALLELISM_MAX=2; whole processes with their imports, without Dagster's daemon and launcher, "
-        "whose time comes on top of each run"
+        f"{LATENCY_MS} ms, PARALLELISM_MAX=2; whole processes with their imports, without Dagster's daemon and "
+        "launcher, whose time comes on top of each run"
     )
     return Group(
         [Table("quiet chats", note, rows)], [Aim("one run is at least 5 times as fast", times, met=times >= 5)]
