@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from tg_pipeline.app.accounts import Ranked
 from tg_pipeline.app.login import Login, logged_in
 from tg_pipeline.contracts.clock import Clock
-from tg_pipeline.contracts.errors import SessionRevoked
+from tg_pipeline.contracts.errors import LeaseUnavailable, SessionRevoked
 from tg_pipeline.settings import Settings
 
 
@@ -15,8 +15,9 @@ class SharedLogins:
     """At most one login at a time, kept open until another session is needed. For one event loop.
 
     Whoever asks for a login shares the open one where its session is as good as any; otherwise it waits until nobody
-    uses that one, which is closed then. So nobody holds a session while it waits for another. `prefer` is the session,
-    by its fingerprint, to take of those that are equally good.
+    uses that one, which is closed then. So nobody holds a session while it waits for another. Where other processes
+    have all that would do, one waits for them as `logged_in` does, and the others that come before `close` do not.
+    `prefer` is the session, by its fingerprint, to take of those that are equally good.
     """
 
     def __init__(self, settings: Settings, clock: Clock, prefer: str | None = None) -> None:
@@ -26,6 +27,7 @@ class SharedLogins:
         self._opening = asyncio.Lock()
         self._open: _OpenLogin | None = None
         self._unused = asyncio.Event()
+        self._in_use: dict[frozenset[str], LeaseUnavailable] = {}
 
     @asynccontextmanager
     async def login(self, among: Ranked) -> AsyncIterator[Login]:
@@ -41,6 +43,7 @@ class SharedLogins:
     async def close(self) -> None:
         """Close what is open, unless it is used."""
         async with self._opening:
+            self._in_use.clear()
             await self._close()
 
     async def _join(self, among: Ranked) -> "_OpenLogin":
@@ -53,12 +56,21 @@ class SharedLogins:
                     return shared
                 if shared is None or not shared.users:
                     await self._close()
-                    order = sorted(among, key=lambda session: (among[session], session != self._prefer))
-                    self._open = shared = await _OpenLogin.open(self._settings, self._clock, order)
+                    self._open = shared = await self._opened(among)
                     shared.users += 1
                     return shared
                 self._unused.clear()
             await self._unused.wait()
+
+    async def _opened(self, among: Ranked) -> "_OpenLogin":
+        if (known := self._in_use.get(frozenset(among))) is not None:
+            raise known
+        order = sorted(among, key=lambda session: (among[session], session != self._prefer))
+        try:
+            return await _OpenLogin.open(self._settings, self._clock, order)
+        except LeaseUnavailable as error:
+            self._in_use[frozenset(among)] = error
+            raise
 
     async def _close(self) -> None:
         if self._open is not None and not self._open.users:

@@ -40,6 +40,22 @@ DAYS = first_days(2)
 Ended = FetchReport | Exception
 
 
+class Sleeper:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = time.time()
+
+    def now(self) -> float:
+        return self.time
+
+    steady = now
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
 def chats(*names: str, per_day: int = PER_DAY) -> list[Chat]:
     return [synthetic_chat(name, per_day=per_day, first_day=FIRST_DAY, last_day=DAYS.last) for name in names]
 
@@ -120,20 +136,6 @@ def test_all_of_them_keep_within_the_budget_of_their_account(tmp_path: Path) -> 
     burst, per_second = 2, 1.0
     paced = {"rate_limit_per_second": per_second, "rate_limit_burst": burst, "parallelism_max": 3}
 
-    class Sleeper:
-        """Time that passes when somebody sleeps."""
-
-        time = time.time()
-
-        def now(self) -> float:
-            return self.time
-
-        steady = now
-
-        async def sleep(self, seconds: float) -> None:
-            self.time += seconds
-            await asyncio.sleep(0)
-
     with account(world_of(*chats(*NAMES, per_day=150)), tmp_path, **paced) as found:
         clock = Sleeper()
         began = clock.time
@@ -192,14 +194,18 @@ def test_the_only_session_being_dead_fails_every_chat(tmp_path: Path) -> None:
         assert {type(error) for error in ended.values()} == {SessionRevoked}
 
 
-def test_a_session_that_is_in_use_fails_every_chat_with_who_has_it(tmp_path: Path) -> None:
+def test_a_session_that_is_in_use_is_waited_for_once_and_fails_every_chat(tmp_path: Path) -> None:
+    clock = Sleeper()
+    began = clock.time
+
     async def work(settings: Settings) -> Mapping[str, Ended]:
         async with logged_in(settings):
-            return await fetched(settings, named(*NAMES))
+            return await fetched(settings, named(*NAMES), clock=clock)
 
-    with account(world_of(*chats(*NAMES)), tmp_path, lease_wait_seconds=0) as found:
+    with account(world_of(*chats(*NAMES)), tmp_path, lease_wait_seconds=60) as found:
         ended = asyncio.run(work(found.settings))
         assert {type(error) for error in ended.values()} == {LeaseUnavailable}
+    assert clock.time - began < 61
 
 
 def test_a_stop_keeps_what_is_in_hand_and_begins_no_other_chat(tmp_path: Path) -> None:
