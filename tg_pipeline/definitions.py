@@ -42,6 +42,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     keep_traces(settings)
     registry = read_registry(settings.chats_path)
     chats = registry.chats
+    by_slug = {chat.slug: chat for chat in chats}
     for entry in registry.disabled:
         log.warning("The chat %s is disabled: %s", entry.name, entry.reason)
     store = open_archive(settings)
@@ -54,10 +55,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.PreviewWarning)
         jobs = [job for chat in chats for job in chat_jobs(chat)]
         return dg.Definitions(
-            assets=[a for chat in chats for a in chat_assets(chat, store, start=start, days_per_run=days_per_run)],
+            assets=[
+                asset
+                for chat in chats
+                for asset in chat_assets(chat, store, start=start, days_per_run=days_per_run, chats=by_slug)
+            ],
             asset_checks=[check for chat in chats for check in chat_checks(chat, store, start=start)],
             jobs=[*jobs, retention_job(settings)],
-            schedules=[*([daily_schedule(chats, start=start)] if chats else []), retention_schedule()],
+            schedules=[*([daily_schedule(settings, chats)] if chats else []), retention_schedule()],
             resources={
                 "telegram": TelegramResource.of(settings),
                 "events": RunEvents(),

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     fetch_strategy: Literal["batch", "per_day"] = "batch"
     fetch_concurrency: int = Field(default=1, ge=1, le=64)
     parallelism_max: int = Field(default=2, ge=1, le=16)
+    fetch_pages_in_flight: int = Field(default=2, ge=1, le=16)
     backfill_days_per_run: int = Field(default=366, ge=1, le=3_660)
     lease_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
 
@@ -308,7 +309,7 @@ class Settings(BaseSettings):
     @property
     def fetch_policy(self) -> FetchPolicy:
         """How a range is read."""
-        return FetchPolicy(pages_in_flight=self.parallelism_max)
+        return FetchPolicy(pages_in_flight=self.fetch_pages_in_flight)
 
 
 def restrict_new_files(settings: Settings) -> None:

@@ -51,6 +51,7 @@ CHATS = {
     "private": Kept(TODAY - timedelta(3), TODAY),
     "long": Kept(FIRST_DAY, first_days(40).last),
     "short": Kept(FIRST_DAY, first_days(40).last),
+    **{slug: Kept(FIRST_DAY, first_days(2).last) for slug in ("left", "right")},
     "gone": Kept(FIRST_DAY, FIRST_DAY, per_day=0),
     "stopped": Kept(FIRST_DAY, first_days(10).last, per_day=30),
 }
@@ -103,7 +104,7 @@ def live_platform(home: Path) -> Iterator[LivePlatform]:
             client.config_set("requirepass", PASSWORD)
         url = open_url.replace("://", f"://:{PASSWORD}@")
         sessions = [simulator.session, *(simulator.new_session() for _ in range(SESSIONS - 1))]
-        account = Account(simulator, home, sessions=sessions, redis_url=url, parallelism_max=1)
+        account = Account(simulator, home, sessions=sessions, redis_url=url, fetch_pages_in_flight=1)
         environment = environment_of(account) | {
             "REDIS_URL": url,
             "FETCH_CONCURRENCY": str(SESSIONS),

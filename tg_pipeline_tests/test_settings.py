@@ -86,6 +86,7 @@ def test_a_wrong_value_is_said_with_what_is_allowed(
     ("key", "value", "allowed"),
     [
         ("PARALLELISM_MAX", "17", "from 1 to 16."),
+        ("FETCH_PAGES_IN_FLIGHT", "0", "from 1 to 16."),
         ("FETCH_CONCURRENCY", "0", "from 1 to 64."),
         ("FLOOD_WAIT_MAX_SECONDS", "-1", "from 0 to 86400."),
         ("CALL_DEADLINE_SECONDS", "0", "above 0, at most 86400."),
@@ -258,7 +259,7 @@ def test_redis_is_one_url(monkeypatch: pytest.MonkeyPatch, values: dict[str, str
 
 
 def test_policies_carry_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = given(monkeypatch, call_deadline_seconds="9", retry_max_attempts="2", parallelism_max="5")
+    settings = given(monkeypatch, call_deadline_seconds="9", retry_max_attempts="2", fetch_pages_in_flight="5")
     assert (settings.call_policy.deadline_seconds, settings.call_policy.max_attempts) == (9, 2)
     assert settings.fetch_policy.pages_in_flight == 5
     assert settings.start_date == date(2020, 1, 1)

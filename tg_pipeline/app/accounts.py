@@ -2,9 +2,11 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from operator import itemgetter
+from typing import TypeAlias, TypeVar
 
 from tg_pipeline.app.archive import peer_cache
 from tg_pipeline.app.login import Login, logged_in, sessions_here, telegram_api
@@ -27,6 +29,11 @@ from tg_pipeline.telegram.resolver import is_remembered
 
 T = TypeVar("T")
 
+Ranked: TypeAlias = Mapping[str, float]
+"""Sessions that may do, by fingerprint, in the order of their ranks. The lowest rank is the best."""
+OpenLogin: TypeAlias = Callable[[Ranked], AbstractAsyncContextManager[Login]]
+"""Gives a login of one of the sessions."""
+
 REFUSED_SECONDS = 86_400
 """For so long an account that could not read a chat is the last to be tried again: it may have joined meanwhile."""
 
@@ -43,24 +50,29 @@ class Wanted:
 
 
 async def with_reader(
-    settings: Settings, wanted: Wanted, work: Callable[[Login], Awaitable[T]], clock: Clock | None = None
+    settings: Settings,
+    wanted: Wanted,
+    work: Callable[[Login], Awaitable[T]],
+    clock: Clock | None = None,
+    open_login: OpenLogin | None = None,
 ) -> T:
     """Do the work with the session of an account that can read the chat, one session at a time.
 
     The next one is tried only where the work ends with an error of the account or its session; who could read the chat
     is remembered, so that no later call tries the others first. What a username means does not depend on who asks:
     where it leads nowhere, or elsewhere, only those are tried who find the chat without asking. While every session
-    that may do is in use, waits as `logged_in` does.
+    that may do is in use, waits as `logged_in` does, which `open_login` may replace.
     Raises WrongAccount where no session is that of the only account that may read the chat; the last resort's
     ChatError or SessionRevoked; and what `logged_in` and the work raise.
     """
     clock = clock or SystemClock()
+    open_login = open_login or (lambda ranked: logged_in(settings, clock, among=list(ranked)))
     sessions = _sessions(settings)
     tried = _Tried()
     while among := _that_may_do(settings, sessions, wanted, tried, clock.now()):
         tried.log_last()
         try:
-            async with logged_in(settings, clock, among=among) as login:
+            async with open_login(among) as login:
                 account = str(login.resolver.own_id)
                 if account in tried.refusals:
                     continue
@@ -85,6 +97,11 @@ async def with_reader(
         f"{wanted.name} belongs to account {wanted.account}, and none of the {count(len(sessions), 'session')} here "
         f"does. {other_account_hint(wanted.account or 0)}"
     )
+
+
+def sessions_for(settings: Settings, sessions: Sequence[str], wanted: Wanted, now: float) -> Ranked:
+    """Those of the sessions that may read the chat, as far as that is known now (POSIX s); none may be left."""
+    return _that_may_do(settings, sessions, wanted, _Tried(), now)
 
 
 def _sessions(settings: Settings) -> list[str]:
@@ -124,12 +141,10 @@ class _Tried:
         return any(isinstance(error, UsernameUnknown | UsernameTaken) for error in self.refusals.values())
 
 
-def _that_may_do(
-    settings: Settings, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float
-) -> Sequence[str]:
+def _that_may_do(settings: Settings, sessions: Sequence[str], wanted: Wanted, tried: _Tried, now: float) -> Ranked:
     """The sessions to choose from next, the best first. One whose account is unknown logs in once to learn it."""
     if len(sessions) == 1 and wanted.account is None and not (tried.refusals or tried.dead):
-        return sessions
+        return dict.fromkeys(sessions, 0.0)
     cache = peer_cache(settings)
     accounts = {session: cache.account_of(session) for session in sessions}
     done = {*tried.refusals, *tried.strangers}
@@ -138,7 +153,7 @@ def _that_may_do(
         left = [s for s in left if is_remembered(cache, accounts[s] or "", wanted.name, wanted.chat_id)]
     if wanted.account is not None:
         own = [session for session in left if accounts[session] == str(wanted.account)]
-        return own or [session for session in left if accounts[session] is None]
+        return dict.fromkeys(own or [session for session in left if accounts[session] is None], 0.0)
     readings = {} if wanted.chat_id is None else cache.readings(wanted.chat_id)
 
     known = {session: reading for session in left if (reading := readings.get(accounts[session] or ""))}
@@ -148,7 +163,8 @@ def _that_may_do(
         """Who sees most of the chat comes first, who has not tried yet comes last."""
         return known[session].first_id if session in known and known[session].can_read else math.inf
 
-    return sorted((session for session in left if session not in refused), key=first_id) or left
+    ranked = {session: first_id(session) for session in left if session not in refused}
+    return dict(sorted(ranked.items(), key=itemgetter(1))) or dict.fromkeys(left, 0.0)
 
 
 def _told_of_all(tried: _Tried, wanted: Wanted) -> ChatError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from tg_pipeline.app.accounts import Wanted, with_reader
+from tg_pipeline.app.accounts import OpenLogin, Wanted, with_reader
 from tg_pipeline.app.archive import newest_header, open_archive, spool_root
 from tg_pipeline.app.chats import settled
 from tg_pipeline.app.freshness import note_read
@@ -38,7 +38,7 @@ COUNTDOWN_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-async def fetch(
+async def fetch(  # noqa: PLR0913 - what is asked for, and what others may replace
     settings: Settings,
     chat: RegisteredChat,
     days: DayRange,
@@ -47,13 +47,15 @@ async def fetch(
     on_progress: OnProgress | None = None,
     clock: Clock | None = None,
     accept_deletions: bool = False,
+    open_login: OpenLogin | None = None,
 ) -> FetchReport:
     """Read the range to its end and commit every day of it, with an account that can read the chat.
 
-    `accept_deletions` as in `Archive.commit`. Interrupted, the next call with the same chat and range goes on where
-    this one stopped. Once a `stop` is asked for, what is in hand is finished and Stopped is raised. Raises InputError
-    for a day in the future, StorageError before anything is called where the archive cannot be written,
-    LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before stay committed.
+    `accept_deletions` as in `Archive.commit`, `open_login` as in `with_reader`. Interrupted, the next call with the
+    same chat and range goes on where this one stopped. Once a `stop` is asked for, what is in hand is finished and
+    Stopped is raised. Raises InputError for a day in the future, StorageError before anything is called where the
+    archive cannot be written, LeaseUnavailable, WrongAccount, and what `contracts.errors` lists; days committed before
+    stay committed.
     """
     stop = stop or Stop()
     clock = StoppableClock(clock or SystemClock(), stop)
@@ -73,7 +75,7 @@ async def fetch(
 
     with collector.fetching():
         try:
-            return await with_reader(settings, wanted, read, clock)
+            return await with_reader(settings, wanted, read, clock, open_login)
         finally:
             await asyncio.to_thread(counts.flush)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tg_pipeline.app.archive import peer_cache
 from tg_pipeline.app.process import keep_metrics
@@ -25,12 +25,21 @@ DEAD_SESSIONS = "dead_sessions"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A connection that is this process's alone, and what its account knows of chats; `is_only`: of the one session."""
+    """A connection that is this process's alone, and what its account knows of chats; `is_only`: of the one session.
 
+    `session` is the session's fingerprint.
+    """
+
+    session: str
     connection: Connection
     resolver: Resolver
     store: StateStore
     is_only: bool
+
+    def metered(self) -> "Login":
+        """The same login for another chat, whose calls and waits are counted apart."""
+        connection = self.connection.metered()
+        return replace(self, connection=connection, resolver=self.resolver.over(connection))
 
 
 def telegram_api(settings: Settings) -> Api:
@@ -103,7 +112,8 @@ async def logged_in(
             if account is None:
                 account = connection.gate.account = str(await connection.own_id())
                 cache.remember_account(fingerprint, account)
-            yield Login(connection, Resolver(connection, cache, account), store, is_only=len(sessions) == 1)
+            resolver = Resolver(connection, cache, account)
+            yield Login(fingerprint, connection, resolver, store, is_only=len(sessions) == 1)
 
 
 @asynccontextmanager

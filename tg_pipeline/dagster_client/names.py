@@ -13,6 +13,8 @@ POOL = "telegram"
 DAY_FILES = "day_files"
 """The IO manager of day files. Assets that name none keep Dagster's default."""
 CHAT_TAG = "tg/chat"
+SESSION_TAG = "tg/session"
+"""The fingerprint of the session that a run is to take where others would do as well."""
 BACKFILL_TAG = "dagster/backfill"
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -21,6 +23,11 @@ RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_ra
 def messages_key(slug: str) -> dg.AssetKey:
     """The asset of a chat's day files."""
     return dg.AssetKey(["telegram", slug, "messages"])
+
+
+def messages_step(slug: str) -> str:
+    """The step in which a run fetches the chat. Its checks are steps whose keys begin with this one and `_`."""
+    return messages_key(slug).to_python_identifier()
 
 
 def slug_of(key: dg.AssetKey) -> str | None:

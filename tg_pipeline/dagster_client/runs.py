@@ -7,9 +7,9 @@ import dagster as dg
 
 from tg_pipeline.contracts.accepted import AcceptedCommand
 from tg_pipeline.contracts.launcher import Outcome
-from tg_pipeline.dagster_client.names import CHAT_TAG, messages_key, slug_of
+from tg_pipeline.dagster_client.names import CHAT_TAG, messages_key, messages_step, slug_of
 from tg_pipeline.dagster_internals.history import ENDED
-from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG
+from tg_pipeline.dagster_internals.tags import MAX_RETRIES_TAG, ROOT_RUN_ID_TAG
 
 COMMAND_TAG = "tg/command_id"
 ACCEPTED_TAG = "tg/accepted"
@@ -70,20 +70,39 @@ def ended_between(
     return records, records[-1].update_timestamp.replace(tzinfo=UTC) if records else since
 
 
+def attempts_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Sequence[dg.RunRecord]:
+    """The run, and the runs that it retries."""
+    root = record.dagster_run.root_run_id
+    if root is None:
+        return [record]
+    retries = instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: root}))
+    earlier = [other for other in retries if other.create_timestamp < record.create_timestamp]
+    return [*instance.get_run_records(dg.RunsFilter(run_ids=[root])), *earlier, record]
+
+
 def outcome_of_runs(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunRecord]) -> Outcome:
-    """What became of runs that are over; of those that were retried, the last attempt counts."""
+    """What became of a chat in runs that are over; of those that were retried, the last attempt counts.
+
+    In a run over several chats each succeeds or fails by itself: what counts are the chat's own steps.
+    """
     attempts = sorted(records, key=lambda record: record.create_timestamp)
     last = {first_attempt(record.dagster_run): record for record in attempts}
-    failed = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
-    canceled = [record for record in last.values() if record.dagster_run.status == dg.DagsterRunStatus.CANCELED]
-    error_type, message = _why(instance, failed[0]) if failed else (None, None)
+    done = {first_attempt(r.dagster_run) for r in attempts if _is_done_apart(instance, slug, r.dagster_run)}
+    open_ = [record for attempt_of, record in last.items() if attempt_of not in done]
+    failed = [record for record in open_ if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
+    canceled = [record for record in open_ if record.dagster_run.status == dg.DagsterRunStatus.CANCELED]
+    error_type, message = _why(instance, slug, failed[0]) if failed else (None, None)
     if canceled and not failed:
         error_type, message = "Canceled", "The run was canceled."
     messages = _messages(instance, slug, records)
     return Outcome(
         status="failed" if failed else "canceled" if canceled else "success",
         processed=sum(messages.values()),
-        errors=sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in records),
+        errors=sum(
+            record.dagster_run.status == dg.DagsterRunStatus.FAILURE
+            for record in records
+            if first_attempt(record.dagster_run) not in done
+        ),
         began=min((record.start_time for record in records if record.start_time), default=None),
         ended=max((record.end_time for record in records if record.end_time), default=None),
         run_id=next(iter(last.values())).dagster_run.run_id if len(last) == 1 else None,
@@ -126,11 +145,29 @@ def _messages(instance: dg.DagsterInstance, slug: str, records: Sequence[dg.RunR
         cursor = page.cursor
 
 
-def _why(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[str, str]:
-    """The class of the error that failed a run, and a sentence about it."""
+def _is_done_apart(instance: dg.DagsterInstance, slug: str, run: dg.DagsterRun) -> bool:
+    """Whether the chat's steps succeeded in a run over several chats, whatever became of the run."""
+    if len(slugs_of(run)) <= 1:
+        return False
+    ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=ended) if entry.dagster_event]
+    own = [event for event in events if _is_step_of(slug, event.step_key)]
+    return any(e.step_key == messages_step(slug) and e.is_step_success for e in own) and not any(
+        e.is_step_failure for e in own
+    )
+
+
+def _is_step_of(slug: str, step: str | None) -> bool:
+    own = messages_step(slug)
+    return step is not None and (step == own or step.startswith(f"{own}_"))
+
+
+def _why(instance: dg.DagsterInstance, slug: str, record: dg.RunRecord) -> tuple[str, str]:
+    """The class of the error that failed the chat in a run, and a sentence about it."""
+    is_of_several = len(slugs_of(record.dagster_run)) > 1
     for entry in instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         data = entry.dagster_event.step_failure_data if entry.dagster_event else None
-        if data is None:
+        if data is None or (is_of_several and not _is_step_of(slug, entry.step_key)):
             continue
         if data.user_failure_data is not None:
             named = data.user_failure_data.metadata.get("error")

@@ -24,7 +24,14 @@ from tg_pipeline.contracts.errors import StateUnavailable
 from tg_pipeline.contracts.events import timestamp
 from tg_pipeline.dagster_client.launching import DagsterLauncher
 from tg_pipeline.dagster_client.names import days_of
-from tg_pipeline.dagster_client.runs import command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
+from tg_pipeline.dagster_client.runs import (
+    attempts_of,
+    command_of,
+    ended_between,
+    outcome_of_runs,
+    since_cursor,
+    slugs_of,
+)
 from tg_pipeline.dagster_internals.tags import AUTO_RETRY_RUN_ID_TAG
 from tg_pipeline.defs.run_events import as_command, event_id
 from tg_pipeline.state.redis_client import OUTAGE
@@ -89,8 +96,10 @@ def _publish_run(
     if days is None:
         return 0
     done = 0
+    # A retry of a run over several chats carries out the steps only that the run before did not come to.
+    records = attempts_of(instance, record) if len(slugs) > 1 else [record]
     for slug in slugs:
-        found = outcome_of_runs(instance, slug, [record])
+        found = outcome_of_runs(instance, slug, records)
         if slug not in chats and found.status != "success":
             message = f"{slug} is no longer in the registry, or is disabled."
             found = replace(found, error_type="ChatNotRegistered", message=message)

@@ -6,7 +6,7 @@ import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.dagster_client.names import CHAT_TAG, job_name, messages_key, per_day_job_name
-from tg_pipeline.dagster_internals.jobs import UnresolvedAssetJobDefinition
+from tg_pipeline.dagster_internals.jobs import AssetGraph, UnresolvedAssetJobDefinition
 from tg_pipeline.defs.metadata import plain
 
 
@@ -17,7 +17,7 @@ def chat_jobs(chat: RegisteredChat) -> list[UnresolvedAssetJobDefinition]:
     """
     of = plain(chat.title or chat.chat)
     return [
-        dg.define_asset_job(
+        _OfOneChat(
             job_name(chat.slug), _selection(chat), tags={CHAT_TAG: chat.slug}, description=f"Fetch days of {of}."
         ),
         _PerDay(
@@ -33,7 +33,17 @@ def _selection(chat: RegisteredChat) -> dg.AssetSelection:
     return dg.AssetSelection.assets(messages_key(chat.slug))
 
 
-class _PerDay(UnresolvedAssetJobDefinition):
+class _OfOneChat(UnresolvedAssetJobDefinition):
+    """Dagster looks at every asset there is for each job, which of thousands of chats takes minutes."""
+
+    def resolve(self, asset_graph: AssetGraph, *arguments: Any, **named: Any) -> dg.JobDefinition:
+        keys = self.selection.resolve(asset_graph)
+        checks = [key for asset in keys for key in asset_graph.get(asset).check_keys]
+        own = AssetGraph.from_assets(asset_graph.assets_defs_for_keys([*keys, *checks]))
+        return super().resolve(own, *arguments, **named)
+
+
+class _PerDay(_OfOneChat):
     """Dagster takes a job's backfill policy from its assets, and has no way to say another one."""
 
     def resolve(self, *arguments: Any, **named: Any) -> dg.JobDefinition:

@@ -1,27 +1,23 @@
 """Telegram as a resource of assets, with the settings of a run."""
 
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Self
 
 import dagster as dg
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
-from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.contracts.fetch import FetchReport, OnProgress
-from tg_pipeline.defs.interrupts import run_interruptibly
-from tg_pipeline.monitoring.metrics import pushed
+from tg_pipeline.dagster_client.names import SESSION_TAG
+from tg_pipeline.defs.run_fetches import RunFetches
 from tg_pipeline.settings import Settings, environment_gives, load_settings
 
 
 class TelegramResource(dg.ConfigurableResource):  # type: ignore[type-arg] # its own value
-    """Reads chats with these settings. Of a secret Dagster has the name of its variable only, and shows that.
-
-    Each fetch leases a session and connects; the next one may get another session.
-    """
+    """Reads the chats of a run with these settings. Of a secret Dagster has the name of its variable only."""
 
     values: dict[str, str] = Field(description="As .env would hold them; empty where a key is not set.")
     secrets: dict[str, str] = Field(description="Given by the environment. A run reads those of .env by itself.")
+    _session: str | None = PrivateAttr(default=None)
+    _fetches: RunFetches | None = PrivateAttr(default=None)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -42,9 +38,18 @@ class TelegramResource(dg.ConfigurableResource):  # type: ignore[type-arg] # its
         """The settings themselves. SettingsError where a secret is not what it may be."""
         return load_settings(**self.values, **self.secrets)
 
-    def fetch(self, chat: RegisteredChat, days: DayRange, on_progress: OnProgress | None = None) -> FetchReport:
-        """As `app.fetch.fetch`, from a thread that runs no event loop."""
-        from tg_pipeline.app.fetch import fetch  # noqa: PLC0415 - brings Telethon, which only fetching needs
+    @property
+    def fetches(self) -> RunFetches:
+        """The fetches of this run."""
+        if self._fetches is None:
+            self._fetches = RunFetches(self.settings, self._session)
+        return self._fetches
 
-        with pushed(self.settings):
-            return run_interruptibly(partial(fetch, self.settings, chat, days, on_progress=on_progress))
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """As Dagster calls it when a run begins."""
+        self._session = context.run.tags.get(SESSION_TAG) if context.run else None
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """As Dagster calls it when a run ends, however that is."""
+        if self._fetches is not None:
+            self._fetches.close()

@@ -1,12 +1,14 @@
 """When chats are fetched by themselves."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, timedelta
+from hashlib import sha256
 
 import dagster as dg
 
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.dagster_client.names import CHAT_TAG, PARTITION_TAG, messages_key
+from tg_pipeline.dagster_client.names import CHAT_TAG, PARTITION_TAG, SESSION_TAG, messages_key
+from tg_pipeline.settings import Settings
 
 MINUTES_AFTER_MIDNIGHT = 20
 """UTC. Time for the last messages of the day to arrive, and for a clock that is a little off."""
@@ -16,8 +18,8 @@ _ANY_ASSETS = "__ASSET_JOB"
 partitions begin on different days."""
 
 
-def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.ScheduleDefinition:
-    """Yesterday of every chat, a run each. Stopped until somebody starts it in the UI."""
+def daily_schedule(settings: Settings, chats: Sequence[RegisteredChat]) -> dg.ScheduleDefinition:
+    """Yesterday of every chat, a run for each session. Stopped until somebody starts it in the UI."""
 
     @dg.schedule(
         name="fetch_yesterday",
@@ -28,13 +30,20 @@ def daily_schedule(chats: Sequence[RegisteredChat], *, start: date) -> dg.Schedu
         description="Fetches the day before of every chat, at 00:20 UTC.",
     )
     def fetch_yesterday(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        from tg_pipeline.app.shares import shares  # noqa: PLC0415 - brings Telethon, which no run needs for this
+
         yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
-        due = [chat for chat in chats if (chat.start or start) <= yesterday]
-        for chat in due:
+        due = [chat for chat in chats if (chat.start or settings.start_date) <= yesterday]
+        for session, share in shares(settings, due).items():
+            slugs = sorted(chat.slug for chat in share)
+            # Named by its chats: where a tick is carried out again and divides them otherwise, none is left out.
+            run_key = f"{yesterday}:{sha256(','.join(slugs).encode()).hexdigest()}"
+            wish = {SESSION_TAG: session} if session else {}
+            of_one = {CHAT_TAG: slugs[0]} if len(slugs) == 1 else {}
             yield dg.RunRequest(
-                run_key=f"{chat.slug}:{yesterday}",
-                asset_selection=[messages_key(chat.slug)],
-                tags={CHAT_TAG: chat.slug, PARTITION_TAG: str(yesterday)},
+                run_key=run_key,
+                asset_selection=[messages_key(slug) for slug in slugs],
+                tags={PARTITION_TAG: str(yesterday), **wish, **of_one},
             )
         if not due:
             yield dg.SkipReason(f"No chat has a partition for {yesterday}.")

@@ -13,9 +13,9 @@ import dagster as dg
 from tg_pipeline.app.command_spans import above_runs
 from tg_pipeline.app.skipping import skipping, summary
 from tg_pipeline.contracts.chat import RegisteredChat
-from tg_pipeline.dagster_client.names import BACKFILL_TAG
+from tg_pipeline.contracts.days import DayRange
+from tg_pipeline.dagster_client.names import BACKFILL_TAG, messages_key
 from tg_pipeline.dagster_client.runs import command_of, ended_between, outcome_of_runs, since_cursor, slugs_of
-from tg_pipeline.defs.partitions import run_days
 from tg_pipeline.observability import traces
 from tg_pipeline.observability.traces import SpanId
 
@@ -33,30 +33,27 @@ def _above_run(run: dg.DagsterRun) -> SpanId | None:
 
 
 @contextmanager
-def asset_span(context: dg.AssetExecutionContext, chat: RegisteredChat) -> Iterator[None]:
-    """One attempt of the asset. What has ended is sent with it, since a run's process may end at once."""
+def asset_span(run: dg.DagsterRun, chat: RegisteredChat, days: DayRange, retry_number: int) -> Iterator[None]:
+    """The fetch of one chat in one attempt of its step."""
     if not traces.is_tracing():
         yield
         return
-    days = run_days(context)
-    about = {
+    about: dict[str, str | int] = {
         "tg.chat": chat.slug,
         "tg.first_day": str(days.first),
         "tg.last_day": str(days.last),
-        "dagster.run_id": context.run.run_id,
-        "dagster.retry_number": context.retry_number,
+        "dagster.run_id": run.run_id,
+        "dagster.retry_number": retry_number,
     }
-    try:
-        with traces.span(f"asset {context.asset_key.to_user_string()}", about, _of_run(context.run)):
-            yield
-    finally:
-        traces.send_now()
+    with traces.span(f"asset {messages_key(chat.slug).to_user_string()}", about, _of_run(run)):
+        yield
 
 
 def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     run = record.dagster_run
     slugs = slugs_of(run)
-    found = outcome_of_runs(instance, slugs[0], [record]) if slugs else None
+    errors = (outcome_of_runs(instance, slug, [record]).error_type for slug in slugs)
+    error = next(filter(None, errors), None)
     about: dict[str, str] = {
         "dagster.run_id": run.run_id,
         "dagster.job": run.job_name,
@@ -66,9 +63,7 @@ def _trace_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> None:
     about |= {"dagster.backfill_id": run.tags[BACKFILL_TAG]} if BACKFILL_TAG in run.tags else {}
     created = record.create_timestamp.timestamp()
     between = (record.start_time or created, record.end_time or created)
-    traces.record(
-        "run", about, _of_run(run), _above_run(run), between=between, error=found.error_type if found else None
-    )
+    traces.record("run", about, _of_run(run), _above_run(run), between=between, error=error)
 
 
 def traces_sensor() -> dg.SensorDefinition:

@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from uuid import uuid4
 
 from tg_pipeline.contracts.clock import Clock
@@ -65,6 +66,12 @@ class Gate:
         self._breaker_key = f"{BREAKERS}{component}"
         self._seen: dict[str, bytes | None] = {}
         self._slept = 0.0
+
+    def metered(self, meter: CallMeter) -> "Gate":
+        """The same gate, whose waits and floods are counted by another meter."""
+        same = copy(self)
+        same._meter, same._slept = meter, 0.0  # noqa: SLF001 - of its own class
+        return same
 
     @asynccontextmanager
     async def passage(self, method: str) -> AsyncIterator[float]:

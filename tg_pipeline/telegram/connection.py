@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any, TypeVar
 
 from telethon.tl import types as tl
@@ -36,6 +37,13 @@ class Connection:
         self._policy = policy
         self.meter = CallMeter()
         self.gate = Gate(store, account, policy=policy, clock=self._clock, meter=self.meter)
+
+    def metered(self) -> "Connection":
+        """The same connection and budgets for other work, which is counted by a meter of its own."""
+        same = copy(self)
+        same.meter = CallMeter()
+        same.gate = self.gate.metered(same.meter)
+        return same
 
     async def call(self, request: TLRequest) -> Any:
         """Make the request through the stack and give Telegram's answer. Raises what `contracts.errors` lists."""

@@ -28,6 +28,10 @@ class Resolver:
         self._cache = cache
         self._account = account
 
+    def over(self, connection: Connection) -> "Resolver":
+        """The same resolver for the calls of that connection."""
+        return Resolver(connection, self._cache, self._account)
+
     @property
     def own_id(self) -> int:
         """The account's user id."""

@@ -208,7 +208,7 @@ def test_the_account_that_can_read_a_chat_is_found_and_remembered(tmp_path: Path
 def test_where_one_account_is_not_a_member_the_next_one_goes_on(tmp_path: Path, skip: int) -> None:
     with two(tmp_path, world_of(channel(per_day=120)), other_world(channel(per_day=120))) as both:
         both.a.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", skip=skip))
-        account = both.account("ab", parallelism_max=1)
+        account = both.account("ab", fetch_pages_in_flight=1)
         account.fetch("busy", first_days(3))
         asked = both.history_calls()[0]
         report = account.fetch("busy", first_days(3))
@@ -529,8 +529,8 @@ def test_an_interrupted_read_is_not_gone_on_with_by_another_account(tmp_path: Pa
         chat = RegisteredChat(slug=f"id{IVAN}", chat=str(IVAN), id=IVAN)
         both.a.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", skip=1))
         with pytest.raises(ChatPrivate):
-            both.account("a", parallelism_max=1).fetch(chat, first_days(1))
-        both.account("b", parallelism_max=1).fetch(chat, first_days(1))
+            both.account("a", fetch_pages_in_flight=1).fetch(chat, first_days(1))
+        both.account("b", fetch_pages_in_flight=1).fetch(chat, first_days(1))
         assert header_account(both.account(), chat.slug) == OTHER.id
         assert len(states(both.account(), chat.slug)) == 150
 

@@ -139,7 +139,7 @@ def test_what_ends_a_run_half_way_keeps_its_days_and_the_next_run_goes_on(
 
 def test_a_command_sent_again_resumes_the_day_it_stopped_in(tmp_path: Path) -> None:
     days = first_days(2)
-    with account(plain_world(per_day=1_000, days=2), tmp_path, parallelism_max=1) as login:
+    with account(plain_world(per_day=1_000, days=2), tmp_path, fetch_pages_in_flight=1) as login:
         login.simulator.faults.add(Error(method="messages.getHistory", error="CHANNEL_PRIVATE", skip=15))
         with pytest.raises(ChatPrivate):
             login.fetch("busy", days)
@@ -192,7 +192,7 @@ def test_wrong_pages_change_nothing_but_the_number_of_calls(tmp_path: Path) -> N
     with account(world, tmp_path / "calm") as calm:
         calm.fetch("busy", first_days(12))
         files = calm.files()
-    with account(world, tmp_path / "wild", parallelism_max=3) as wild:
+    with account(world, tmp_path / "wild", fetch_pages_in_flight=3) as wild:
         for how in ("repeated", "reordered", "short"):
             wild.simulator.faults.add(PageFault(how=how, probability=0.05))
         report = wild.fetch("busy", first_days(12))
@@ -391,7 +391,7 @@ class Waiting:
 def test_an_outage_is_sat_out_and_the_fetch_goes_on_by_itself(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, pages_in_flight: int
 ) -> None:
-    with account(plain_world(), tmp_path, parallelism_max=pages_in_flight) as login:
+    with account(plain_world(), tmp_path, fetch_pages_in_flight=pages_in_flight) as login:
         login.simulator.faults.add(Error(method="messages.getHistory", error="RPC_CALL_FAIL", skip=1))
 
         def over() -> None:
@@ -424,7 +424,7 @@ def test_outages_with_messages_read_between_them_are_not_added_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "OUTAGE_RETRIES", 1)
-    with account(plain_world(per_day=100), tmp_path, parallelism_max=1) as login:
+    with account(plain_world(per_day=100), tmp_path, fetch_pages_in_flight=1) as login:
         outages = iter(range(3))
 
         def again() -> None:

@@ -11,7 +11,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tg_pipeline_tests.bench import bulk, commands, idle, observability, rate, stack
+from tg_pipeline_tests.bench import bulk, commands, idle, many_chats, observability, rate, stack
 from tg_pipeline_tests.bench.report import Group
 
 GROUPS: dict[str, Callable[..., Group]] = {
@@ -21,6 +21,9 @@ GROUPS: dict[str, Callable[..., Group]] = {
     "commands": commands.measure,
     "observability": observability.measure,
     "idle": idle.measure,
+    "chats_at_once": many_chats.chats_at_once,
+    "quiet_chats": many_chats.quiet_chats,
+    "definitions": many_chats.definitions,
 }
 
 

@@ -161,7 +161,7 @@ def _settings(job: Job, home: Path) -> dict[str, Any]:
         "data_uri": str(home / "data"),
         "chats_file": home / "chats.yaml",
         "xdg_state_home": home / "state",
-        "parallelism_max": job.pages_in_flight,
+        "fetch_pages_in_flight": job.pages_in_flight,
         **UNPACED,
     }
 

@@ -75,6 +75,27 @@ def test_commands_are_timed_beside_runs_launched_by_hand(tmp_path: Path, monkeyp
     assert ticks[0]["number"] >= 2, "ticks that launched"
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("group", "first"),
+    [
+        ("chats_at_once", {"PARALLELISM_MAX": 1, "messages": 1_200}),
+        ("quiet_chats", {"runs measured": 2}),
+        ("definitions", {"chats": 10}),
+    ],
+)
+def test_many_chats_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, first: dict[str, int]
+) -> None:
+    monkeypatch.setenv("BENCH_QUICK", "1")
+    output = tmp_path / "bench.json"
+    done = CliRunner().invoke(main, ["--only", group, "--output", str(output)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (table,) = orjson.loads(output.read_bytes())[group]["tables"].values()
+    assert len(table["rows"]) >= 2
+    assert first.items() <= table["rows"][0].items()
+
+
 def test_an_unknown_group_is_refused_with_the_names_of_those_there_are() -> None:
     done = CliRunner().invoke(main, ["--only", "nothing"])
     assert done.exit_code == 2

@@ -182,7 +182,7 @@ def scene(schedule: Schedule) -> Iterator[Scene]:
         sessions = [simulator.new_session() for _ in range(schedule.processes)]
         data = (disk.path if disk else home) / "data"
         account = Account(
-            simulator, home, sessions=sessions, parallelism_max=schedule.pages_in_flight, data_uri=str(data)
+            simulator, home, sessions=sessions, fetch_pages_in_flight=schedule.pages_in_flight, data_uri=str(data)
         )
         yield Scene(schedule, simulator, account, redis, disk, list(schedule.events))
 

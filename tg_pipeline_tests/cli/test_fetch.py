@@ -249,7 +249,7 @@ def test_a_fetch_that_is_asked_to_stop_keeps_the_page_in_hand(tg: Terminal, simu
     simulator.faults.add(Latency(method="messages.getHistory", ms=1_000, skip=1))
     command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
     with subprocess.Popen(
-        command, env=os.environ | {"PARALLELISM_MAX": "1"}, stderr=subprocess.PIPE, text=True
+        command, env=os.environ | {"FETCH_PAGES_IN_FLIGHT": "1"}, stderr=subprocess.PIPE, text=True
     ) as fetch:
         assert wait_until(lambda: len(history_calls(simulator)) == 2, 30)
         fetch.send_signal(number)
@@ -270,7 +270,7 @@ def test_a_flood_wait_ends_at_once_when_asked_to_stop(tg: Terminal, simulator: S
     simulator.faults.add(Error(method="messages.getHistory", error="FLOOD_WAIT_100", skip=2))
     command = [sys.executable, "-m", "tg_pipeline.cli.main", *TEN_DAYS]
     with subprocess.Popen(
-        command, env=os.environ | {"PARALLELISM_MAX": "1"}, stderr=subprocess.PIPE, text=True
+        command, env=os.environ | {"FETCH_PAGES_IN_FLIGHT": "1"}, stderr=subprocess.PIPE, text=True
     ) as fetch:
         assert wait_until(lambda: len(history_calls(simulator)) == 3, 30)
         time.sleep(0.3)

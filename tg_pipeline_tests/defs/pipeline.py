@@ -89,6 +89,7 @@ def environment_of(account: Account) -> dict[str, str]:
         "CHATS_FILE": str(settings.chats_path),
         "XDG_STATE_HOME": str(settings.xdg_state_home),
         "PARALLELISM_MAX": str(settings.parallelism_max),
+        "FETCH_PAGES_IN_FLIGHT": str(settings.fetch_pages_in_flight),
         **{key.upper(): str(value) for key, value in UNPACED.items()},
     }
 

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tg_pipeline.contracts.days import DayRange
-from tg_pipeline.dagster_client.names import job_name
+from tg_pipeline.dagster_client.names import job_name, messages_key
 from tg_pipeline.dagster_client.webserver import WebserverError, ask
 from tg_pipeline.machine.tether import tethered
 from tg_pipeline.settings import PROJECT_DIRECTORY
@@ -68,11 +68,17 @@ def serving(module: str, *arguments: str, environment: Mapping[str, str], log: P
 
 def launch(url: str, slug: str, days: DayRange) -> str:
     """Launch a run of the chat over a range, as the UI does; its id."""
-    selector = {
-        "repositoryLocationName": "tg_pipeline",
-        "repositoryName": "__repository__",
-        "jobName": job_name(slug),
-    }
+    return _launch(url, {"jobName": job_name(slug)}, days)
+
+
+def launch_together(url: str, slugs: Sequence[str], days: DayRange) -> str:
+    """Launch one run of all these chats, as the UI does for assets that are picked; its id."""
+    picked = [{"path": messages_key(slug).path} for slug in slugs]
+    return _launch(url, {"jobName": "__ASSET_JOB", "assetSelection": picked, "assetCheckSelection": None}, days)
+
+
+def _launch(url: str, what: Mapping[str, object], days: DayRange) -> str:
+    selector = {"repositoryLocationName": "tg_pipeline", "repositoryName": "__repository__", **what}
     tags = [{"key": key, "value": value} for key, value in range_tags(days).items()]
     answer = ask(url, _LAUNCH, params={"selector": selector, "mode": "default", "executionMetadata": {"tags": tags}})
     return str(answer["run"]["runId"])

@@ -27,6 +27,7 @@ from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.events import seconds_between
 from tg_pipeline.dagster_client.launching import ATTEMPTS_MOST, REPOSITORY, DagsterLauncher
+from tg_pipeline.dagster_client.names import messages_key, messages_step
 from tg_pipeline.dagster_client.runs import tags_of
 from tg_pipeline.defs import checks, commands, ended_runs
 from tg_pipeline.defs.ended_runs import RETRY_WITHIN, ended_runs_sensor, publish_ended_runs
@@ -564,6 +565,55 @@ def test_one_bad_run_does_not_stop_the_sensors_for_others(platform: Platform) ->
     _, done = publish_ended(platform)
     assert done == {"skipped": 1, "published": 1}
     assert platform.reported == [("started", "running"), ("failed", "canceled")]
+
+
+def of_both(platform: Platform, **options: Any) -> dg.ExecuteInProcessResult:
+    """One run over both chats."""
+    job = platform.pipeline.defs.get_repository_def().get_job("__ASSET_JOB")
+    return job.execute_in_process(
+        instance=platform.pipeline.instance,
+        asset_selection=[messages_key("busy"), messages_key("other")],
+        partition_key=DAY,
+        raise_on_error=False,
+        **options,
+    )
+
+
+def test_of_a_run_over_chats_each_chat_has_its_own_end(platform: Platform) -> None:
+    run_id = of_both(platform).run_id  # nobody has the username of the other
+    publish_ended(platform)
+    ends = {e["chat"]: e for e in platform.events if e["event"] in {"completed", "failed"}}
+    assert {chat: (e["event"], e["command_id"]) for chat, e in ends.items()} == {
+        "@busy": ("completed", f"{run_id}:busy"),
+        "@other": ("failed", f"{run_id}:other"),
+    }
+    assert (ends["@busy"]["processed"], ends["@busy"]["errors"]) == (30, 0)
+    assert ends["@other"]["error_type"] == "UsernameUnknown"
+    assert [e["event"] for e in platform.events].count("started") == 2
+
+
+def test_the_end_of_a_retry_counts_what_the_run_before_has_done(platform: Platform) -> None:
+    instance = platform.pipeline.instance
+    first, began = of_both(platform), datetime.now(UTC)
+    retry = instance.add_run(
+        dg.DagsterRun(
+            job_name="__ASSET_JOB",
+            asset_selection=first.dagster_run.asset_selection,
+            root_run_id=first.run_id,
+            parent_run_id=first.run_id,
+            step_keys_to_execute=[messages_step("other")],
+            tags={
+                "dagster/partition": DAY,
+                "dagster/retry_number": "1",
+                "dagster/root_run_id": first.run_id,
+                "dagster/parent_run_id": first.run_id,
+            },
+        )
+    )
+    instance.report_run_failed(retry)
+    publish_ended(platform, since=began)
+    ends = {e["chat"]: e["event"] for e in platform.events if e["event"] in {"completed", "failed"}}
+    assert ends == {"@busy": "completed", "@other": "failed"}
 
 
 def publish_ended(

@@ -190,7 +190,7 @@ def test_a_date_before_one_was_added_is_no_empty_history(tmp_path: Path, earlier
         instance.fetch(chat, DayRange(DAYS[1], DAYS[4]))
         expected = instance.files()
     late = AddedLater(group, day_start(DAYS[1]) + 90_000)
-    with account(world_of(late), tmp_path / "late", parallelism_max=parallelism) as instance:
+    with account(world_of(late), tmp_path / "late", fetch_pages_in_flight=parallelism) as instance:
         instance.fetch(chat, DayRange(DAYS[1], DAYS[4]))
         assert instance.files() == expected
         assert instance.calls()["messages.getHistory"] <= 20

@@ -133,7 +133,7 @@ def test_the_counters_are_what_the_server_saw(tmp_path: Path, mode: str, runs: i
         telegram = stack.enter_context(
             live_simulator(tmp_path, "--latency-ms", "150", "--faults", str(tmp_path / "faults.json"))
         )
-        pushes = {"METRICS_MODE": mode, "PUSHGATEWAY_URL": f"http://{gateway}", "PARALLELISM_MAX": "1"}
+        pushes = {"METRICS_MODE": mode, "PUSHGATEWAY_URL": f"http://{gateway}", "FETCH_PAGES_IN_FLIGHT": "1"}
         environment = telegram.environment(tmp_path) | pushes
         targets = {}
         if "push" in WAYS[mode]:

@@ -133,7 +133,7 @@ def test_whatever_is_uncertain_of_paging_every_message_is_read(tmp_path: Path, f
 
 
 def test_a_whole_fetch_costs_its_pages_and_three_calls(tmp_path: Path) -> None:
-    with account(plain_world(per_day=95, days=20), tmp_path, parallelism_max=1) as login:
+    with account(plain_world(per_day=95, days=20), tmp_path, fetch_pages_in_flight=1) as login:
         report = login.fetch("busy", first_days(18))
         assert report.messages == 95 * 18
         assert login.calls() == {
