@@ -1,7 +1,7 @@
 """What a fetch is asked, says while it runs, and reports when it is done."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from operator import itemgetter
 
@@ -59,6 +59,21 @@ class FetchReport:
     unreadable: int = 0
     duration_seconds: float = 0.0
     meter: CallMeter = field(default_factory=CallMeter)
+
+    def rewrote(self, amended: CommittedDay) -> None:
+        """Note that a day's file was written again. A day that was not committed by this call stays unmentioned."""
+        self.days = [
+            replace(
+                amended,
+                added=day.added + amended.added,
+                edited=day.edited + amended.edited,
+                deleted=day.deleted + amended.deleted,
+                changed=day.changed or amended.changed,
+            )
+            if day.day == amended.day
+            else day
+            for day in self.days
+        ]
 
     def with_condition(self, kind: str) -> list[tuple[date, Condition]]:
         """The days committed by this call that have such a condition, ascending."""

@@ -72,8 +72,8 @@ class Fetch:
         self._past = Past(history, store, report.slug)
         self._losses = Losses()
         self._until = 0
-        self._strays = Strays(history, store, progress, pending)
-        self._placeholders = Placeholders(store, report.slug)
+        self._placeholders = Placeholders(history, store, progress, report)
+        self._strays = Strays(history, store, progress, pending, self._placeholders)
         self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
@@ -122,6 +122,7 @@ class Fetch:
             if self._open_days:
                 await self._keep_last_message()
             await to_its_end(self._strays.place, self._report, self._move)
+            await to_its_end(self._placeholders.remove, self._intake.outside)
             if self._open_days:
                 self._pending.finish()
                 raise ChatMoved(self._move.sentence())
@@ -255,7 +256,7 @@ class Fetch:
                 self._past.saw(page)
                 self._move.saw(page)
                 if ends_at is None and ended and page.ids:
-                    ended = await to_its_end(self._intake.is_joined, page)
+                    ended = await to_its_end(self._is_joined, segment, page)
                 if self._intake.skips_taken(segment):
                     self._pages.begins_after(segment.after_id or 0)
                 async with self._writing:
@@ -277,6 +278,11 @@ class Fetch:
                 self._tell()
         finally:
             await cancel(page_under_way)
+
+    def _is_joined(self, segment: Segment, page: Page) -> bool:
+        """Whether the page reaches what is archived behind the segment, and all that its days have placeholders for."""
+        last = self._placeholders.last_of(day_of(segment.start), day_of(segment.end - 1))
+        return page.ids[-1] >= last and self._intake.is_joined(page)
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
@@ -365,7 +371,12 @@ class Fetch:
             self._pending.mark_undecided(day)
             return committed
         count_conditions(report.slug, committed)
-        self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
+        self._progress.commit(
+            *(report.slug, day, committed.last_message_id), sealed=committed.sealed, conditions=committed.conditions
+        )
+        parts = self._pending.parts(day)
+        read = [number for number in self._placeholders.standing if self._pending.holds(day, number)]
+        self._placeholders.remove(dict.fromkeys(set(read) - parts.unreadable, day))
         if self._until >= day_end(day):
             self._pending.mark_committed(day)
         else:

@@ -44,8 +44,8 @@ class Intake:
         self._open_days = open_days
         self._until = until
         self._commit = commit
-        self._outside: dict[int, date] = {}
-        """The days of messages that came along and are of no segment: no placeholder is to stand for them elsewhere."""
+        self.outside: dict[int, date] = {}
+        """The days of messages that came along and are of no segment: no placeholder is to stand for them."""
         self.pointers: dict[date, int] = {}
         """The last id taken of each day in flight, since they were last saved."""
 
@@ -77,7 +77,7 @@ class Intake:
         if ended and found.after:
             segment.left_from = found.after[0].id
         outside = [*found.before, *found.after]
-        self._outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
+        self.outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
         strays = [record for group in found.strays.values() for record in group] + elsewhere
         if ended and found.after and found.after[0].id == segment.first_id:
             strays += takewhile(is_placeholder, found.after)  # by date nothing leads to them again
@@ -143,7 +143,7 @@ class Intake:
 
     def covers(self, message_id: int, day: date) -> bool:
         """Whether a message of that id and day would be in the day's spool, if there still were one."""
-        found = self._strays.day_of(message_id) or self._outside.get(message_id)
+        found = self._strays.day_of(message_id) or self.outside.get(message_id)
         return any(s.covers(message_id) for s in self._segments) if found is None else found != day
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:

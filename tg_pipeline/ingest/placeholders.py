@@ -1,18 +1,27 @@
 """The day of what could not be decoded, which has no date of its own (ADR 0042).
 
 It comes with the date of a neighbour. A placeholder stands where it first stood: in the file that already has its id;
-else on the day of that date, but not before the day that the read begins with.
+else on the day of that date, but not before the day that the read begins with. Once its message is read, it goes from
+that file, whatever day the message is of (ADR 0052).
 """
 
 from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
+from functools import cached_property
+
+import orjson
 
 from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.days import day_of, day_start, utc_text
-from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.contracts.history import Record
+from tg_pipeline.contracts.errors import DayFileError, StorageError
+from tg_pipeline.contracts.fetch import FetchReport
+from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.layout import message_id
+from tg_pipeline.storage.progress import Progress
 
 
 def is_placeholder(record: Record) -> bool:
@@ -25,18 +34,60 @@ def dated(record: Record, at: int) -> Record:
     return Record(record.id, at, record.body | {"date": utc_text(at)})
 
 
-class Placeholders:
-    """Where those of one chat stand."""
+def placeholder_ids(store: DayStore, slug: str, day: date) -> list[int]:
+    """The ids of those in a day file. Raises as `DayStore.lines`."""
+    return [body["id"] for body in map(orjson.loads, store.lines(slug, day)) if body.get("type") == UNREADABLE]
 
-    def __init__(self, store: DayStore, slug: str) -> None:
+
+class Placeholders:
+    """Where those of one chat stand, and that each goes when its message is read."""
+
+    def __init__(self, history: History, store: DayStore, progress: Progress, report: FetchReport) -> None:
+        self._history = history
         self._store = store
-        self._slug = slug
+        self._progress = progress
+        self._report = report
+        self._slug = report.slug
         self._ids: dict[date, set[int]] = {}
+
+    @cached_property
+    def standing(self) -> dict[int, date]:
+        """The days of those that were archived when the fetch began, by id."""
+        found: dict[int, date] = {}
+        for day in self._progress.unreadable(self._slug):
+            with suppress(DayFileError, StorageError):
+                found |= dict.fromkeys(placeholder_ids(self._store, self._slug, day), day)
+        return found
+
+    def last_of(self, first: date, last: date) -> int:
+        """The highest id of those that stand on these days; 0 where there is none."""
+        return max((number for number, day in self.standing.items() if first <= day <= last), default=0)
+
+    def stands_for(self, record: Record) -> bool:
+        """Whether one stands for this message, which could be decoded now, in the file of its day."""
+        return self.standing.get(record.id) == day_of(record.timestamp) and not is_placeholder(record)
+
+    def remove(self, decoded: Mapping[int, date]) -> None:
+        """Remove those of messages that could be decoded and are of another day. Raises as `DayStore.amend`."""
+        by_day: defaultdict[date, set[int]] = defaultdict(set)
+        for number in decoded.keys() & self.standing.keys():
+            if self.standing[number] != decoded[number]:
+                by_day[self.standing.pop(number)].add(number)
+        for day, numbers in sorted(by_day.items()):
+            amended = self._store.amend(
+                *(self._slug, self._report.chat_id, day, (), {}), account=self._history.account, decoded=numbers
+            )
+            self._progress.commit(
+                *(self._slug, day, amended.last_message_id), sealed=amended.sealed, conditions=amended.conditions
+            )
+            self._report.rewrote(amended)
 
     def placed(self, record: Record, neighbour: int) -> Record:
         """The placeholder on the day whose file has its id, where there is one. `neighbour`: its date as it came."""
         if not is_placeholder(record):
             return record
+        if (stands := self.standing.get(record.id)) is not None:
+            return record if stands == day_of(record.timestamp) else dated(record, day_start(stands))
         days = sorted(self._store.days(self._slug))
         at = bisect_left(days, day_of(neighbour))
         for side, sign in ((days[at:], 1), (days[:at][::-1], -1)):

@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,7 @@ from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.joins import absent, lacking
 from tg_pipeline.ingest.moving import Move
+from tg_pipeline.ingest.placeholders import Placeholders, is_placeholder
 from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
@@ -31,11 +31,19 @@ class Strays:
     of those that they are dated on, are not sealed, so that the archive says that they are to be fetched again.
     """
 
-    def __init__(self, history: History, store: DayStore, progress: Progress, pending: PendingRequest) -> None:
+    def __init__(
+        self,
+        history: History,
+        store: DayStore,
+        progress: Progress,
+        pending: PendingRequest,
+        placeholders: Placeholders,
+    ) -> None:
         self._history = history
         self._store = store
         self._progress = progress
         self._pending = pending
+        self._placeholders = placeholders
 
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._days
@@ -50,7 +58,10 @@ class Strays:
         return {body["id"]: date.fromisoformat(body["date"][:10]) for body in bodies}
 
     def unknown(self, slug: str, records: Sequence[Record], open_days: Collection[date]) -> list[Record]:
-        """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks."""
+        """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks.
+
+        Of a message that can be decoded now, the file may have a placeholder: then it lacks the message.
+        """
         by_day: defaultdict[date, list[Record]] = defaultdict(list)
         for record in records:
             by_day[day_of(record.timestamp)].append(record)
@@ -58,7 +69,7 @@ class Strays:
         for day, of_day in by_day.items():
             if day not in open_days:
                 missing = lacking(self._store, slug, day, [record.id for record in of_day])
-                found += [record for record in of_day if record.id in missing]
+                found += [r for r in of_day if r.id in missing or self._placeholders.stands_for(r)]
         return found
 
     def wait(self, slug: str, among: date, records: Sequence[Record]) -> None:
@@ -88,13 +99,16 @@ class Strays:
 
     def place(self, report: FetchReport, move: Move) -> None:
         """Add them to the files of their days. A day that was not read gets a file that is not sealed."""
+        decoded: dict[int, date] = {}
         by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
         people: dict[int, Any] = {}
         for spool in self._pending.strays():
             people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
             for body in map(orjson.loads, spool.lines()):
                 day = date.fromisoformat(body["date"][:10])
-                by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
+                by_day[day][body["id"]] = record = Record(body["id"], day_start(day), body)
+                if not is_placeholder(record):
+                    decoded[record.id] = day
         for day, records in sorted(by_day.items()):
             moved = move.conditions(day)
             if not moved:
@@ -105,15 +119,18 @@ class Strays:
                 account=self._history.account,
                 also=moved,
             )
-            self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
-            report.days = [amended if committed.day == day else committed for committed in report.days]
+            self._progress.commit(
+                *(report.slug, day, amended.last_message_id), sealed=amended.sealed, conditions=amended.conditions
+            )
+            report.rewrote(amended)
         for day in self._pending.waited():
             header = self._store.header(report.slug, day)
             if header is None or any(condition.kind == "held_back" for condition in header.conditions):
                 continue
             if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
-                self._progress.commit(report.slug, day, done.last_message_id, sealed=True)
-                report.days = [
-                    replace(d, sealed=True, size_bytes=done.size_bytes) if d.day == day else d for d in report.days
-                ]
+                self._progress.commit(
+                    *(report.slug, day, done.last_message_id), sealed=True, conditions=done.conditions
+                )
+                report.rewrote(done)
+        self._placeholders.remove(decoded)
         self._pending.mark_placed()

@@ -1,9 +1,10 @@
 """The archive of day files: one a chat and UTC day, at a path that follows from these two alone."""
 
+import dataclasses
 import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import takewhile
@@ -100,10 +101,12 @@ class DayStore:
         *,
         account: int | None = None,
         also: Sequence[Condition] = (),
+        decoded: Collection[int] = (),
     ) -> CommittedDay:
         """Add messages that turned up after the day had been committed. Says nothing about the others, nor seals.
 
-        The conditions `also` take the place of those of their kind; the file keeps its others.
+        The conditions `also` take the place of those of their kind; the file keeps its others. Placeholders of the ids
+        in `decoded` are removed: their messages are on other days.
 
         Raises as `commit` does.
         """
@@ -114,7 +117,7 @@ class DayStore:
         ):
             spool.append(records, participants)
             draft = Draft(slug, chat_id, day, sealed=False, spool=spool, deleted_at=None, account=account, also=also)
-            return put(path, draft)
+            return put(path, dataclasses.replace(draft, decoded=decoded))
 
     def seal(self, slug: str, day: date, *, sealed: bool) -> CommittedDay | None:
         """Say in the day file whether all that was read with the day is archived; None where there is no file.

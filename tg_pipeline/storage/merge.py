@@ -1,6 +1,6 @@
 """Two reads of one day become one: what a later read says about messages that were archived before."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import orjson
 
@@ -16,6 +16,7 @@ class Merge:
 
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
+    Placeholders of ids in `decoded` go: their messages are archived on another day.
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read. So
     are those whose ids the new read does not cover. After `lines()` has been exhausted the rest says what happened;
     `kept` indexes the archived messages that are not in the new read, `hidden` counts those of them that it could not
@@ -24,9 +25,15 @@ class Merge:
     """
 
     def __init__(
-        self, deleted_at: str | None, *, hidden: Condition | None = None, covers: Callable[[int], bool] | None = None
+        self,
+        deleted_at: str | None,
+        *,
+        hidden: Condition | None = None,
+        covers: Callable[[int], bool] | None = None,
+        decoded: Collection[int] = (),
     ) -> None:
         self._deleted_at = deleted_at
+        self._decoded = decoded
         self._covers = covers
         self._is_hidden = hidden is not None
         self._first_visible = hidden.first_id if hidden else None
@@ -84,11 +91,13 @@ class Merge:
 
     def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
-        if message.get("type") == UNREADABLE and self._deleted_at is not None and self._sees(number):
-            return None  # It can be decoded now, and is of another day.
+        is_placeholder = message.get("type") == UNREADABLE
+        is_decoded = number in self._decoded or (self._deleted_at is not None and self._sees(number))
+        if is_placeholder and is_decoded:
+            return None  # Its message is of another day.
         self.kept.add(number, message)
         self.kept_ids.append(number)
-        if message.get("type") == UNREADABLE:
+        if is_placeholder:
             self.unreadable.add(number)
             return archived
         if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:

@@ -2,8 +2,8 @@
 
 import codecs
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug
+from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.machine.atomic import replace, sweep, unreadable, writing
 from tg_pipeline.machine.locks import locked_file
@@ -39,13 +40,15 @@ class ChatProgress(_Part):
     """How far a chat has come. Nothing here moves back: where day files are lost, it is what still knows of them.
 
     `high_water_mark` is the highest message id that a committed day had; `first_day` and `last_day` are the outermost
-    days that were committed as sealed.
+    days that were committed as sealed. `unreadable` are the days whose files hold placeholders, None until that was
+    looked for in all files.
     """
 
     high_water_mark: int | None = None
     first_day: date | None = None
     last_day: date | None = None
     days: dict[date, DayProgress] = Field(default_factory=dict)
+    unreadable: list[date] | None = None
 
 
 class ProgressFile(_Part):
@@ -88,9 +91,22 @@ class Progress:
         with self._changing(slug) as chat:
             chat.days[day] = DayProgress(last_processed_msg_id=last_id)
 
-    def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
-        """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
+    def unreadable(self, slug: str) -> list[date]:
+        """The days whose files hold placeholders, ascending. Reads the head of every file of the chat, once."""
+        known = self.read().chats.get(slug)
+        if known is None or known.unreadable is None:
+            with self._changing(slug) as known:
+                known.unreadable = _unreadable(DayStore(self._root), slug)
+        return known.unreadable
+
+    def commit(
+        self, slug: str, day: date, last_id: int | None, *, sealed: bool, conditions: Sequence[Condition] = ()
+    ) -> None:
+        """The day file is in place, ends with `last_id` and has `conditions`. A sealed or empty day has no pointer."""
         with self._changing(slug) as chat:
+            if chat.unreadable is not None:
+                found = {day} if any(c.kind == "unreadable" for c in conditions) else set()
+                chat.unreadable = sorted({*chat.unreadable} - {day} | found)
             if sealed:
                 known = filter(None, (day, chat.first_day, chat.last_day))
                 before = [] if chat.first_day else list(DayStore(self._root).days(slug))
@@ -154,6 +170,16 @@ class Progress:
             with replace(aside) as stream:
                 stream.write(self._path.read_bytes())
         logger.warning("%s was kept as %s.", self._path, aside)
+
+
+def _unreadable(store: DayStore, slug: str) -> list[date]:
+    found = []
+    for day in store.days(slug):
+        with suppress(DayFileError):
+            header = store.header(slug, day)
+            if header is not None and any(c.kind == "unreadable" for c in header.conditions):
+                found.append(day)
+    return found
 
 
 def _rebuilt(store: DayStore) -> ProgressFile:
