@@ -42,7 +42,9 @@ class FetchReport:
     earlier, interrupted call of the same request and were not read again; `resumed_not_visible` are those of them that
     the account of that call could not see fully. `messages` counts what was read now,
     `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that,
-    `unreadable` the messages that could not be decoded.
+    `unreadable` the messages that could not be decoded. `moved_from` is the marked id of the basic group that the
+    supergroup was, where the range begins before it became one. `empty` counts the ids of which Telegram answered
+    nothing but the id (`messageEmpty`), as it may of messages that were deleted.
     """
 
     slug: str
@@ -57,6 +59,8 @@ class FetchReport:
     rereads: int = 0
     splits: int = 0
     unreadable: int = 0
+    moved_from: int | None = None
+    empty: int = 0
     duration_seconds: float = 0.0
     meter: CallMeter = field(default_factory=CallMeter)
 

@@ -14,16 +14,16 @@ from datetime import date
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import day_end, day_of, day_start
-from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
+from tg_pipeline.contracts.errors import ChatMoved, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
-from tg_pipeline.ingest.background import cancel, to_its_end
+from tg_pipeline.ingest.background import cancel, to_its_end, until_sent, worst
 from tg_pipeline.ingest.intake import Intake
 from tg_pipeline.ingest.joins import edge_before
-from tg_pipeline.ingest.moving import Move
+from tg_pipeline.ingest.moving import Move, tell_of_predecessor
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
 from tg_pipeline.ingest.placeholders import Placeholders
@@ -37,7 +37,6 @@ from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 
 PROGRESS_SECONDS = 1.0
-TURNS_TO_SEND = 6
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +118,7 @@ class Fetch:
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
+            tell_of_predecessor(self._report, self._past.lowest)
             if self._open_days:
                 await self._keep_last_message()
             await to_its_end(self._strays.place, self._report, self._move)
@@ -131,9 +131,11 @@ class Fetch:
             self._report.duration_seconds = self._clock.steady() - began
             metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
+        held_back = len(self._report.with_condition("held_back"))
         log.info(
-            "%s %s is archived: %s read with %s.",
+            "%s %s is %s: %s read with %s.",
             *(self._report.slug, self._report.range),
+            f"not archived as it was read, {count(held_back, 'day')} held back" if held_back else "archived",
             *(count(self._report.messages, "message"), count(self._report.meter.total_calls, "call")),
             extra={"duration_ms": round(self._report.duration_seconds * 1_000)},
         )
@@ -214,7 +216,7 @@ class Fetch:
                 for _ in range(self._policy.pages_in_flight):
                     readers.create_task(reader())
         except BaseExceptionGroup as group:
-            raise _worst(group) from None
+            raise worst(group) from None
 
     def _how_far(self) -> str:
         report = self._report
@@ -270,7 +272,7 @@ class Fetch:
                         ended = ends_at is None or page.ids[-1] >= ends_at - 1
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
-                        await _until_sent()
+                        await until_sent()
                     await self._intake.take(segment, page, ended=ended, ends_at=ends_at)
                     if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
                         await self._save_pointers()
@@ -390,19 +392,3 @@ class Fetch:
             self._on_progress(
                 FetchProgress(done, len(report.range), report.messages, report.meter.total_calls, committed)
             )
-
-
-async def _until_sent() -> None:
-    """Let a request that was just made reach its socket, which takes a few turns of the event loop.
-
-    What follows keeps the loop busy for a millisecond or two: it is to do so while the server is busy as well. (A
-    thread would not help: it would hold the interpreter lock against the very turns that send the request.)
-    """
-    for _ in range(TURNS_TO_SEND):
-        await asyncio.sleep(0)
-
-
-def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What stopped the readers: of several, one that trying again would not mend."""
-    errors = group.exceptions
-    return next((error for error in errors if not isinstance(error, RetryableError)), errors[0])

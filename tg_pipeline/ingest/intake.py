@@ -46,6 +46,7 @@ class Intake:
         self._commit = commit
         self.outside: dict[int, date] = {}
         """The days of messages that came along and are of no segment: no placeholder is to stand for them."""
+        self._empty: set[int] = set()
         self.pointers: dict[date, int] = {}
         """The last id taken of each day in flight, since they were last saved."""
 
@@ -76,6 +77,7 @@ class Intake:
             segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
         if ended and found.after:
             segment.left_from = found.after[0].id
+        self._count_empty(segment, page)
         outside = [*found.before, *found.after]
         self.outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
         strays = [record for group in found.strays.values() for record in group] + elsewhere
@@ -167,6 +169,14 @@ class Intake:
         kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
         self._count_unreadable(kept)
         return len(kept)
+
+    def _count_empty(self, segment: Segment, page: Page) -> None:
+        """Count the ids of which nothing else came. Without a date they are of the day of what precedes them."""
+        if len(page.ids) > len(page.timestamps):
+            dates = {record.id: record.timestamp for record in page.records()}
+            within = takewhile(lambda number: dates.get(number, 0) < segment.end, page.ids)
+            self._empty.update(number for number in within if number not in dates)
+            self._report.empty = len(self._empty)
 
     def _count_unreadable(self, records: Sequence[Record]) -> None:
         unreadable = sum(map(is_placeholder, records))

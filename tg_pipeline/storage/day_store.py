@@ -91,7 +91,7 @@ class DayStore:
                 ),
             )
 
-    def amend(
+    def amend(  # noqa: PLR0913 - as of commit
         self,
         slug: str,
         chat_id: int,

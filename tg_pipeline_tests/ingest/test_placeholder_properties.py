@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
+from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
