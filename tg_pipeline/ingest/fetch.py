@@ -173,7 +173,8 @@ class Fetch:
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.
 
-        So is one of which only the rest of the interrupted read decides what became of it.
+        So is one of which only the rest of the interrupted read decides what became of it, and one with placeholders
+        that another request has put on another day.
         """
         for day in sorted(self._pending.undecided):
             self._pending.reopen(day)
@@ -181,6 +182,8 @@ class Fetch:
             written_at = self._store.written_at(self._report.slug, day)
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
                 log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
+                self._pending.reopen(day)
+            elif self._placeholders.stand_elsewhere(day, self._pending.parts(day).unreadable):
                 self._pending.reopen(day)
 
     async def _reopen_unseen_days(self) -> None:
@@ -304,7 +307,7 @@ class Fetch:
             # Where nothing else says that a history was cleared, that message is asked for as well.
             segment.after_id = edge.last_id - (self._history.account is not None)
             self._pages.begins_after(segment.after_id)
-        elif segment.after_id is None or edge.last_id < segment.after_id:
+        elif segment.floor is None and (segment.after_id is None or edge.last_id < segment.after_id):
             segment.covers_from = edge.last_id + 1
 
     def _ends_at(self, segment: Segment) -> int | None:

@@ -7,7 +7,7 @@ that file, whatever day the message is of (ADR 0052).
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -66,6 +66,10 @@ class Placeholders:
     def stands_for(self, record: Record) -> bool:
         """Whether one stands for this message, which could be decoded now, in the file of its day."""
         return self.standing.get(record.id) == day_of(record.timestamp) and not is_placeholder(record)
+
+    def stand_elsewhere(self, day: date, numbers: Iterable[int]) -> bool:
+        """Whether one of them is archived on another day."""
+        return any(self.standing.get(number, day) != day for number in numbers)
 
     def remove(self, decoded: Mapping[int, date]) -> None:
         """Remove those of messages that could be decoded and are of another day. Raises as `DayStore.amend`."""
