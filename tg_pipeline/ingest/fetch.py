@@ -188,6 +188,8 @@ class Fetch:
 
     async def _reopen_unseen_days(self) -> None:
         report = self._report
+        for day in self._pending.ids():
+            self._placeholders.expect(day, self._pending.parts(day).unreadable)
         try:
             await reopen_unseen(report.slug, report.chat_id, self._history, self._pages, self._pending, self._store)
         except Stopped:
@@ -358,12 +360,14 @@ class Fetch:
     def _commit(self, day: date, hidden: Condition | None) -> CommittedDay:
         """Write the day file. A day that is not over keeps its spools: a resumed request reads only the rest of it."""
         report = self._report
+        parts = self._pending.parts(day)
+        self._placeholders.expect(day, parts.unreadable)
         self._pending.mark_committing(day)
         committed = self._store.commit(
             report.slug,
             report.chat_id,
             day,
-            self._pending.parts(day),
+            parts,
             sealed=self._until >= day_end(day) and day not in self._pending.waiting,
             now=self._until,
             account=self._history.account,
@@ -379,7 +383,6 @@ class Fetch:
         self._progress.commit(
             *(report.slug, day, committed.last_message_id), sealed=committed.sealed, conditions=committed.conditions
         )
-        parts = self._pending.parts(day)
         read = [number for number in self._placeholders.standing if self._pending.holds(day, number)]
         self._placeholders.remove(dict.fromkeys(set(read) - parts.unreadable, day))
         if self._until >= day_end(day):

@@ -7,7 +7,7 @@ that file, whatever day the message is of (ADR 0052).
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -67,9 +67,14 @@ class Placeholders:
         """Whether one stands for this message, which could be decoded now, in the file of its day."""
         return self.standing.get(record.id) == day_of(record.timestamp) and not is_placeholder(record)
 
+    def expect(self, day: date, numbers: Collection[int]) -> None:
+        """Note that these, if any, are about to be archived on that day."""
+        if numbers:
+            self._progress.expect_unreadable(self._slug, day)
+
     def stand_elsewhere(self, day: date, numbers: Iterable[int]) -> bool:
-        """Whether one of them is archived on another day."""
-        return any(self.standing.get(number, day) != day for number in numbers)
+        """Whether one of them, or its message, is archived on another day."""
+        return any((self._day_of(number, day) or day) != day for number in numbers)
 
     def remove(self, decoded: Mapping[int, date]) -> None:
         """Remove those of messages that could be decoded and are of another day. Raises as `DayStore.amend`."""
@@ -90,18 +95,23 @@ class Placeholders:
         """The placeholder on the day whose file has its id, where there is one. `neighbour`: its date as it came."""
         if not is_placeholder(record):
             return record
-        if (stands := self.standing.get(record.id)) is not None:
-            return record if stands == day_of(record.timestamp) else dated(record, day_start(stands))
+        day = self._day_of(record.id, day_of(neighbour))
+        return record if day in {None, day_of(record.timestamp)} else dated(record, day_start(day))
+
+    def _day_of(self, number: int, near: date) -> date | None:
+        """The day whose file has that id, if any; `near`: where to begin."""
+        if number in self.standing:
+            return self.standing[number]
         days = sorted(self._store.days(self._slug))
-        at = bisect_left(days, day_of(neighbour))
+        at = bisect_left(days, near)
         for side, sign in ((days[at:], 1), (days[:at][::-1], -1)):
             for day in side:
                 ids = self._ids_of(day)
-                if record.id in ids:
-                    return record if day == day_of(record.timestamp) else dated(record, day_start(day))
-                if ids and all((number - record.id) * sign > 0 for number in (min(ids), max(ids))):
+                if number in ids:
+                    return day
+                if ids and all((end - number) * sign > 0 for end in (min(ids), max(ids))):
                     break
-        return record
+        return None
 
     def first_of(self, day: date) -> int | None:
         """The lowest id of the day's file where it is that of a placeholder: its message may precede the day."""

@@ -114,6 +114,7 @@ class Strays:
             if not moved:
                 log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
             in_order = [records[number] for number in sorted(records)]
+            self._placeholders.expect(day, [record.id for record in in_order if is_placeholder(record)])
             amended = self._store.amend(
                 *(report.slug, report.chat_id, day, in_order, people),
                 account=self._history.account,

@@ -99,6 +99,12 @@ class Progress:
                 known.unreadable = _unreadable(DayStore(self._root), slug)
         return known.unreadable
 
+    def expect_unreadable(self, slug: str, day: date) -> None:
+        """The day's file is about to get placeholders: `unreadable` has to know of them should this process die."""
+        if day not in self.unreadable(slug):
+            with self._changing(slug) as chat:
+                chat.unreadable = sorted({*(chat.unreadable or ()), day})
+
     def commit(
         self, slug: str, day: date, last_id: int | None, *, sealed: bool, conditions: Sequence[Condition] = ()
     ) -> None:

@@ -3,8 +3,8 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, ASCENDING, EXAMPLES, LATER, disordered, orders
 
-AFTER = ALL.last + timedelta(days=1)
+KILLS = 6
 
 
 @st.composite
@@ -77,25 +77,39 @@ def test_after_the_upgrade_any_fetch_of_the_days_leaves_their_messages(
         check_upgraded(archive, messages)
 
 
-@given(st.data(), orders(), st.integers(1, 3))
-@settings(parent=EXAMPLES, max_examples=10)
-def test_interrupted_anywhere_no_id_stands_twice_once_the_fetch_has_ended(
-    data: st.DataObject, after: list[DayRange], in_flight: int
-) -> None:
-    messages = data.draw(disordered(counts=(5, 30, 120), shares=(0.0,)), label="messages")
+def fetch_through_kills(data: st.DataObject, before: list[DayRange], after: list[DayRange], in_flight: int) -> None:
+    messages = data.draw(disordered(counts=(3, 5, 30), shares=(0.0,)), label="messages")
     odd = data.draw(runs(messages), label="odd")
     kills = 0
     with temporary_archive() as archive:
-        fetch_all(archive, data.draw(orders(), label="before"), messages, odd, in_flight, 7)
-        for days in after:
-            while True:
-                life = Life(data.draw(st.none() | st.integers(1, 40), label="dies at step") if kills < 4 else None)
+        for days, unread in [*((days, odd) for days in before), *((days, set[int]()) for days in after)]:
+            has_ended = False
+            while not has_ended:
+                life = Life(data.draw(st.none() | st.integers(1, 40), label="dies at step") if kills < KILLS else None)
                 try:
-                    history = MemoryHistory(messages, LATER, 7, before_answer=life.step)
+                    history = MemoryHistory(messages, LATER, 7, odd=unread, before_answer=life.step)
                     archive.fetch(history, days, pages_in_flight=in_flight, life=life)
+                    check(archive, messages)
+                    has_ended = True
                 except Killed:
                     kills += 1
-                else:
-                    break
-            check(archive, messages)
-        check_upgraded(archive, messages)
+                    has_ended = data.draw(st.booleans(), label="is left as it is")
+        fetch_all(archive, after, messages, set(), in_flight, 7)
+        assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
+
+
+@given(st.data(), orders(), orders(), st.integers(1, 3))
+@settings(parent=EXAMPLES, max_examples=10)
+def test_interrupted_anywhere_no_id_stands_twice_once_a_fetch_has_ended(
+    data: st.DataObject, before: list[DayRange], after: list[DayRange], in_flight: int
+) -> None:
+    fetch_through_kills(data, before, after, in_flight)
+
+
+@pytest.mark.nightly
+@given(st.data(), orders(), orders(), st.integers(1, 3))
+@settings(parent=EXAMPLES, max_examples=500)
+def test_so_it_is_in_many_more_worlds(
+    data: st.DataObject, before: list[DayRange], after: list[DayRange], in_flight: int
+) -> None:
+    fetch_through_kills(data, before, after, in_flight)
