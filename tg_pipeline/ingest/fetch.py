@@ -122,7 +122,7 @@ class Fetch:
             if self._open_days:
                 await self._keep_last_message()
             await to_its_end(self._strays.place, self._report, self._move)
-            await to_its_end(self._placeholders.remove, self._intake.outside)
+            await to_its_end(self._placeholders.remove, self._intake.seen)
             if self._open_days:
                 self._pending.finish()
                 raise ChatMoved(self._move.sentence())
@@ -374,15 +374,13 @@ class Fetch:
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             losses=self._losses,
-            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number, day),
+            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
         )
         if committed.undecided:
             self._pending.mark_undecided(day)
             return committed
         count_conditions(report.slug, committed)
-        self._progress.commit(
-            *(report.slug, day, committed.last_message_id), sealed=committed.sealed, conditions=committed.conditions
-        )
+        self._progress.commit(report.slug, day, committed.last_message_id, sealed=committed.sealed)
         read = [number for number in self._placeholders.standing if self._pending.holds(day, number)]
         self._placeholders.remove(dict.fromkeys(set(read) - parts.unreadable, day))
         if self._until >= day_end(day):

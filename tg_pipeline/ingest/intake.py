@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Any
 
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
@@ -44,8 +44,11 @@ class Intake:
         self._open_days = open_days
         self._until = until
         self._commit = commit
-        self.outside: dict[int, date] = {}
-        """The days of messages that came along and are of no segment: no placeholder is to stand for them."""
+        self.seen: dict[int, date] = {}
+        """The days of messages that came along and are of no segment, or have placeholders: none of them is gone."""
+        for day, number in product(pending.ids(), placeholders.standing):
+            if pending.holds(day, number) and number not in pending.parts(day).unreadable:
+                self.seen[number] = day
         self._empty: set[int] = set()
         self.pointers: dict[date, int] = {}
         """The last id taken of each day in flight, since they were last saved."""
@@ -79,7 +82,10 @@ class Intake:
             segment.left_from = found.after[0].id
         self._count_empty(segment, page)
         outside = [*found.before, *found.after]
-        self.outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
+        came_along = (
+            (r for r in page.records() if r.id in self._placeholders.standing) if self._placeholders.standing else ()
+        )
+        self.seen |= {r.id: day_of(r.timestamp) for r in (*outside, *came_along) if not is_placeholder(r)}
         strays = [record for group in found.strays.values() for record in group] + elsewhere
         if ended and found.after and found.after[0].id == segment.first_id:
             strays += takewhile(is_placeholder, found.after)  # by date nothing leads to them again
@@ -143,10 +149,10 @@ class Intake:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
         return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
 
-    def covers(self, message_id: int, day: date) -> bool:
-        """Whether a message of that id and day would be in the day's spool, if there still were one."""
-        found = self._strays.day_of(message_id) or self.outside.get(message_id)
-        return any(s.covers(message_id) for s in self._segments) if found is None else found != day
+    def covers(self, message_id: int) -> bool:
+        """Whether a message of that id would be in the spool of its day, if there still were one."""
+        came = message_id in self._strays or message_id in self.seen
+        return not came and any(s.covers(message_id) for s in self._segments)
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""

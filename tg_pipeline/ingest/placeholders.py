@@ -36,7 +36,8 @@ def dated(record: Record, at: int) -> Record:
 
 def placeholder_ids(store: DayStore, slug: str, day: date) -> list[int]:
     """The ids of those in a day file. Raises as `DayStore.lines`."""
-    return [body["id"] for body in map(orjson.loads, store.lines(slug, day)) if body.get("type") == UNREADABLE]
+    lines = (line for line in store.lines(slug, day) if b'"unreadable"' in line)
+    return [body["id"] for body in map(orjson.loads, lines) if body.get("type") == UNREADABLE]
 
 
 class Placeholders:
@@ -54,14 +55,18 @@ class Placeholders:
     def standing(self) -> dict[int, date]:
         """The days of those that were archived when the fetch began, by id."""
         found: dict[int, date] = {}
-        for day in self._progress.unreadable(self._slug):
+        days = self._progress.unreadable(self._slug)
+        for day in days:
             with suppress(DayFileError, StorageError):
                 found |= dict.fromkeys(placeholder_ids(self._store, self._slug, day), day)
+        if set(days) != set(found.values()):
+            self._progress.note_unreadable(self._slug, set(found.values()))
         return found
 
     def last_of(self, first: date, last: date) -> int:
-        """The highest id of those that stand on these days; 0 where there is none."""
-        return max((number for number, day in self.standing.items() if first <= day <= last), default=0)
+        """The highest id of those that stand on these days and are not called deleted; 0 where there is none."""
+        days = {day for day in self.standing.values() if first <= day <= last}
+        return max((ids[1] for day in days if (ids := self._ends(day)) is not None), default=0)
 
     def stands_for(self, record: Record) -> bool:
         """Whether one stands for this message, which could be decoded now, in the file of its day."""
@@ -69,8 +74,9 @@ class Placeholders:
 
     def expect(self, day: date, numbers: Collection[int]) -> None:
         """Note that these, if any, are about to be archived on that day."""
-        if numbers:
-            self._progress.expect_unreadable(self._slug, day)
+        known = self._progress.unreadable(self._slug) if numbers else [day]
+        if day not in known:
+            self._progress.note_unreadable(self._slug, [*known, day])
 
     def stand_elsewhere(self, day: date, numbers: Iterable[int]) -> bool:
         """Whether one of them, or its message, is archived on another day."""
@@ -86,9 +92,7 @@ class Placeholders:
             amended = self._store.amend(
                 *(self._slug, self._report.chat_id, day, (), {}), account=self._history.account, decoded=numbers
             )
-            self._progress.commit(
-                *(self._slug, day, amended.last_message_id), sealed=amended.sealed, conditions=amended.conditions
-            )
+            self._progress.commit(self._slug, day, amended.last_message_id, sealed=amended.sealed)
             self._report.rewrote(amended)
 
     def placed(self, record: Record, neighbour: int) -> Record:
@@ -115,12 +119,18 @@ class Placeholders:
 
     def first_of(self, day: date) -> int | None:
         """The lowest id of the day's file where it is that of a placeholder: its message may precede the day."""
-        try:
+        ends = self._ends(day)
+        header = self._store.header(self._slug, day) if ends else None
+        return ends[0] if ends and header and ends[0] == header.first_message_id else None
+
+    def _ends(self, day: date) -> tuple[int, int] | None:
+        """The lowest and the highest id of those in the day's file that are not called deleted."""
+        with suppress(DayFileError):
             header = self._store.header(self._slug, day)
-        except DayFileError:
-            return None
-        found = [c.first_id for c in header.conditions if c.kind == "unreadable"] if header else []
-        return next((first for first in found if header and first == header.first_message_id), None)
+            for condition in header.conditions if header else ():
+                if condition.kind == "unreadable" and condition.first_id and condition.last_id:
+                    return condition.first_id, condition.last_id
+        return None
 
     def _ids_of(self, day: date) -> set[int]:
         if day not in self._ids:

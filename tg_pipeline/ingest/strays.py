@@ -120,18 +120,14 @@ class Strays:
                 account=self._history.account,
                 also=moved,
             )
-            self._progress.commit(
-                *(report.slug, day, amended.last_message_id), sealed=amended.sealed, conditions=amended.conditions
-            )
+            self._progress.commit(report.slug, day, amended.last_message_id, sealed=amended.sealed)
             report.rewrote(amended)
         for day in self._pending.waited():
             header = self._store.header(report.slug, day)
             if header is None or any(condition.kind == "held_back" for condition in header.conditions):
                 continue
             if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
-                self._progress.commit(
-                    *(report.slug, day, done.last_message_id), sealed=True, conditions=done.conditions
-                )
+                self._progress.commit(report.slug, day, done.last_message_id, sealed=True)
                 report.rewrote(done)
         self._placeholders.remove(decoded)
         self._pending.mark_placed()

@@ -48,7 +48,7 @@ class Merge:
         self.known_ids: set[int] = set()
         """The archived messages that the new read could not decode, which stay."""
         self.unreadable: set[int] = set()
-        """The ids of archived placeholders that were kept."""
+        """The ids of archived placeholders that were kept, but for those whose messages were deleted."""
 
     def lines(self, old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[bytes]:
         """The joined lines. A ValueError where the archived ones do not ascend."""
@@ -92,23 +92,25 @@ class Merge:
     def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
         is_placeholder = message.get("type") == UNREADABLE
-        is_decoded = number in self._decoded or (self._deleted_at is not None and self._sees(number))
-        if is_placeholder and is_decoded:
-            return None  # Its message is of another day.
+        if is_placeholder and number in self._decoded:
+            return None
         self.kept.add(number, message)
         self.kept_ids.append(number)
-        if is_placeholder:
+        if not message["deleted"] and self._lacks(number, message["date"]):
+            self.deleted += 1
+            return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+        if is_placeholder and not message["deleted"]:
             self.unreadable.add(number)
-            return archived
-        if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
-            return archived
+        return archived
+
+    def _lacks(self, number: int, date: str) -> bool:
+        """Whether the new read would have the archived message if there still were one."""
+        if self._deleted_at is None or date >= self._deleted_at:
+            return False
         if self._is_hidden and (self._first_visible is None or number < self._first_visible):
             self.hidden += 1
-            return archived
-        if not self._sees(number):
-            return archived
-        self.deleted += 1
-        return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+            return False
+        return self._sees(number)
 
     def _sees(self, number: int) -> bool:
         return self._covers is None or self._covers(number)

@@ -2,7 +2,7 @@
 
 import codecs
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
 from tg_pipeline.contracts.chat import Slug
-from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.machine.atomic import replace, sweep, unreadable, writing
 from tg_pipeline.machine.locks import locked_file
@@ -92,27 +91,21 @@ class Progress:
             chat.days[day] = DayProgress(last_processed_msg_id=last_id)
 
     def unreadable(self, slug: str) -> list[date]:
-        """The days whose files hold placeholders, ascending. Reads the head of every file of the chat, once."""
+        """The days whose files may hold placeholders, ascending. Reads the head of every file of the chat, once."""
         known = self.read().chats.get(slug)
         if known is None or known.unreadable is None:
             with self._changing(slug) as known:
                 known.unreadable = _unreadable(DayStore(self._root), slug)
         return known.unreadable
 
-    def expect_unreadable(self, slug: str, day: date) -> None:
-        """The day's file is about to get placeholders: `unreadable` has to know of them should this process die."""
-        if day not in self.unreadable(slug):
-            with self._changing(slug) as chat:
-                chat.unreadable = sorted({*(chat.unreadable or ()), day})
-
-    def commit(
-        self, slug: str, day: date, last_id: int | None, *, sealed: bool, conditions: Sequence[Condition] = ()
-    ) -> None:
-        """The day file is in place, ends with `last_id` and has `conditions`. A sealed or empty day has no pointer."""
+    def note_unreadable(self, slug: str, days: Iterable[date]) -> None:
+        """The files of these days, and of no others, hold placeholders or are about to."""
         with self._changing(slug) as chat:
-            if chat.unreadable is not None:
-                found = {day} if any(c.kind == "unreadable" for c in conditions) else set()
-                chat.unreadable = sorted({*chat.unreadable} - {day} | found)
+            chat.unreadable = sorted(days)
+
+    def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
+        """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
+        with self._changing(slug) as chat:
             if sealed:
                 known = filter(None, (day, chat.first_day, chat.last_day))
                 before = [] if chat.first_day else list(DayStore(self._root).days(slug))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tg_pipeline.contracts.days import DayRange, day_end, day_start
+from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
+from tg_pipeline.storage.verify import verify
 from tg_pipeline_tests.ingest.archive import Archive, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, ASCENDING, EXAMPLES, LATER, orders
@@ -102,3 +103,26 @@ def test_days_without_messages_between_do_not_part_it_from_its_file(archive: Arc
     for day in (DAYS[3], DAYS[0], DAYS[3] - timedelta(days=1)):
         read(archive, DayRange(day, day), odd={73, 74}, messages=messages)
     assert ids_of(archive) == [m.id for m in messages if m.id <= 96]
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("order", [ASCENDING, ASCENDING[::-1], [ALL]])
+def test_one_whose_message_was_deleted_before_the_upgrade_stays_as_deleted(
+    archive: Archive, odd: set[int], order: list[DayRange]
+) -> None:
+    read(archive, ALL, odd=odd)
+    gone = set(sorted(odd)[:2])
+    left = [m for m in HOURLY if m.id not in gone]
+    read(archive, *order, *order, odd=set(), messages=left)
+    messages = {m["id"]: m for day in DAYS for m in archive.messages(day)}
+    assert sorted(messages) == ids_of(archive) == [m.id for m in HOURLY]
+    assert {number for number, message in messages.items() if message["deleted"]} == gone
+    assert {messages[number]["type"] for number in gone} == {"unreadable"}
+    assert names_all(archive, set())
+    findings = verify(
+        archive.store, archive.progress, CHAT, today=day_of(int(LATER)), spool_root=archive.root / "spool"
+    )
+    assert not list(findings)
+    read(archive, *order, odd=set())
+    assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
+    assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
