@@ -288,7 +288,7 @@ class Fetch:
 
     def _is_joined(self, segment: Segment, page: Page) -> bool:
         """Whether the page reaches what is archived behind the segment, and all that its days have placeholders for."""
-        last = self._placeholders.last_of(day_of(segment.start), day_of(segment.end - 1))
+        _, last = self._placeholders.span(segment.start, segment.end) or (0, 0)
         return page.ids[-1] >= last and self._intake.is_joined(page)
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
@@ -302,14 +302,15 @@ class Fetch:
                 segment.go_on_after(before.taken_id)
                 self._pages.begins_after(before.taken_id)
             return
-        segment.floor = await to_its_end(self._placeholders.first_of, day_of(segment.start))
+        ends = await to_its_end(self._placeholders.span, segment.start, segment.end)
+        segment.floor = ends[0] if ends else None
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
             # Where nothing else says that a history was cleared, that message is asked for as well.
             segment.after_id = edge.last_id - (self._history.account is not None)
             self._pages.begins_after(segment.after_id)
-        elif segment.floor is None and (segment.after_id is None or edge.last_id < segment.after_id):
+        elif segment.after_id is None or edge.last_id < segment.after_id:
             segment.covers_from = edge.last_id + 1
 
     def _ends_at(self, segment: Segment) -> int | None:

@@ -123,7 +123,7 @@ class Intake:
     def left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
         """Whether a date led past messages that the segment then goes on from: those that the one before it left.
 
-        Or placeholders with which its first day begins: what they stand for may be dated on the day before.
+        Or placeholders of its days: what they stand for may be dated on a day before it.
         """
         before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
         begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
@@ -151,8 +151,11 @@ class Intake:
 
     def covers(self, message_id: int) -> bool:
         """Whether a message of that id would be in the spool of its day, if there still were one."""
-        came = message_id in self._strays or message_id in self.seen
-        return not came and any(s.covers(message_id) for s in self._segments)
+        if message_id in self._strays or message_id in self.seen:
+            return False
+        # The read may begin by a date that leads past what a placeholder stands for.
+        stands = message_id in self._placeholders.standing
+        return any(s.covers(message_id) and (not stands or s.has_begun(message_id)) for s in self._segments)
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""

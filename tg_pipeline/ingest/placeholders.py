@@ -63,10 +63,12 @@ class Placeholders:
             self._progress.note_unreadable(self._slug, set(found.values()))
         return found
 
-    def last_of(self, first: date, last: date) -> int:
-        """The highest id of those that stand on these days and are not called deleted; 0 where there is none."""
+    def span(self, start: int, end: int) -> tuple[int, int] | None:
+        """The lowest and the highest id of those, not called deleted, on the days of start..end (POSIX s, excluded)."""
+        first, last = day_of(start), day_of(end - 1)
         days = {day for day in self.standing.values() if first <= day <= last}
-        return max((ids[1] for day in days if (ids := self._ends(day)) is not None), default=0)
+        ends = [ids for day in days if (ids := self._ends(day)) is not None]
+        return (min(ids[0] for ids in ends), max(ids[1] for ids in ends)) if ends else None
 
     def stands_for(self, record: Record) -> bool:
         """Whether one stands for this message, which could be decoded now, in the file of its day."""
@@ -116,12 +118,6 @@ class Placeholders:
                 if ids and all((end - number) * sign > 0 for end in (min(ids), max(ids))):
                     break
         return None
-
-    def first_of(self, day: date) -> int | None:
-        """The lowest id of the day's file where it is that of a placeholder: its message may precede the day."""
-        ends = self._ends(day)
-        header = self._store.header(self._slug, day) if ends else None
-        return ends[0] if ends and header and ends[0] == header.first_message_id else None
 
     def _ends(self, day: date) -> tuple[int, int] | None:
         """The lowest and the highest id of those in the day's file that are not called deleted."""

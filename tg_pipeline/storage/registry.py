@@ -99,8 +99,9 @@ def _refuse_deep(path: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise SettingsError(
-                f"{path}, line {event.start_mark.line + 1}: more than {MAX_DEPTH} lists or mappings within each other. "
+                f"{path}, line {line}: more than {MAX_DEPTH} lists or mappings within each other. "
                 f"The file is one mapping with a list of chats under `{CHATS}`."
             )
 

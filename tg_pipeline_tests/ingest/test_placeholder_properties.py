@@ -93,7 +93,7 @@ def fetch_through_kills(data: st.DataObject, before: list[DayRange], after: list
                     has_ended = True
                 except Killed:
                     kills += 1
-                    has_ended = data.draw(st.booleans(), label="is left as it is")
+                    has_ended = data.draw(st.booleans(), label="is not resumed")
         fetch_all(archive, after, messages, set(), in_flight, 7)
         assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
 

@@ -126,3 +126,12 @@ def test_one_whose_message_was_deleted_before_the_upgrade_stays_as_deleted(
     read(archive, *order, odd=set())
     assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
     assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
+
+
+def test_a_range_that_begins_behind_its_message_finds_it(archive: Archive) -> None:
+    messages = [Said(n + 1, day_start(DAYS[day]) + 60) for n, day in enumerate((0, 2, 4))]
+    read(archive, ALL, odd={1}, messages=messages)
+    assert archive.ids(ALL)[DAYS[2]] == [1, 2]
+    read(archive, DayRange(DAYS[1], DAYS[4]), odd=set(), messages=messages)
+    assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
+    assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
