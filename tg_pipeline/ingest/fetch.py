@@ -183,7 +183,7 @@ class Fetch:
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
                 log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
-            elif self._placeholders.stand_elsewhere(day, self._pending.parts(day).unreadable):
+            elif self._placeholders.elsewhere(day, self._pending.parts(day).unreadable):
                 self._pending.reopen(day)
 
     async def _reopen_unseen_days(self) -> None:
@@ -194,6 +194,7 @@ class Fetch:
             await reopen_unseen(report.slug, report.chat_id, self._history, self._pages, self._pending, self._store)
         except Stopped:
             raise Stopped(self._how_far()) from None
+        self._placeholders.reload()
 
     async def _read_all(self) -> None:
         await self._commit_whole_days(self._segments)

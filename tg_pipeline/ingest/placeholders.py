@@ -63,6 +63,10 @@ class Placeholders:
             self._progress.note_unreadable(self._slug, set(found.values()))
         return found
 
+    def reload(self) -> None:
+        """Look at the files again: some were written."""
+        self.__dict__.pop("standing", None)
+
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """The lowest and the highest id of those, not called deleted, on the days of start..end (POSIX s, excluded)."""
         first, last = day_of(start), day_of(end - 1)
@@ -80,9 +84,10 @@ class Placeholders:
         if day not in known:
             self._progress.note_unreadable(self._slug, [*known, day])
 
-    def stand_elsewhere(self, day: date, numbers: Iterable[int]) -> bool:
-        """Whether one of them, or its message, is archived on another day."""
-        return any((self._day_of(number, day) or day) != day for number in numbers)
+    def elsewhere(self, day: date, numbers: Iterable[int]) -> set[int]:
+        """Those of them that are archived on another day by now, or their messages are."""
+        self._ids.clear()
+        return {number for number in numbers if (self._day_of(number, day) or day) != day}
 
     def remove(self, decoded: Mapping[int, date]) -> None:
         """Remove those of messages that could be decoded and are of another day. Raises as `DayStore.amend`."""

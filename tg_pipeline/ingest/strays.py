@@ -110,6 +110,11 @@ class Strays:
                 if not is_placeholder(record):
                     decoded[record.id] = day
         for day, records in sorted(by_day.items()):
+            unread = [number for number, record in records.items() if is_placeholder(record)]
+            for number in self._placeholders.elsewhere(day, unread):
+                del records[number]
+            if not records:
+                continue
             moved = move.conditions(day)
             if not moved:
                 log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
