@@ -53,10 +53,13 @@ class Placeholders:
 
     @cached_property
     def standing(self) -> dict[int, date]:
-        """The days of those that were archived when the fetch began, by id."""
+        """The days of those that were archived when the fetch began, by id.
+
+        The days of the fetch are looked at whatever is known of them: a file may have been put back from a backup.
+        """
         found: dict[int, date] = {}
         days = self._progress.unreadable(self._slug)
-        for day in days:
+        for day in {*days, *filter(self._ends, self._report.range)}:
             with suppress(DayFileError, StorageError):
                 found |= dict.fromkeys(placeholder_ids(self._store, self._slug, day), day)
         if set(days) != set(found.values()):

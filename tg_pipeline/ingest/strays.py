@@ -99,22 +99,8 @@ class Strays:
 
     def place(self, report: FetchReport, move: Move) -> None:
         """Add them to the files of their days. A day that was not read gets a file that is not sealed."""
-        decoded: dict[int, date] = {}
-        by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
-        people: dict[int, Any] = {}
-        for spool in self._pending.strays():
-            people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
-            for body in map(orjson.loads, spool.lines()):
-                day = date.fromisoformat(body["date"][:10])
-                by_day[day][body["id"]] = record = Record(body["id"], day_start(day), body)
-                if not is_placeholder(record):
-                    decoded[record.id] = day
+        by_day, people = self._gathered()
         for day, records in sorted(by_day.items()):
-            unread = [number for number, record in records.items() if is_placeholder(record)]
-            for number in self._placeholders.elsewhere(day, unread):
-                del records[number]
-            if not records:
-                continue
             moved = move.conditions(day)
             if not moved:
                 log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
@@ -134,5 +120,27 @@ class Strays:
             if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
                 self._progress.commit(report.slug, day, done.last_message_id, sealed=True)
                 report.rewrote(done)
-        self._placeholders.remove(decoded)
+        self._placeholders.remove(
+            {
+                number: day
+                for day, records in by_day.items()
+                for number, record in records.items()
+                if not is_placeholder(record)
+            }
+        )
         self._pending.mark_placed()
+
+    def _gathered(self) -> tuple[dict[date, dict[int, Record]], dict[int, Any]]:
+        """Those of every request by day and id, without placeholders that stand elsewhere by now, and the people."""
+        by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
+        people: dict[int, Any] = {}
+        for spool in self._pending.strays():
+            people |= {number: orjson.loads(line) for number, line in spool.participants().items()}
+            for body in map(orjson.loads, spool.lines()):
+                day = date.fromisoformat(body["date"][:10])
+                by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
+        for day, records in by_day.items():
+            unread = [number for number, record in records.items() if is_placeholder(record)]
+            for number in self._placeholders.elsewhere(day, unread):
+                del records[number]
+        return {day: records for day, records in by_day.items() if records}, people

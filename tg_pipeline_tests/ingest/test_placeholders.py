@@ -135,3 +135,18 @@ def test_a_range_that_begins_behind_its_message_finds_it(archive: Archive) -> No
     read(archive, DayRange(DAYS[1], DAYS[4]), odd=set(), messages=messages)
     assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
     assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_a_file_that_was_put_back_from_a_backup_is_repaired_by_the_fetch_of_its_day(
+    archive: Archive, again: int
+) -> None:
+    read(archive, ALL, odd=ODD["around midnight"])
+    path = archive.store.path(CHAT, DAYS[1])
+    backup = path.read_bytes()
+    for _ in range(2):
+        read(archive, ALL, odd=set())
+    path.write_bytes(backup)
+    read(archive, DayRange(DAYS[again], DAYS[again]), DayRange(DAYS[1], DAYS[1]), odd=set())
+    assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
+    assert names_all(archive, set())
