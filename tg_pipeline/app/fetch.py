@@ -103,7 +103,9 @@ async def fetch_with(  # noqa: PLR0913 - what a fetch is given, and what was fou
     async with _chat_lease(settings, login.store, entry.slug, clock):
         now = int(clock.now())
         history = ChatHistory(login.connection, login.resolver, peer, name=chat.chat, slug=entry.slug)
-        await confirm_owner(history, store, entry.slug, chat_id=peer.marked_id, accept_deletions=accept_deletions)
+        await confirm_owner(
+            *(history, store, entry.slug), chat_id=peer.marked_id, days=days, accept_deletions=accept_deletions
+        )
         with PendingRequest.open(
             *(spool_root(settings), entry.slug, days),
             chat_id=peer.marked_id,

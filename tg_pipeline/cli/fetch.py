@@ -117,10 +117,13 @@ def _summarise(report: "FetchReport") -> None:
         f"{count(changed, 'file')} written, {len(report.days) - changed} unchanged",
         f"{report.duration_seconds:.1f} s",
     ]
-    if gone := sum(day.deleted for day in report.days):
-        parts.append(f"{count(gone, 'message')} found deleted")
-    if report.unreadable:
-        parts.append(f"{count(report.unreadable, 'message')} could not be decoded")
+    for messages, what in (
+        (sum(day.deleted for day in report.days), "found deleted"),
+        (report.unreadable, "could not be decoded"),
+        (report.empty, "came empty, as deleted ones may"),
+    ):
+        if messages:
+            parts.append(f"{count(messages, 'message')} {what}")
     if report.resumed_days:
         parts.insert(1, f"{count(len(report.resumed_days), 'day')} kept from the interrupted run")
     if report.meter.total_retries:

@@ -5,7 +5,7 @@ nothing of the rest. `storage.day_store` keeps the days as files; `tg_pipeline_t
 contract that every implementation passes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -89,7 +89,7 @@ class Archive(Protocol):
         Raises WrongAccount where the archived day is another account's view; what was there stays.
         """
 
-    def amend(
+    def amend(  # noqa: PLR0913 - as of commit
         self,
         slug: Slug,
         chat_id: int,
@@ -99,10 +99,12 @@ class Archive(Protocol):
         *,
         account: int | None = None,
         also: Sequence[Condition] = (),
+        decoded: Collection[int] = (),
     ) -> CommittedDay:
         """Add messages. Says nothing about the others, nor seals.
 
-        The conditions `also` take the place of those of their kind; the day keeps its others. Raises as `commit` does.
+        The conditions `also` take the place of those of their kind; the day keeps its others. Placeholders of the ids
+        in `decoded` are removed: their messages are on other days. Raises as `commit` does.
         """
 
     def seal(self, slug: Slug, day: date, *, sealed: bool) -> CommittedDay | None:
@@ -116,6 +118,12 @@ class Archive(Protocol):
 
     def advance(self, slug: Slug, day: date, last_id: int) -> None:
         """Note that the day is in flight and was read up to and including `last_id`. Not for every page."""
+
+    def unreadable(self, slug: Slug) -> Sequence[date]:
+        """The days that may hold placeholders, ascending."""
+
+    def note_unreadable(self, slug: Slug, days: Iterable[date]) -> None:
+        """Note that these days may hold placeholders, and no others."""
 
     def header(self, slug: Slug, day: date) -> DayHeader | None:
         """What the day says about itself, or None where it is not there. Cheap."""

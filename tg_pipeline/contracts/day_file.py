@@ -182,6 +182,13 @@ def moved_to(action: Mapping[str, Any] | None) -> int | None:
     return -(CHANNEL_MARK + int(action["channel_id"]))
 
 
+def moved_from(action: Mapping[str, Any] | None) -> int | None:
+    """Marked id of the basic group that a supergroup was, where a message's action says so."""
+    if action is None or action.get("type") != "channel_migrate_from":
+        return None
+    return -int(action["chat_id"])
+
+
 def describe(condition: Condition) -> str:
     """What keeps the day from being whole, and what can be done about it."""
     messages = count(condition.count or 0, "message")

@@ -1,7 +1,7 @@
 """What a fetch is asked, says while it runs, and reports when it is done."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from operator import itemgetter
 
@@ -42,7 +42,9 @@ class FetchReport:
     earlier, interrupted call of the same request and were not read again; `resumed_not_visible` are those of them that
     the account of that call could not see fully. `messages` counts what was read now,
     `repeated` the ids that a page repeated and were not taken twice, `rereads` the pages read again because of that,
-    `unreadable` the messages that could not be decoded.
+    `unreadable` the messages that could not be decoded. `moved_from` is the marked id of the basic group that the
+    supergroup was, where the range begins before it became one. `empty` counts the ids of which Telegram answered
+    nothing but the id (`messageEmpty`), as it may of messages that were deleted.
     """
 
     slug: str
@@ -57,8 +59,25 @@ class FetchReport:
     rereads: int = 0
     splits: int = 0
     unreadable: int = 0
+    moved_from: int | None = None
+    empty: int = 0
     duration_seconds: float = 0.0
     meter: CallMeter = field(default_factory=CallMeter)
+
+    def rewrote(self, amended: CommittedDay) -> None:
+        """Note that a day's file was written again. A day that was not committed by this call stays unmentioned."""
+        self.days = [
+            replace(
+                amended,
+                added=day.added + amended.added,
+                edited=day.edited + amended.edited,
+                deleted=day.deleted + amended.deleted,
+                changed=day.changed or amended.changed,
+            )
+            if day.day == amended.day
+            else day
+            for day in self.days
+        ]
 
     def with_condition(self, kind: str) -> list[tuple[date, Condition]]:
         """The days committed by this call that have such a condition, ascending."""

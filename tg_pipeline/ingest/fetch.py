@@ -15,16 +15,16 @@ from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.clock import Clock
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import day_end, day_of, day_start
-from tg_pipeline.contracts.errors import ChatMoved, RetryableError, Stopped
+from tg_pipeline.contracts.errors import ChatMoved, Stopped
 from tg_pipeline.contracts.fetch import CommittedDay, FetchProgress, FetchReport, OnProgress
 from tg_pipeline.contracts.history import History, Page
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.contracts.stopping import Stop
 from tg_pipeline.contracts.text import count
-from tg_pipeline.ingest.background import cancel, to_its_end
+from tg_pipeline.ingest.background import cancel, to_its_end, until_sent, worst
 from tg_pipeline.ingest.intake import Intake
 from tg_pipeline.ingest.joins import edge_before
-from tg_pipeline.ingest.moving import Move
+from tg_pipeline.ingest.moving import Move, tell_of_predecessor
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
 from tg_pipeline.ingest.placeholders import Placeholders
@@ -36,7 +36,6 @@ from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.request import PendingRequest
 
 PROGRESS_SECONDS = 1.0
-TURNS_TO_SEND = 6
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +68,8 @@ class Fetch:
         self._past = Past(history, store, report.slug)
         self._losses = Losses()
         self._until = 0
-        self._strays = Strays(history, store, pending)
-        self._placeholders = Placeholders(store, report.slug)
+        self._placeholders = Placeholders(history, store, report)
+        self._strays = Strays(history, store, pending, self._placeholders)
         self._move = Move(history, store, report.slug)
         self._pages = PageReader(history, report, rereads=policy.page_rereads, resumed=pending.resumed)
         self._segments: list[Segment] = []
@@ -116,9 +115,11 @@ class Fetch:
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
+            tell_of_predecessor(self._report, self._past.lowest)
             if self._open_days:
                 await self._keep_last_message()
             await to_its_end(self._strays.place, self._report, self._move)
+            await to_its_end(self._placeholders.remove, self._intake.seen)
             if self._open_days:
                 self._pending.finish()
                 raise ChatMoved(self._move.sentence())
@@ -127,9 +128,11 @@ class Fetch:
             self._report.duration_seconds = self._clock.steady() - began
             metrics.FETCH_DURATION.labels(self._report.slug, status).observe(self._report.duration_seconds)
         self._pending.finish()
+        held_back = len(self._report.with_condition("held_back"))
         log.info(
-            "%s %s is archived: %s read with %s.",
+            "%s %s is %s: %s read with %s.",
             *(self._report.slug, self._report.range),
+            f"not archived as it was read, {count(held_back, 'day')} held back" if held_back else "archived",
             *(count(self._report.messages, "message"), count(self._report.meter.total_calls, "call")),
             extra={"duration_ms": round(self._report.duration_seconds * 1_000)},
         )
@@ -167,7 +170,8 @@ class Fetch:
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.
 
-        So is one of which only the rest of the interrupted read decides what became of it.
+        So is one of which only the rest of the interrupted read decides what became of it, and one with placeholders
+        that another request has put on another day.
         """
         for day in sorted(self._pending.undecided):
             self._pending.reopen(day)
@@ -176,13 +180,18 @@ class Fetch:
             if day not in self._pending.committing and written_at is not None and written_at > spooled_at:
                 log.warning("%s: %s was fetched meanwhile; the day is read again.", self._report.slug, day)
                 self._pending.reopen(day)
+            elif self._placeholders.elsewhere(day, self._pending.parts(day).unreadable):
+                self._pending.reopen(day)
 
     async def _reopen_unseen_days(self) -> None:
         report = self._report
+        for day in self._pending.ids():
+            self._placeholders.expect(day, self._pending.parts(day).unreadable)
         try:
             await reopen_unseen(report.slug, report.chat_id, self._history, self._pages, self._pending, self._store)
         except Stopped:
             raise Stopped(self._how_far()) from None
+        self._placeholders.reload()
 
     async def _read_all(self) -> None:
         await self._commit_whole_days(self._segments)
@@ -210,7 +219,7 @@ class Fetch:
                 for _ in range(self._policy.pages_in_flight):
                     readers.create_task(reader())
         except BaseExceptionGroup as group:
-            raise _worst(group) from None
+            raise worst(group) from None
 
     def _how_far(self) -> str:
         report = self._report
@@ -252,7 +261,7 @@ class Fetch:
                 self._past.saw(page)
                 self._move.saw(page)
                 if ends_at is None and ended and page.ids:
-                    ended = await to_its_end(self._intake.is_joined, page)
+                    ended = await to_its_end(self._is_joined, segment, page)
                 if self._intake.skips_taken(segment):
                     self._pages.begins_after(segment.after_id or 0)
                 async with self._writing:
@@ -266,7 +275,7 @@ class Fetch:
                         ended = ends_at is None or page.ids[-1] >= ends_at - 1
                     if not (ended or stopping):
                         page_under_way = self._ask(segment)
-                        await _until_sent()
+                        await until_sent()
                     await self._intake.take(segment, page, ended=ended, ends_at=ends_at)
                     if self._clock.now() - self._pointers_saved >= PROGRESS_SECONDS:
                         await self._save_pointers()
@@ -274,6 +283,11 @@ class Fetch:
                 self._tell()
         finally:
             await cancel(page_under_way)
+
+    def _is_joined(self, segment: Segment, page: Page) -> bool:
+        """Whether the page reaches what is archived behind the segment, and all that its days have placeholders for."""
+        _, last = self._placeholders.span(segment.start, segment.end) or (0, 0)
+        return page.ids[-1] >= last and self._intake.is_joined(page)
 
     def _ask(self, segment: Segment) -> asyncio.Task[Page]:
         return asyncio.create_task(self._pages.page(segment.cursor))
@@ -286,7 +300,8 @@ class Fetch:
                 segment.go_on_after(before.taken_id)
                 self._pages.begins_after(before.taken_id)
             return
-        segment.floor = await to_its_end(self._placeholders.first_of, day_of(segment.start))
+        ends = await to_its_end(self._placeholders.span, segment.start, segment.end)
+        segment.floor = ends[0] if ends else None
         edge = await to_its_end(edge_before, self._store, self._report.slug, day_of(segment.start))
         if segment.after_id is None and edge.joined:
             segment.go_on_after(edge.last_id)
@@ -344,24 +359,28 @@ class Fetch:
     def _commit(self, day: date, hidden: Condition | None) -> CommittedDay:
         """Write the day file. A day that is not over keeps its spools: a resumed request reads only the rest of it."""
         report = self._report
+        parts = self._pending.parts(day)
+        self._placeholders.expect(day, parts.unreadable)
         self._pending.mark_committing(day)
         committed = self._store.commit(
             report.slug,
             report.chat_id,
             day,
-            self._pending.parts(day),
+            parts,
             sealed=self._until >= day_end(day) and day not in self._pending.waiting,
             now=self._until,
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
             judge=self._losses.judge,
-            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number, day),
+            covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
         )
         if committed.undecided:
             self._pending.mark_undecided(day)
             return committed
         count_conditions(report.slug, committed)
+        read = [number for number in self._placeholders.standing if self._pending.holds(day, number)]
+        self._placeholders.remove(dict.fromkeys(set(read) - parts.unreadable, day))
         if self._until >= day_end(day):
             self._pending.mark_committed(day)
         else:
@@ -375,19 +394,3 @@ class Fetch:
             self._on_progress(
                 FetchProgress(done, len(report.range), report.messages, report.meter.total_calls, committed)
             )
-
-
-async def _until_sent() -> None:
-    """Let a request that was just made reach its socket, which takes a few turns of the event loop.
-
-    What follows keeps the loop busy for a millisecond or two: it is to do so while the server is busy as well. (A
-    thread would not help: it would hold the interpreter lock against the very turns that send the request.)
-    """
-    for _ in range(TURNS_TO_SEND):
-        await asyncio.sleep(0)
-
-
-def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What stopped the readers: of several, one that trying again would not mend."""
-    errors = group.exceptions
-    return next((error for error in errors if not isinstance(error, RetryableError)), errors[0])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Any
 
 from tg_pipeline.contracts.days import SECONDS_PER_DAY, day_of, day_start
@@ -44,8 +44,12 @@ class Intake:
         self._open_days = open_days
         self._until = until
         self._commit = commit
-        self._outside: dict[int, date] = {}
-        """The days of messages that came along and are of no segment: no placeholder is to stand for them elsewhere."""
+        self.seen: dict[int, date] = {}
+        """The days of messages that came along and are of no segment, or have placeholders: none of them is gone."""
+        for day, number in product(pending.ids(), placeholders.standing):
+            if pending.holds(day, number) and number not in pending.parts(day).unreadable:
+                self.seen[number] = day
+        self._empty: set[int] = set()
         self.pointers: dict[date, int] = {}
         """The last id taken of each day in flight, since they were last saved."""
 
@@ -76,8 +80,12 @@ class Intake:
             segment.taken_id = page.ids[-1] if ends_at is None else min(page.ids[-1], ends_at - 1)
         if ended and found.after:
             segment.left_from = found.after[0].id
+        self._count_empty(segment, page)
         outside = [*found.before, *found.after]
-        self._outside |= {r.id: day_of(r.timestamp) for r in outside if not is_placeholder(r)}
+        came_along = (
+            (r for r in page.records() if r.id in self._placeholders.standing) if self._placeholders.standing else ()
+        )
+        self.seen |= {r.id: day_of(r.timestamp) for r in (*outside, *came_along) if not is_placeholder(r)}
         strays = [record for group in found.strays.values() for record in group] + elsewhere
         if ended and found.after and found.after[0].id == segment.first_id:
             strays += takewhile(is_placeholder, found.after)  # by date nothing leads to them again
@@ -115,7 +123,7 @@ class Intake:
     def left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
         """Whether a date led past messages that the segment then goes on from: those that the one before it left.
 
-        Or placeholders with which its first day begins: what they stand for may be dated on the day before.
+        Or placeholders of its days: what they stand for may be dated on a day before it.
         """
         before = next((s for s in self._segments if s.end == segment.start and s.left_from is not None), None)
         begins_at = math.inf if segment.first_id is None and ended else segment.first_id or 0
@@ -141,10 +149,13 @@ class Intake:
         """Whether the page reaches what the files of the days behind the range hold, where there are such files."""
         return not self._strays.unknown(self._report.slug, page.records()[-2:], self._open_days)
 
-    def covers(self, message_id: int, day: date) -> bool:
-        """Whether a message of that id and day would be in the day's spool, if there still were one."""
-        found = self._strays.day_of(message_id) or self._outside.get(message_id)
-        return any(s.covers(message_id) for s in self._segments) if found is None else found != day
+    def covers(self, message_id: int) -> bool:
+        """Whether a message of that id would be in the spool of its day, if there still were one."""
+        if message_id in self._strays or message_id in self.seen:
+            return False
+        # The read may begin by a date that leads past what a placeholder stands for.
+        stands = message_id in self._placeholders.standing
+        return any(s.covers(message_id) and (not stands or s.has_begun(message_id)) for s in self._segments)
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""
@@ -167,6 +178,14 @@ class Intake:
         kept = self._strays.keep(self._report.slug, records, people, day_of(self._until))
         self._count_unreadable(kept)
         return len(kept)
+
+    def _count_empty(self, segment: Segment, page: Page) -> None:
+        """Count the ids of which nothing else came. Without a date they are of the day of what precedes them."""
+        if len(page.ids) > len(page.timestamps):
+            dates = {record.id: record.timestamp for record in page.records()}
+            within = takewhile(lambda number: dates.get(number, 0) < segment.end, page.ids)
+            self._empty.update(number for number in within if number not in dates)
+            self._report.empty = len(self._empty)
 
     def _count_unreadable(self, records: Sequence[Record]) -> None:
         unreadable = sum(map(is_placeholder, records))

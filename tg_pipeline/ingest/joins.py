@@ -12,7 +12,10 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import NamedTuple
 
+import orjson
+
 from tg_pipeline.contracts.archive import Archive
+from tg_pipeline.contracts.day_file import UNREADABLE
 from tg_pipeline.contracts.day_lines import message_id
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.history import WITNESSES
@@ -52,10 +55,15 @@ def edge_before(store: Archive, slug: str, day: date) -> Edge:
             first, last = header.first_message_id, header.last_message_id
             if first is None or last is None or (below is not None and first >= below):
                 continue
-            if (below is not None and last >= below) or last - first >= header.message_count:
-                last = _last_in_order(
-                    number for number in map(message_id, store.lines(slug, earlier)) if number < (below or math.inf)
-                )
+            ends_unreadable = any(c.last_id == last for c in header.conditions if c.kind == "unreadable")
+            if ends_unreadable or (below is not None and last >= below) or last - first >= header.message_count:
+                lines = store.lines(slug, earlier)
+                if ends_unreadable:  # what these stand for may be dated on the days that follow
+                    lines = (line for line in lines if orjson.loads(line).get("type") != UNREADABLE)
+                ids = [number for number in map(message_id, lines) if number < (below or math.inf)]
+                if not ids:
+                    continue
+                last = _last_in_order(ids)
             return Edge(last, joined)
     except DayFileError:
         pass

@@ -1,16 +1,34 @@
 """A basic group that became a supergroup: what it says last is that it did, and later days are the supergroup's."""
 
+import logging
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 
 import orjson
 
 from tg_pipeline.contracts.archive import Archive
-from tg_pipeline.contracts.day_file import Condition, moved_to
+from tg_pipeline.contracts.day_file import Condition, moved_from, moved_to
 from tg_pipeline.contracts.days import day_end, day_of, day_start
 from tg_pipeline.contracts.errors import DayFileError
-from tg_pipeline.contracts.history import History, Page
+from tg_pipeline.contracts.fetch import FetchReport
+from tg_pipeline.contracts.history import History, Page, Record
+
+log = logging.getLogger(__name__)
+
+
+def tell_of_predecessor(report: FetchReport, lowest: Sequence[Record]) -> None:
+    """Say why the days before the supergroup are empty, given its messages of the lowest ids (ADR 0009)."""
+    for record in lowest:
+        group = moved_from(record.body.get("action"))
+        if group is not None and report.range.first < day_of(record.timestamp):
+            report.moved_from = group
+            log.warning(
+                "%s: it is a supergroup since %s, and empty before. It was a basic group, whose history is a chat of "
+                "its own: tg-pipeline chats add %d --slug %s-before",
+                *(report.slug, day_of(record.timestamp), group, report.slug),
+            )
 
 
 class Move:

@@ -1,6 +1,7 @@
 """Whether a chat's archive is what the reading account sees, asked before ids are joined to it (ADR 0044)."""
 
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -9,7 +10,7 @@ import orjson
 
 from tg_pipeline.contracts.archive import Archive
 from tg_pipeline.contracts.day_file import UNREADABLE, DayHeader
-from tg_pipeline.contracts.days import day_start
+from tg_pipeline.contracts.days import DayRange, day_start
 from tg_pipeline.contracts.errors import DayFileError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.history import PAGE_SIZE, Cursor, History
 from tg_pipeline.ingest.background import to_its_end
@@ -17,27 +18,32 @@ from tg_pipeline.storage.ownership import anothers, differ
 
 
 async def confirm_owner(
-    history: History, store: Archive, slug: str, *, chat_id: int, accept_deletions: bool = False
+    history: History,
+    store: Archive,
+    slug: str,
+    *,
+    chat_id: int,
+    days: DayRange | None = None,
+    accept_deletions: bool = False,
 ) -> None:
     """Raise WrongAccount where the newest day file with messages is another account's view, or may be.
 
-    Costs nothing but the head of a file where the header names the account, and a call where it names none: then a
-    message must stand in both, unless the account wrote in this private dialog or `accept_deletions` says that the
-    messages were deleted. Raises what `History.page` raises.
+    So it does where those nearest to `days`, to whose ids the read is joined, name another account. Costs nothing but
+    the heads of files where they name the account, and a call where the newest names none: then a message must stand in
+    both, unless the account wrote in this private dialog or `accept_deletions` says that the messages were deleted.
+    Raises what `History.page` raises.
     """
     account = history.account
     if account is None:
         return
-    header = await to_its_end(_newest, store, slug)
-    if header is None or header.chat_id != chat_id:
-        return
-    owner = header.account
-    if owner is not None and owner != account:
-        raise WrongAccount(
-            f"{slug} is archived as account {owner} sees it, and was to be read with account {account}. "
-            f"Nothing was written. {other_account_hint(owner)}"
-        )
-    if owner is not None:
+    header, *near = await to_its_end(_joined_to, store, slug, days)
+    for one in (header, *near):
+        if one is not None and one.chat_id == chat_id and one.account not in {None, account}:
+            raise WrongAccount(
+                f"{slug} on {one.date} is archived as account {one.account} sees it, and was to be read with account "
+                f"{account}. Nothing was written. {other_account_hint(one.account)}"
+            )
+    if header is None or header.chat_id != chat_id or header.account is not None:
         return
     known = await to_its_end(_last_messages, store, slug, header.date)
     page = await history.page(Cursor(since=day_start(header.date), after_id=min(known) - 1))
@@ -55,9 +61,19 @@ async def confirm_owner(
         )
 
 
-def _newest(store: Archive, slug: str) -> DayHeader | None:
-    """The header of the newest day that has messages or says whose view it is. Damaged files are passed over."""
-    for day in reversed(list(store.days(slug))):
+def _joined_to(store: Archive, slug: str, days: DayRange | None) -> list[DayHeader | None]:
+    """The header of the newest file, of the last one up to the first of `days`, and of the first after them."""
+    present = list(store.days(slug))
+    found = [_first(store, slug, reversed(present))]
+    if days is not None:
+        found.append(_first(store, slug, (day for day in reversed(present) if day <= days.first)))
+        found.append(_first(store, slug, (day for day in present if day > days.first)))
+    return found
+
+
+def _first(store: Archive, slug: str, days: Iterable[date]) -> DayHeader | None:
+    """The first that has messages or says whose view it is. Damaged files are passed over."""
+    for day in days:
         with suppress(DayFileError):
             header = store.header(slug, day)
             if header is not None and (header.message_count or header.account is not None):

@@ -36,15 +36,15 @@ class Past:
         self._slug = slug
         self.first_visible = 0
         """The lowest id that the account may see, where that was asked and it sees any."""
-        self._lowest: list[Record] = []
+        self.lowest: list[Record] = []
         """The messages of the lowest ids that were seen."""
         self._lowest_id: int | None = None
 
     def saw(self, page: Page) -> None:
         """Take note of a page that was believed."""
-        if page.ids and (len(self._lowest) < BEGIN_WITNESSES or page.ids[0] < self._lowest[-1].id):
-            found = {record.id: record for record in (*self._lowest, *page.records()[:BEGIN_WITNESSES])}
-            self._lowest = [found[number] for number in sorted(found)[:BEGIN_WITNESSES]]
+        if page.ids and (len(self.lowest) < BEGIN_WITNESSES or page.ids[0] < self.lowest[-1].id):
+            found = {record.id: record for record in (*self.lowest, *page.records()[:BEGIN_WITNESSES])}
+            self.lowest = [found[number] for number in sorted(found)[:BEGIN_WITNESSES]]
         self._lowest_id = _lower(self._lowest_id, min(page.ids, default=None))
 
     async def hidden(self, day: date, first_id: int | None) -> Condition | None:
@@ -52,7 +52,7 @@ class Past:
 
         Raises what `History.visible` raises.
         """
-        is_preceded = begins_of([record.timestamp for record in self._lowest]) < day_start(day)
+        is_preceded = begins_of([record.timestamp for record in self.lowest]) < day_start(day)
         first_id = self._lowest_id if is_preceded else _lower(self._lowest_id, first_id)
         lacks_its_beginning = await to_its_end(self._lacks_the_beginning, day, first_id)
         if is_preceded and not lacks_its_beginning:

@@ -51,7 +51,7 @@ class Segment:
     left_from: int | None = None
     """The lowest id of those that it was given and left to the segment behind it."""
     floor: int | None = None
-    """The lowest id of its first day's file, where a placeholder has it."""
+    """The lowest id that its days have a placeholder for."""
     held: list[tuple[Record, dict[str, Any] | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,6 +115,10 @@ class Segment:
         else:
             return
         self.passed = max(self.passed, passed if before is None else min(passed, before))
+
+    def has_begun(self, message_id: int) -> bool:
+        """Whether the read began with that id or before it."""
+        return self.first_id is not None and self.first_id <= message_id
 
     def has_taken(self, message_id: int) -> bool:
         """Whether everything around that id was taken by this segment."""

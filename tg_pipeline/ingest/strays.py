@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from tg_pipeline.contracts.history import History, Record
 from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.joins import absent, lacking
 from tg_pipeline.ingest.moving import Move
+from tg_pipeline.ingest.placeholders import Placeholders, is_placeholder
 from tg_pipeline.storage.request import PendingRequest
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,11 @@ class Strays:
     of those that they are dated on, are not sealed, so that the archive says that they are to be fetched again.
     """
 
-    def __init__(self, history: History, store: Archive, pending: PendingRequest) -> None:
+    def __init__(self, history: History, store: Archive, pending: PendingRequest, placeholders: Placeholders) -> None:
         self._history = history
         self._store = store
         self._pending = pending
+        self._placeholders = placeholders
 
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._days
@@ -48,7 +49,10 @@ class Strays:
         return {body["id"]: date.fromisoformat(body["date"][:10]) for body in bodies}
 
     def unknown(self, slug: str, records: Sequence[Record], open_days: Collection[date]) -> list[Record]:
-        """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks."""
+        """Those dated on a day that was read to its end, other than `open_days`, and that its file lacks.
+
+        Of a message that can be decoded now, the file may have a placeholder: then it lacks the message.
+        """
         by_day: defaultdict[date, list[Record]] = defaultdict(list)
         for record in records:
             by_day[day_of(record.timestamp)].append(record)
@@ -56,7 +60,7 @@ class Strays:
         for day, of_day in by_day.items():
             if day not in open_days:
                 missing = lacking(self._store, slug, day, [record.id for record in of_day])
-                found += [record for record in of_day if record.id in missing]
+                found += [r for r in of_day if r.id in missing or self._placeholders.stands_for(r)]
         return found
 
     def wait(self, slug: str, among: date, records: Sequence[Record]) -> None:
@@ -86,6 +90,37 @@ class Strays:
 
     def place(self, report: FetchReport, move: Move) -> None:
         """Add them to the files of their days. A day that was not read gets a file that is not sealed."""
+        by_day, people = self._gathered()
+        for day, records in sorted(by_day.items()):
+            moved = move.conditions(day)
+            if not moved:
+                log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
+            in_order = [records[number] for number in sorted(records)]
+            self._placeholders.expect(day, [record.id for record in in_order if is_placeholder(record)])
+            amended = self._store.amend(
+                *(report.slug, report.chat_id, day, in_order, people),
+                account=self._history.account,
+                also=moved,
+            )
+            report.rewrote(amended)
+        for day in self._pending.waited():
+            header = self._store.header(report.slug, day)
+            if header is None or any(condition.kind == "held_back" for condition in header.conditions):
+                continue
+            if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
+                report.rewrote(done)
+        self._placeholders.remove(
+            {
+                number: day
+                for day, records in by_day.items()
+                for number, record in records.items()
+                if not is_placeholder(record)
+            }
+        )
+        self._pending.mark_placed()
+
+    def _gathered(self) -> tuple[dict[date, dict[int, Record]], dict[int, Any]]:
+        """Those of every request by day and id, without placeholders that stand elsewhere by now, and the people."""
         by_day: defaultdict[date, dict[int, Record]] = defaultdict(dict)
         people: dict[int, Any] = {}
         for spool in self._pending.strays():
@@ -93,23 +128,8 @@ class Strays:
             for body in map(orjson.loads, spool.lines()):
                 day = date.fromisoformat(body["date"][:10])
                 by_day[day][body["id"]] = Record(body["id"], day_start(day), body)
-        for day, records in sorted(by_day.items()):
-            moved = move.conditions(day)
-            if not moved:
-                log.warning("%s: %s of %s found out of order.", report.slug, count(len(records), "message"), day)
-            in_order = [records[number] for number in sorted(records)]
-            amended = self._store.amend(
-                *(report.slug, report.chat_id, day, in_order, people),
-                account=self._history.account,
-                also=moved,
-            )
-            report.days = [amended if committed.day == day else committed for committed in report.days]
-        for day in self._pending.waited():
-            header = self._store.header(report.slug, day)
-            if header is None or any(condition.kind == "held_back" for condition in header.conditions):
-                continue
-            if (done := self._store.seal(report.slug, day, sealed=True)) is not None:
-                report.days = [
-                    replace(d, sealed=True, size_bytes=done.size_bytes) if d.day == day else d for d in report.days
-                ]
-        self._pending.mark_placed()
+        for day, records in by_day.items():
+            unread = [number for number, record in records.items() if is_placeholder(record)]
+            for number in self._placeholders.elsewhere(day, unread):
+                del records[number]
+        return {day: records for day, records in by_day.items() if records}, people

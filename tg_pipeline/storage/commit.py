@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -23,7 +23,7 @@ from tg_pipeline.storage.ownership import anothers
 
 @dataclass(frozen=True)
 class Draft:
-    """What is to become of a day file, as in `Archive.commit`. `deleted_at` as in Merge.
+    """What is to become of a day file, as in `Archive.commit`. `deleted_at` and `decoded` as in Merge.
 
     Without `conditions` it is an amendment, and the file keeps its own.
     """
@@ -40,11 +40,12 @@ class Draft:
     accept_deletions: bool = False
     judge: Judge = field(default_factory=lambda: Losses(ended=True).judge)
     covers: Callable[[int], bool] | None = None
+    decoded: Collection[int] = ()
 
     def merge(self) -> Merge:
         """A merge with the file, for one pass."""
         hidden = next((c for c in self.conditions or () if c.kind == "not_visible"), None)
-        return Merge(self.deleted_at, hidden=hidden, covers=self.covers)
+        return Merge(self.deleted_at, hidden=hidden, covers=self.covers, decoded=self.decoded)
 
 
 def put(path: UPath, draft: Draft) -> CommittedDay:

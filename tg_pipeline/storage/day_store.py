@@ -1,9 +1,10 @@
 """The archive of day files: one a chat and UTC day, at a path that follows from these two alone."""
 
+import dataclasses
 import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import takewhile
@@ -98,7 +99,7 @@ class DayStore:
             done = put(path, draft)
         return done if done.undecided else self._noted(slug, done)
 
-    def amend(
+    def amend(  # noqa: PLR0913 - as of commit
         self,
         slug: str,
         chat_id: int,
@@ -108,6 +109,7 @@ class DayStore:
         *,
         account: int | None = None,
         also: Sequence[Condition] = (),
+        decoded: Collection[int] = (),
     ) -> CommittedDay:
         """An addition to the day."""
         with (
@@ -117,7 +119,7 @@ class DayStore:
         ):
             spool.append(records, participants)
             draft = Draft(slug, chat_id, day, sealed=False, read=spool, deleted_at=None, account=account, also=also)
-            done = put(path, draft)
+            done = put(path, dataclasses.replace(draft, decoded=decoded))
         return self._noted(slug, done)
 
     def seal(self, slug: str, day: date, *, sealed: bool) -> CommittedDay | None:
@@ -150,6 +152,14 @@ class DayStore:
     def advance(self, slug: str, day: date, last_id: int) -> None:
         """The day is in flight."""
         self.progress.advance(slug, day, last_id)
+
+    def unreadable(self, slug: str) -> Sequence[date]:
+        """As progress knows them."""
+        return self.progress.unreadable(slug)
+
+    def note_unreadable(self, slug: str, days: Iterable[date]) -> None:
+        """In progress."""
+        self.progress.note_unreadable(slug, days)
 
     def count_before(self, slug: str, day: date, first_id: int | None) -> int:
         """How many messages that are not deleted stand before one."""

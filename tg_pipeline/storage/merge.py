@@ -1,6 +1,6 @@
 """Two reads of one day become one: what a later read says about messages that were archived before."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import orjson
 
@@ -15,6 +15,7 @@ class Merge:
 
     `deleted_at` is the moment up to which the new read saw history: earlier messages that it lacks were deleted by
     then, later ones it could not see. None keeps all as they are, for a new read that is known to be a part only.
+    Placeholders of ids in `decoded` go: their messages are archived on another day.
     Messages below `first_id` of the condition `hidden` (all, where it names none) are not visible to the new read. So
     are those whose ids the new read does not cover. After `lines()` has been exhausted the rest says what happened;
     `kept` indexes the archived messages that are not in the new read, `hidden` counts those of them that it could not
@@ -23,9 +24,15 @@ class Merge:
     """
 
     def __init__(
-        self, deleted_at: str | None, *, hidden: Condition | None = None, covers: Callable[[int], bool] | None = None
+        self,
+        deleted_at: str | None,
+        *,
+        hidden: Condition | None = None,
+        covers: Callable[[int], bool] | None = None,
+        decoded: Collection[int] = (),
     ) -> None:
         self._deleted_at = deleted_at
+        self._decoded = decoded
         self._covers = covers
         self._is_hidden = hidden is not None
         self._first_visible = hidden.first_id if hidden else None
@@ -40,7 +47,7 @@ class Merge:
         self.known_ids: set[int] = set()
         """The archived messages that the new read could not decode, which stay."""
         self.unreadable: set[int] = set()
-        """The ids of archived placeholders that were kept."""
+        """The ids of archived placeholders that were kept, but for those whose messages were deleted."""
 
     def lines(self, old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[bytes]:
         """The joined lines. A ValueError where the archived ones do not ascend."""
@@ -83,22 +90,26 @@ class Merge:
 
     def _kept(self, number: int, archived: bytes) -> bytes | None:
         message = orjson.loads(archived)
-        if message.get("type") == UNREADABLE and self._deleted_at is not None and self._sees(number):
-            return None  # It can be decoded now, and is of another day.
+        is_placeholder = message.get("type") == UNREADABLE
+        if is_placeholder and number in self._decoded:
+            return None
         self.kept.add(number, message)
         self.kept_ids.append(number)
-        if message.get("type") == UNREADABLE:
+        if not message["deleted"] and self._lacks(number, message["date"]):
+            self.deleted += 1
+            return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+        if is_placeholder and not message["deleted"]:
             self.unreadable.add(number)
-            return archived
-        if self._deleted_at is None or message["deleted"] or message["date"] >= self._deleted_at:
-            return archived
+        return archived
+
+    def _lacks(self, number: int, date: str) -> bool:
+        """Whether the new read would have the archived message if there still were one."""
+        if self._deleted_at is None or date >= self._deleted_at:
+            return False
         if self._is_hidden and (self._first_visible is None or number < self._first_visible):
             self.hidden += 1
-            return archived
-        if not self._sees(number):
-            return archived
-        self.deleted += 1
-        return encode(message | {"deleted": True, "deleted_at": self._deleted_at})
+            return False
+        return self._sees(number)
 
     def _sees(self, number: int) -> bool:
         return self._covers is None or self._covers(number)

@@ -2,8 +2,8 @@
 
 import codecs
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -39,13 +39,15 @@ class ChatProgress(_Part):
     """How far a chat has come. Nothing here moves back: where day files are lost, it is what still knows of them.
 
     `high_water_mark` is the highest message id that a committed day had; `first_day` and `last_day` are the outermost
-    days that were committed as sealed.
+    days that were committed as sealed. `unreadable` are the days whose files hold placeholders, None until that was
+    looked for in all files.
     """
 
     high_water_mark: int | None = None
     first_day: date | None = None
     last_day: date | None = None
     days: dict[date, DayProgress] = Field(default_factory=dict)
+    unreadable: list[date] | None = None
 
 
 class ProgressFile(_Part):
@@ -90,6 +92,19 @@ class Progress:
         """The day is in flight and was read up to and including `last_id`. Rewrites the file: not for every page."""
         with self._changing(slug) as chat:
             chat.days[day] = DayProgress(last_processed_msg_id=last_id)
+
+    def unreadable(self, slug: str) -> list[date]:
+        """The days whose files may hold placeholders, ascending. Reads the head of every file of the chat, once."""
+        known = self.read().chats.get(slug)
+        if known is None or known.unreadable is None:
+            with self._changing(slug) as known:
+                known.unreadable = _unreadable(self._archive, slug)
+        return known.unreadable
+
+    def note_unreadable(self, slug: str, days: Iterable[date]) -> None:
+        """The files of these days, and of no others, hold placeholders or are about to."""
+        with self._changing(slug) as chat:
+            chat.unreadable = sorted(days)
 
     def commit(self, slug: str, day: date, last_id: int | None, *, sealed: bool) -> None:
         """The day file is in place and ends with `last_id`. A sealed or empty day needs no pointer."""
@@ -161,6 +176,16 @@ class Progress:
             with replace(aside) as stream:
                 stream.write(self._path.read_bytes())
         logger.warning("%s was kept as %s.", self._path, aside)
+
+
+def _unreadable(archive: Archive, slug: str) -> list[date]:
+    found = []
+    for day in archive.days(slug):
+        with suppress(DayFileError):
+            header = archive.header(slug, day)
+            if header is not None and any(c.kind == "unreadable" for c in header.conditions):
+                found.append(day)
+    return found
 
 
 def _rebuilt(archive: Archive) -> ProgressFile:

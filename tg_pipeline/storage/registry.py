@@ -22,6 +22,8 @@ from tg_pipeline.contracts.names import ById, ByTitle, ByUsername, parse_name
 from tg_pipeline.contracts.registry import DisabledChat, Registry, find_disabled
 
 CHATS = "chats"
+MAX_DEPTH = 50
+"""A file needs 3."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def parse_registry(path: Path, text: str) -> list[Entry]:
     """Every entry with its place in the text. PyYAML's C parser, because ruamel's takes a second for 2,000 chats."""
     loader = yaml.CSafeLoader(text)
     try:
+        _refuse_deep(path, text)
         entries = [_entry(path, loader, node) for node in _entry_nodes(path, loader.get_single_node())]
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -88,6 +91,19 @@ def parse_registry(path: Path, text: str) -> list[Entry]:
     finally:
         loader.dispose()
     return list(_without_repeated(path, entries))
+
+
+def _refuse_deep(path: Path, text: str) -> None:
+    """A SettingsError where lists and mappings are nested so deeply that building them would exhaust the C stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise SettingsError(
+                f"{path}, line {line}: more than {MAX_DEPTH} lists or mappings within each other. "
+                f"The file is one mapping with a list of chats under `{CHATS}`."
+            )
 
 
 def refuse_registered(chats: Iterable[RegisteredChat], new: RegisteredChat) -> None:

@@ -146,7 +146,8 @@ class _DayCheck:
                 self._entities(message)
             if message.action is not None:
                 self._action(message.action)
-            if message.type == UNREADABLE and all(c.kind != "unreadable" for c in self._reader.header.conditions):
+            is_unread = message.type == UNREADABLE and not message.deleted
+            if is_unread and all(c.kind != "unreadable" for c in self._reader.header.conditions):
                 self._note(FindingKind.UNREADABLE, f"message {message.id}, of which the header says nothing")
             if last is not None and message.id <= last:
                 kind = FindingKind.REPEATED if message.id == last else FindingKind.ORDER

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -500,6 +501,28 @@ def test_an_archive_of_another_account_than_the_registered_one_is_refused(tmp_pa
         chat = RegisteredChat(slug=chat.slug, chat=str(IVAN), id=IVAN, account=OTHER.id)
         with pytest.raises(WrongAccount) as refused:
             both.account("b").fetch(chat, DayRange(first_days(3).last, first_days(3).last))
+        assert str(ME.id) in str(refused.value)
+        assert both.account().files() == before
+
+
+@pytest.mark.parametrize(("foreign", "asked"), [(0, 1), (1, 0), (1, 1)], ids=["before", "after", "the same day"])
+def test_files_of_another_account_that_were_copied_in_are_not_joined_to(
+    tmp_path: Path, foreign: int, asked: int
+) -> None:
+    days = list(first_days(3))
+    with two(tmp_path, world_of(dialog(1)), other_world(dialog(2))) as both:
+        chat = RegisteredChat(slug=f"id{IVAN}", chat=str(IVAN), id=IVAN)
+        both.account("a").fetch(chat, DayRange(days[foreign], days[foreign]))
+        copied = both.account().files()
+        shutil.rmtree(both.account().settings.data_uri)
+        chat = chat.model_copy(update={"account": OTHER.id})
+        both.account("b").fetch(chat, DayRange(days[2], days[2]))
+        for name, content in copied.items():
+            if name != "progress.json":
+                Path(both.account().settings.data_uri, name).write_bytes(content)
+        before = both.account().files()
+        with pytest.raises(WrongAccount) as refused:
+            both.account("b").fetch(chat, DayRange(days[asked], days[asked]))
         assert str(ME.id) in str(refused.value)
         assert both.account().files() == before
 

@@ -28,3 +28,10 @@ def test_commands_that_differ_in_the_order_only_ask_for_the_same(option: dict[st
 def test_one_that_was_stored_is_read_again() -> None:
     stored = accepted(force=True, priority=3, ignored_options=["media"])
     assert AcceptedCommand.model_validate_json(stored.model_dump_json()) == stored
+
+
+def test_the_start_says_what_is_not_done() -> None:
+    event = accepted(clamped=True, ignored_options=["media"]).event("started", "running")
+    assert event.message == (
+        "Days before 2025-11-07, the chat's first, were left out. Unknown options were ignored: media."
+    )

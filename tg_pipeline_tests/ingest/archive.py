@@ -14,11 +14,13 @@ from upath import UPath
 
 from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.fetch import CommittedDay, FetchReport, OnProgress
+from tg_pipeline.contracts.findings import Finding
 from tg_pipeline.contracts.history import History
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
 from tg_pipeline.storage.spool import DaySpool
@@ -166,6 +168,11 @@ class Archive:
     def ids(self, days: DayRange) -> dict[date, list[int]]:
         """The ids in every day's file."""
         return {day: [message["id"] for message in self.messages(day)] for day in days}
+
+    def findings(self, today: date) -> list[Finding]:
+        """What is wrong with it."""
+        interrupted = interrupted_ranges(self.root / "spool", CHAT)
+        return list(self.store.verify_chat(CHAT, today=today, interrupted=interrupted))
 
     def is_tidy(self) -> bool:
         """Whether no request has left anything behind."""

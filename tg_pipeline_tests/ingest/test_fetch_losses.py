@@ -108,3 +108,23 @@ def test_deletions_that_an_interrupted_read_accepted_are_decided_anew(archive: A
     assert not deleted(archive)
     assert not report.resumed_days
     assert archive.is_tidy()
+
+
+def test_a_read_that_is_held_back_is_not_logged_as_archived(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tg_pipeline.ingest.fetch")
+    said = []
+    for last in (135, 270):
+        reread(archive, range(last + 1).__contains__)
+        *_, record = [r for r in caplog.records if r.name == "tg_pipeline.ingest.fetch"]
+        said.append("is archived" in record.getMessage())
+    assert said == [False, True]
+
+
+@pytest.mark.parametrize("days", [1, 3, 30])
+def test_what_comes_empty_is_counted_once(days: int) -> None:
+    empty = {1, 5, 8, 11, 100, 101, 270}
+    history = [Said(m.id, m.at, None) if m.id in empty else m for m in HISTORY]
+    asked = DayRange(FIRST, FIRST + timedelta(days=days - 1))
+    with temporary_archive() as files:
+        report = files.fetch(MemoryHistory(history, NOW, 20), asked, pages_in_flight=2)
+    assert report.empty == sum(number <= days * PER_DAY for number in empty)

@@ -15,7 +15,7 @@ from tg_pipeline.contracts.days import DayRange, day_end, day_start
 from tg_pipeline.contracts.errors import ChatMoved
 from tg_pipeline.contracts.findings import FindingKind
 from tg_pipeline.simulator import World
-from tg_pipeline.simulator.worlds.demo import build_world
+from tg_pipeline.simulator.worlds.demo import MIGRATION_DAY, build_world
 from tg_pipeline.simulator.worlds.entities import basic_group
 from tg_pipeline.simulator.worlds.hidden import AddedLater
 from tg_pipeline.simulator.worlds.overlay import Overlay
@@ -226,3 +226,13 @@ def test_over_the_simulator_a_group_that_moved_says_so(tmp_path: Path) -> None:
         assert header is not None
         assert header.last_message_id == last
         assert [(c.kind, c.chat_id) for c in header.conditions] == [("moved", -1_000_000_000_077)]
+
+
+def test_over_the_simulator_days_before_a_supergroup_are_said_to_be_those_of_its_basic_group(tmp_path: Path) -> None:
+    world = build_world(0, datetime(2025, 5, 6, 12, tzinfo=UTC).timestamp())
+    day = MIGRATION_DAY
+    with account(world, tmp_path) as instance:
+        before = instance.fetch("demo_moved", DayRange(day - timedelta(days=3), day - timedelta(days=2)))
+        across = instance.fetch("demo_moved", DayRange(day - timedelta(days=1), day))
+        after = instance.fetch("demo_moved", DayRange(day, day))
+    assert [before.moved_from, across.moved_from, after.moved_from] == [-4_000_001, -4_000_001, None]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tg_pipeline.contracts.days import DayRange, day_end, day_start
+from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
 from tg_pipeline_tests.ingest.archive import Archive, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, ASCENDING, EXAMPLES, LATER, orders
@@ -102,3 +102,47 @@ def test_days_without_messages_between_do_not_part_it_from_its_file(archive: Arc
     for day in (DAYS[3], DAYS[0], DAYS[3] - timedelta(days=1)):
         read(archive, DayRange(day, day), odd={73, 74}, messages=messages)
     assert ids_of(archive) == [m.id for m in messages if m.id <= 96]
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("order", [ASCENDING, ASCENDING[::-1], [ALL]])
+def test_one_whose_message_was_deleted_before_the_upgrade_stays_as_deleted(
+    archive: Archive, odd: set[int], order: list[DayRange]
+) -> None:
+    read(archive, ALL, odd=odd)
+    gone = set(sorted(odd)[:2])
+    left = [m for m in HOURLY if m.id not in gone]
+    read(archive, *order, *order, odd=set(), messages=left)
+    messages = {m["id"]: m for day in DAYS for m in archive.messages(day)}
+    assert sorted(messages) == ids_of(archive) == [m.id for m in HOURLY]
+    assert {number for number, message in messages.items() if message["deleted"]} == gone
+    assert {messages[number]["type"] for number in gone} == {"unreadable"}
+    assert names_all(archive, set())
+    assert not archive.findings(day_of(int(LATER)))
+    read(archive, *order, odd=set())
+    assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
+    assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
+
+
+def test_a_range_that_begins_behind_its_message_finds_it(archive: Archive) -> None:
+    messages = [Said(n + 1, day_start(DAYS[day]) + 60) for n, day in enumerate((0, 2, 4))]
+    read(archive, ALL, odd={1}, messages=messages)
+    assert archive.ids(ALL)[DAYS[2]] == [1, 2]
+    read(archive, DayRange(DAYS[1], DAYS[4]), odd=set(), messages=messages)
+    assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
+    assert not any(m["deleted"] for day in DAYS for m in archive.messages(day))
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_a_file_that_was_put_back_from_a_backup_is_repaired_by_the_fetch_of_its_day(
+    archive: Archive, again: int
+) -> None:
+    read(archive, ALL, odd=ODD["around midnight"])
+    path = archive.store.path(CHAT, DAYS[1])
+    backup = path.read_bytes()
+    for _ in range(2):
+        read(archive, ALL, odd=set())
+    path.write_bytes(backup)
+    read(archive, DayRange(DAYS[again], DAYS[again]), DayRange(DAYS[1], DAYS[1]), odd=set())
+    assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
+    assert names_all(archive, set())

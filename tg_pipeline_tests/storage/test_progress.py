@@ -32,7 +32,7 @@ def chat(mark: int | None, *, days: int = 1, **open_days: int) -> dict[str, obje
         "first_day": str(DAY) if days else None,
         "last_day": str(DAY + timedelta(days=days - 1)) if days else None,
     }
-    chats = {SLUG: {"high_water_mark": mark, **ends, "days": pointers}}
+    chats = {SLUG: {"high_water_mark": mark, **ends, "days": pointers, "unreadable": None}}
     return {"schema_version": "1.0.0", "timezone": "UTC", "chats": chats}
 
 
@@ -51,7 +51,7 @@ def test_the_high_water_mark_only_rises(progress: Progress) -> None:
     progress.commit(SLUG, DAY - timedelta(days=1), 4, sealed=True)
     progress.commit(SLUG, DAY, None, sealed=False)
     assert progress.read().chats[SLUG].model_dump() == {
-        "high_water_mark": 9, "first_day": DAY - timedelta(days=1), "last_day": DAY, "days": {},
+        "high_water_mark": 9, "first_day": DAY - timedelta(days=1), "last_day": DAY, "days": {}, "unreadable": None,
     }  # fmt: skip
 
 
@@ -183,3 +183,17 @@ def test_what_a_killed_writer_left_is_swept(store: DayStore, progress: Progress)
     os.utime(leftover, (1, 1))
     progress.commit(SLUG, DAY, 9, sealed=True)
     assert not leftover.exists()
+
+
+def test_it_knows_the_days_with_placeholders_of_older_files_too(
+    store: DayStore, progress: Progress, scratch: Path
+) -> None:
+    first, second, third = (DAY + timedelta(days=n) for n in range(3))
+    for n, day in enumerate([first, second]):
+        commit(store, scratch, [record(n + 1, "", day=day, type="unreadable")], day=day)
+    assert progress.unreadable(SLUG) == [first, second]
+    commit(store, scratch, [record(3, "", day=third, type="unreadable")], day=third)
+    progress.note_unreadable(SLUG, [third, second])
+    assert progress.unreadable(SLUG) == [second, third]
+    (store.root / "progress.json").unlink()
+    assert progress.unreadable(SLUG) == [first, second, third]

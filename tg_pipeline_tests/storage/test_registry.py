@@ -341,3 +341,10 @@ def test_two_processes_lose_nothing_of_each_other(path: Path) -> None:
     assert [writer.wait() for writer in writers] == [0, 0]
     assert {chat.slug for chat in load_registry(path)} == {f"{name}{n}" for name in "ab" for n in range(25)}
     assert os.listdir(path.parent) == ["chats.yaml"]  # noqa: PTH208 - nothing is left beside it, hidden or not
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, "chats: " + "{a: " * 50_000, "- " * 50_000])
+def test_deep_nesting_is_refused(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="line 1"):
+        load_registry(path)
