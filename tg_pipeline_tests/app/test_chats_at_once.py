@@ -105,7 +105,7 @@ def test_chats_share_one_connection_and_one_login(tmp_path: Path) -> None:
 def test_so_many_chats_are_read_at_once(tmp_path: Path, most: int) -> None:
     world = world_of(*chats(*NAMES, "four", per_day=150))
     with account(world, tmp_path, parallelism_max=most, fetch_pages_in_flight=1) as found:
-        found.simulator.faults.add(Latency(method=HISTORY, ms=5))
+        found.simulator.faults.add(Latency(method=HISTORY, ms=10))
         asyncio.run(fetched(found.settings, named(*NAMES, "four")))
         assert in_flight(found) == most
 
@@ -118,18 +118,24 @@ def test_the_calls_of_each_chat_are_counted_apart(tmp_path: Path) -> None:
         assert reported == found.calls() - Counter({"help.getConfig": 1})
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [("CHANNEL_PRIVATE", ChatPrivate), ("FLOOD_WAIT_9", FloodWaitError), ("API_ID_INVALID", ApiRejected)],
-)
+@pytest.mark.parametrize(("error", "kind"), [("CHANNEL_PRIVATE", ChatPrivate), ("API_ID_INVALID", ApiRejected)])
 def test_a_chat_that_fails_leaves_the_others_alone(tmp_path: Path, error: str, kind: type[Exception]) -> None:
-    with account(world_of(*chats(*NAMES)), tmp_path, flood_wait_max_seconds=5, parallelism_max=3) as found:
-        # Late, so that the others have asked by then: a flood concerns the method and not the chat.
-        found.simulator.faults.add(Latency(method=HISTORY, when={"chat": "two"}, ms=150))
+    with account(world_of(*chats(*NAMES)), tmp_path, parallelism_max=3) as found:
         found.simulator.faults.add(Error(method=HISTORY, error=error, when={"chat": "two"}))
         ended = asyncio.run(fetched(found.settings, named(*NAMES)))
         assert isinstance(ended["two"], kind)
         assert whole(ended) == {"one", "three"}
+
+
+def test_a_flood_wait_that_is_too_long_concerns_the_account_and_so_all_chats_that_are_not_done(tmp_path: Path) -> None:
+    with account(world_of(*chats(*NAMES)), tmp_path, flood_wait_max_seconds=5, parallelism_max=1) as found:
+        found.simulator.faults.add(Error(method=HISTORY, error="FLOOD_WAIT_9", when={"chat": "two"}))
+        ended = asyncio.run(fetched(found.settings, named(*NAMES)))
+        assert whole(ended) == {"one"}
+        assert isinstance(ended["two"], FloodWaitError)
+        assert isinstance(ended["three"], FloodWaitError)
+        channels = {e["params"]["peer"]["channel_id"] for e in found.simulator.journal if e["method"] == HISTORY}
+        assert len(channels) == 2, "and those do not ask again"
 
 
 def test_all_of_them_keep_within_the_budget_of_their_account(tmp_path: Path) -> None:
