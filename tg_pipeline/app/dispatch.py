@@ -1,14 +1,14 @@
-"""How commands are carried out: judge what was pushed, follow what is in flight, launch what is due."""
+"""How commands are carried out: accept or reject what was pushed, follow what is in flight, launch what is due."""
 
 import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from tg_pipeline.app.accepting import accept_or_reject, log_fields, named
 from tg_pipeline.app.command_chats import CommandChats
 from tg_pipeline.app.command_spans import trace_command
 from tg_pipeline.app.ended import publish_end
-from tg_pipeline.app.judging import judge, log_fields, named
 from tg_pipeline.app.skipping import skipping
 from tg_pipeline.bus.queue import CommandQueue, InFlight
 from tg_pipeline.contracts.accepted import AcceptedCommand
@@ -18,8 +18,8 @@ from tg_pipeline.settings import Settings
 from tg_pipeline.state.redis_client import OUTAGE
 from tg_pipeline.storage.registry import read_registry
 
-JUDGED_PER_LOOK = 1_000
-JUDGING_SECONDS = 3.0
+ACCEPTED_PER_LOOK = 1_000
+ACCEPTING_SECONDS = 3.0
 """Of a look, on a machine where so many take longer; what was taken meanwhile comes first in the next one."""
 LAUNCHES_PER_LOOK = 10
 """Dagster launches about four runs a second, during which the sensor does nothing else."""
@@ -44,11 +44,11 @@ def dispatch(settings: Settings, queue: CommandQueue, launcher: Launcher, *, own
     look = _Look(queue, launcher, chats, owner)
     try:
         queue.beat(owner)
-        until = time.monotonic() + JUDGING_SECONDS
-        for taken in queue.take(JUDGED_PER_LOOK):
+        until = time.monotonic() + ACCEPTING_SECONDS
+        for taken in queue.take(ACCEPTED_PER_LOOK):
             if time.monotonic() < until:
                 with skipping(f"What was pushed as number {taken.seq}", look.done):
-                    look.done[judge(queue, taken, chats, settings.fetch_strategy)] += 1
+                    look.done[accept_or_reject(queue, taken, chats, settings.fetch_strategy)] += 1
         look.follow_and_launch()
     except StateUnavailable as error:
         OUTAGE.begin(error)

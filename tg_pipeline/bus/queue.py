@@ -83,7 +83,7 @@ class CommandQueue:
         self._run(lambda: self._redis.rpush(COMMANDS, text))
 
     def take(self, count: int) -> list[Taken]:
-        """Up to `count` commands to judge: first those that a reader took and did not come to judge."""
+        """Up to `count` commands to accept or reject: first those that a reader took and did not come to."""
         found = self._script(scripts.TAKE, count, BATCH_BYTES, MAX_COMMAND_BYTES, BEGINNING_BYTES)
         return [Taken(seq.decode(), int(size), raw) for seq, size, raw in found]
 
@@ -131,7 +131,7 @@ class CommandQueue:
     def accept(self, taken: Taken, command: Command, accepted: AcceptedCommand) -> str:
         """Let it wait for its launch: "waiting". Or, where it need not be launched, "duplicate" or "coalesced".
 
-        "gone" where another reader judged it meanwhile.
+        "gone" where another reader did it meanwhile.
         """
         key = hashlib.sha256(command.idempotency_key.encode()).hexdigest()[:32] if command.idempotency_key else ""
         named = command.command_id is not None or command.idempotency_key is not None

@@ -1,6 +1,6 @@
 """What happens in Redis all at once or not at all, and the keys it happens to.
 
-A command is in one place at a time: `tg_commands` (pushed), `:processing` (taken by a reader, not yet judged), then
+A command is in one place at a time: `tg_commands` (pushed), `:processing` (taken by a reader, not yet accepted), then
 either `:dead` (rejected) or `:waiting:<slug>` (accepted), then `:in_flight` (launched or about to be). Its record lives
 from its acceptance until IDEMPOTENCY_TTL after its end. Every event leaves in the same step that it is about.
 """

@@ -8,7 +8,7 @@ from typing import Final
 
 import yaml
 
-from tg_pipeline.dagster_internals.code_server import DagsterGrpcClient, DagsterUserCodeUnreachableError
+from tg_pipeline.dagster_internals.code_server_client import DagsterGrpcClient, DagsterUserCodeUnreachableError
 from tg_pipeline.machine.children import commands_of_children
 
 RUN: Final = (sys.executable, "-m", "tg_pipeline.dagster_client.run_module")

@@ -32,7 +32,7 @@ from tg_pipeline.ingest.resuming import reopen_unseen
 from tg_pipeline.ingest.segments import Segment, plan, split
 from tg_pipeline.ingest.strays import Strays
 from tg_pipeline.observability import metrics
-from tg_pipeline.storage.losses import Losses
+from tg_pipeline.storage.deletions import Deletions
 from tg_pipeline.storage.request import PendingRequest
 
 PROGRESS_SECONDS = 1.0
@@ -66,7 +66,7 @@ class Fetch:
         self._on_progress = on_progress
         self._accept_deletions = accept_deletions
         self._past = Past(history, store, report.slug)
-        self._losses = Losses()
+        self._deletions = Deletions()
         self._until = 0
         self._placeholders = Placeholders(history, store, report)
         self._strays = Strays(history, store, pending, self._placeholders)
@@ -109,7 +109,7 @@ class Fetch:
             log.info("Reading %s %s.", self._report.slug, self._report.range)
             await self._read_all()
             if self._pending.undecided and all(segment.done for segment in self._segments):
-                self._losses.end()
+                self._deletions.end()
                 await self._commit_whole_days(self._segments)
             if any(not self._move.is_before(day) for day in self._open_days):
                 await self._save_pointers()
@@ -165,7 +165,7 @@ class Fetch:
             elif any(condition.kind == "held_back" for condition in header.conditions):
                 self._pending.reopen(day)
             else:
-                self._losses.judge(day, 0, header.message_count)
+                self._deletions.judge(day, 0, header.message_count)
 
     def _reopen_stale_days(self) -> None:
         """A day whose file another request has written since is read again: what was spooled before is older.
@@ -347,7 +347,7 @@ class Fetch:
             first = bisect_left(self._open_days, day_of(segment.start))
             last = bisect_right(self._open_days, day_of(min(segment.passed, segment.end - 1)))
             reached.update(self._open_days[first:last])
-        return sorted(reached if self._losses.ended else reached - self._pending.undecided)
+        return sorted(reached if self._deletions.ended else reached - self._pending.undecided)
 
     def _note_covered(self, day: date, segments: Iterable[Segment]) -> None:
         """Remember that a part of the day is read to its end though the day is not; of today, the part until now."""
@@ -372,7 +372,7 @@ class Fetch:
             account=self._history.account,
             conditions=[*([hidden] if hidden else []), *self._move.conditions(day)],
             accept_deletions=self._accept_deletions,
-            judge=self._losses.judge,
+            judge=self._deletions.judge,
             covers=lambda number: number >= self._past.first_visible and self._intake.covers(number),
         )
         if committed.undecided:

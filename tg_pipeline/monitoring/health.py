@@ -49,8 +49,8 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.machine.atomic import check_writable, is_local
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import look, signer
-from tg_pipeline.monitoring.side_by_side import SideBySide
-from tg_pipeline.monitoring.verdict import judge
+from tg_pipeline.monitoring.in_parallel import SideBySide
+from tg_pipeline.monitoring.summary import summarize
 from tg_pipeline.resilience.overview import overview
 from tg_pipeline.settings import Settings
 from tg_pipeline.telegram.sessions import SUFFIX, Session, load_sessions
@@ -103,13 +103,13 @@ class HealthCheck:
         )
         paced = parts.pop("paced")
         parts |= dict.fromkeys(PACED, paced) if isinstance(paced, Unread) else paced
-        verdict = judge(parts, longest_flood_wait=self._settings.flood_wait_max_seconds)
+        summary = summarize(parts, longest_flood_wait=self._settings.flood_wait_max_seconds)
         return Health(
-            status=verdict.status,
+            status=summary.status,
             ts=timestamp(self._clock.now()),
-            ready=not verdict.not_ready,
-            reasons=verdict.reasons,
-            not_ready=verdict.not_ready,
+            ready=not summary.not_ready,
+            reasons=summary.reasons,
+            not_ready=summary.not_ready,
             reserved=RESERVED,
             versions=self._versions,
             **parts,

@@ -15,8 +15,8 @@ from tg_pipeline.contracts.day_lines import DayIndex, message_id
 from tg_pipeline.contracts.errors import StorageError, WrongAccount, other_account_hint
 from tg_pipeline.contracts.fetch import CommittedDay
 from tg_pipeline.machine.atomic import replace
+from tg_pipeline.storage.deletions import Deletions
 from tg_pipeline.storage.layout import SECTIONS, ContentHash, DayReader, head_bytes, open_day_file, write_day
-from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.merge import Merge
 from tg_pipeline.storage.ownership import anothers
 
@@ -38,7 +38,7 @@ class Draft:
     conditions: Sequence[Condition] | None = None
     also: Sequence[Condition] = ()
     accept_deletions: bool = False
-    judge: Judge = field(default_factory=lambda: Losses(ended=True).judge)
+    judge: Judge = field(default_factory=lambda: Deletions(ended=True).judge)
     covers: Callable[[int], bool] | None = None
     decoded: Collection[int] = ()
 

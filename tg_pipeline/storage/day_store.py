@@ -36,6 +36,7 @@ from tg_pipeline.machine.atomic import (
 )
 from tg_pipeline.machine.locks import locked_directory
 from tg_pipeline.storage.commit import Draft, put, receipt_of, seal
+from tg_pipeline.storage.deletions import Deletions
 from tg_pipeline.storage.expected import Expected
 from tg_pipeline.storage.layout import (
     SECTIONS,
@@ -47,7 +48,6 @@ from tg_pipeline.storage.layout import (
     open_day_file,
     write_day,
 )
-from tg_pipeline.storage.losses import Losses
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline.storage.verify import verify_chat, verify_day, verify_rest
@@ -92,7 +92,7 @@ class DayStore:
             account=account,
             conditions=conditions,
             accept_deletions=accept_deletions,
-            judge=judge or Losses(ended=True).judge,
+            judge=judge or Deletions(ended=True).judge,
             covers=covers,
         )
         with self._writing(slug, day) as path:

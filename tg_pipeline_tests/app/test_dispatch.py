@@ -310,7 +310,7 @@ def test_taking_a_command_and_its_parameters_are_logged_for_debugging(desk: Desk
     with json_lines("DEBUG") as written:
         desk.look()
         taken, parsed, *_ = (line for line in written() if line["level"] == "debug")
-    assert taken["logger"] == parsed["logger"] == "tg_pipeline.app.judging"
+    assert taken["logger"] == parsed["logger"] == "tg_pipeline.app.accepting"
     assert (parsed["command_id"], parsed["chat"], parsed["mode"]) == (ID, "busy", "date")
 
 

@@ -16,7 +16,7 @@ import redis
 
 from tg_pipeline.app import dispatch
 from tg_pipeline.app.archive import open_archive
-from tg_pipeline.app.dispatch import JUDGED_PER_LOOK, LAUNCHES_PER_LOOK
+from tg_pipeline.app.dispatch import ACCEPTED_PER_LOOK, LAUNCHES_PER_LOOK
 from tg_pipeline.bus.queue import CommandQueue
 from tg_pipeline.dagster_client.instance import open_instance
 from tg_pipeline.dagster_client.runs import COMMAND_TAG
@@ -125,7 +125,7 @@ def test_many_commands_are_judged_piece_by_piece(
             began = time.monotonic()
             tick = platform.tick()
             ticks.append(time.monotonic() - began)
-            assert waiting - queue.counts()["pushed"] <= JUDGED_PER_LOOK
+            assert waiting - queue.counts()["pushed"] <= ACCEPTED_PER_LOOK
             assert len(tick.requests) <= LAUNCHES_PER_LOOK
             for request in tick.requests:
                 launched[request.tags["tg/command_id"]] += 1
@@ -155,7 +155,7 @@ def test_what_a_tick_has_no_time_for_comes_first_in_the_next_one(
     with pipeline(plain_world(), tmp_path, *CHATS, redis_url=redis_url) as found:
         platform = Platform(found, queue, CHATS)
         with monkeypatch.context() as patch:
-            patch.setattr(dispatch, "JUDGING_SECONDS", 0.0)
+            patch.setattr(dispatch, "ACCEPTING_SECONDS", 0.0)
             assert platform.tick().requests == []
         assert queue.counts()["pushed"] == 3
         asked = [request.tags[COMMAND_TAG] for request in platform.tick().requests]

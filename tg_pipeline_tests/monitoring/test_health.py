@@ -45,8 +45,8 @@ from tg_pipeline.dagster_client.heartbeats import DagsterHeartbeats
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
 from tg_pipeline.monitoring.health import HealthCheck
-from tg_pipeline.monitoring.side_by_side import SideBySide
-from tg_pipeline.monitoring.verdict import REDIS_GRACE_SECONDS, STALLED_SECONDS
+from tg_pipeline.monitoring.in_parallel import SideBySide
+from tg_pipeline.monitoring.summary import REDIS_GRACE_SECONDS, STALLED_SECONDS
 from tg_pipeline.resilience.gate import Gate
 from tg_pipeline.settings import Settings
 from tg_pipeline.state import redis_server

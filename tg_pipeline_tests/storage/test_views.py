@@ -12,7 +12,7 @@ from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.errors import WrongAccount
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.storage.day_store import DayStore
-from tg_pipeline.storage.losses import HELD_BACK_MESSAGES, Losses
+from tg_pipeline.storage.deletions import HELD_BACK_MESSAGES, Deletions
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, SLUG, commit, fill, record
 
@@ -191,12 +191,12 @@ def test_a_small_day_waits_for_the_rest_of_the_read_which_tells_what_becomes_of_
     for day in (DAY, NEXT):
         commit(store, scratch, [record(n, day=day) for n in range(1, 6)], day=day)
     before = store.path(SLUG, DAY).read_bytes()
-    losses = Losses()
-    done = commit(store, scratch, [], now=LATER, judge=losses.judge)
+    deletions = Deletions()
+    done = commit(store, scratch, [], now=LATER, judge=deletions.judge)
     assert (done.undecided, done.changed, store.path(SLUG, DAY).read_bytes()) == (True, False, before)
-    done = commit(store, scratch, [], day=NEXT, now=LATER, judge=losses.judge)
+    done = commit(store, scratch, [], day=NEXT, now=LATER, judge=deletions.judge)
     assert (done.undecided, [c.kind for c in done.conditions]) == (False, ["held_back"])
-    done = commit(store, scratch, [], now=LATER, judge=losses.judge)
+    done = commit(store, scratch, [], now=LATER, judge=deletions.judge)
     assert [c.kind for c in done.conditions] == ["held_back"]
     assert not any(states(store).values())
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tg_pipeline.contracts.archive import Verdict
-from tg_pipeline.storage.losses import HELD_BACK_MESSAGES, HELD_BACK_SHARE, Losses
+from tg_pipeline.storage.deletions import HELD_BACK_MESSAGES, HELD_BACK_SHARE, Deletions
 
 FIRST = date(2024, 5, 1)
 Counts = list[tuple[int, int]]
@@ -20,11 +20,11 @@ def days(number: int) -> list[date]:
 
 def verdicts(read: Counts) -> list[Verdict]:
     """What becomes of each day at the end of the read."""
-    losses = Losses()
+    deletions = Deletions()
     for day, (lacking, expected) in zip(days(len(read)), read, strict=True):
-        losses.judge(day, lacking, expected)
-    losses.end()
-    return [losses.judge(day, *counts) for day, counts in zip(days(len(read)), read, strict=True)]
+        deletions.judge(day, lacking, expected)
+    deletions.end()
+    return [deletions.judge(day, *counts) for day, counts in zip(days(len(read)), read, strict=True)]
 
 
 def held_back(read: Counts) -> list[int]:
@@ -71,12 +71,12 @@ def test_a_lost_stretch_leaves_deletions_elsewhere_alone() -> None:
 
 
 def test_a_day_is_decided_as_soon_as_it_can_be() -> None:
-    losses, (first, second, third, later) = Losses(), (*days(3), FIRST + timedelta(days=9))
-    assert losses.judge(first, 0, 9) is Verdict.DELETED
-    assert losses.judge(second, 9, 9) is Verdict.UNDECIDED
-    assert losses.judge(later, 9, 9) is Verdict.UNDECIDED, "what lies between is not known yet"
-    assert losses.judge(third, 9, 9) is Verdict.HELD_BACK
-    assert losses.judge(second, 9, 9) is Verdict.HELD_BACK
+    deletions, (first, second, third, later) = Deletions(), (*days(3), FIRST + timedelta(days=9))
+    assert deletions.judge(first, 0, 9) is Verdict.DELETED
+    assert deletions.judge(second, 9, 9) is Verdict.UNDECIDED
+    assert deletions.judge(later, 9, 9) is Verdict.UNDECIDED, "what lies between is not known yet"
+    assert deletions.judge(third, 9, 9) is Verdict.HELD_BACK
+    assert deletions.judge(second, 9, 9) is Verdict.HELD_BACK
 
 
 def plainly(read: Counts) -> list[int]:

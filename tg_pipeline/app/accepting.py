@@ -14,7 +14,7 @@ from tg_pipeline.contracts.commands import Command, CommandError, Strategy, pars
 log = logging.getLogger(__name__)
 
 
-def judge(queue: CommandQueue, taken: Taken, chats: CommandChats, strategy: Strategy) -> str:
+def accept_or_reject(queue: CommandQueue, taken: Taken, chats: CommandChats, strategy: Strategy) -> str:
     """Accept or reject a command in the queue; "rejected", or what `CommandQueue.accept` says became of it.
 
     `strategy` is that of commands that name none.

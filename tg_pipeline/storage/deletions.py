@@ -26,7 +26,7 @@ class _Day(NamedTuple):
         return self.lacking > 0 and self.lacking >= HELD_BACK_SHARE * self.expected
 
 
-class Losses:
+class Deletions:
     """What one read lacks of the files of its days, noted day by day in any order.
 
     A day that lacks less than HELD_BACK_SHARE of its messages is believed at once. Any other is held back where it is

@@ -34,7 +34,7 @@ _STATES = {"open": "open: nothing is called", "half_open": "half-open: the next 
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Summary:
     """`not_ready` is a part of `reasons`."""
 
     status: Overall
@@ -42,8 +42,8 @@ class Verdict:
     not_ready: list[str]
 
 
-def judge(parts: Mapping[str, Any], *, longest_flood_wait: float) -> Verdict:
-    """The verdict over the parts of `contracts.health.Health`, by their names there.
+def summarize(parts: Mapping[str, Any], *, longest_flood_wait: float) -> Summary:
+    """The summary of the parts of `contracts.health.Health`, by their names there.
 
     Down: nothing would be fetched, for it could not be kept or nobody would start it. Degraded: something is not as
     it should be, or not known. A flood wait is usual; one that is longer than runs sleep (`longest_flood_wait`, in
@@ -53,7 +53,7 @@ def judge(parts: Mapping[str, Any], *, longest_flood_wait: float) -> Verdict:
     down, starting = [*unable, *_not_scheduled(parts["scheduler"])], list(_starting(parts["scheduler"]))
     reasons = list(dict.fromkeys([*down, *starting, *_degraded(parts, longest_flood_wait)]))
     status: Overall = "down" if down else "starting" if starting else "degraded" if reasons else "ok"
-    return Verdict(status, reasons, [*unable, *starting])
+    return Summary(status, reasons, [*unable, *starting])
 
 
 def _not_ready(parts: Mapping[str, Any]) -> Iterator[str]:
