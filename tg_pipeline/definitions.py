@@ -27,7 +27,7 @@ from tg_pipeline.defs.scaffolded import scaffolded_definitions
 from tg_pipeline.defs.schedules import daily_schedule
 from tg_pipeline.defs.tracing import traces_sensor
 from tg_pipeline.defs.watchdog import watchdog_sensor, watched_executor
-from tg_pipeline.machine.collector import end_quickly
+from tg_pipeline.machine.garbage_collection import end_quickly
 from tg_pipeline.settings import Settings, load_settings, restrict_new_files
 from tg_pipeline.storage.registry import read_registry
 

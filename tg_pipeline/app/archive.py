@@ -9,13 +9,13 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.settings import Settings
 from tg_pipeline.state.peers import PeerCache
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.journal import interrupted_ranges
 
 
 def open_archive(settings: Settings) -> Archive:
     """The day files under DATA_URI; what several processes lock is in the instance home."""
-    return DayStore(settings.data_root, settings.home / "locks")
+    return FileArchive(settings.data_root, settings.home / "locks")
 
 
 def spool_root(settings: Settings) -> Path:

@@ -24,7 +24,7 @@ from tg_pipeline.contracts.state import StateStore
 from tg_pipeline.contracts.stopping import Stop, StoppableClock
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.ingest.ownership import confirm_owner
-from tg_pipeline.machine import collector
+from tg_pipeline.machine import garbage_collection
 from tg_pipeline.machine.clock import SystemClock
 from tg_pipeline.machine.lease import lease
 from tg_pipeline.observability import counts
@@ -73,7 +73,7 @@ async def fetch(  # noqa: PLR0913 - what is asked for, and what others may repla
             accept_deletions=accept_deletions,
         )
 
-    with collector.fetching():
+    with garbage_collection.fetching():
         try:
             return await with_reader(settings, wanted, read, clock, open_login)
         finally:

@@ -14,7 +14,7 @@ from tg_pipeline.cli.options import echo
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.contracts.errors import TRY_LATER, TgPipelineError
 from tg_pipeline.contracts.text import printable_lines
-from tg_pipeline.machine.collector import end_quickly
+from tg_pipeline.machine.garbage_collection import end_quickly
 from tg_pipeline.observability.console import print_any_text
 
 

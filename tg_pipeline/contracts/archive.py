@@ -1,8 +1,8 @@
 """The archive as a port: days of chats that are committed whole, read back, listed and verified.
 
 A commit knows two kinds of read: the whole day, which says that what it lacks is gone, and an addition, which says
-nothing of the rest. `storage.day_store` keeps the days as files; `tg_pipeline_tests/storage/test_archive.py` is the
-contract that every implementation passes.
+nothing of the rest. `storage.file_archive` keeps the days as files, `app.archive` opens it;
+`tg_pipeline_tests/storage/test_archive.py` is the contract that every implementation passes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

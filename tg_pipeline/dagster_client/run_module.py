@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-from tg_pipeline.machine.collector import end_quickly
+from tg_pipeline.machine.garbage_collection import end_quickly
 
 if __name__ == "__main__":
     end_quickly()

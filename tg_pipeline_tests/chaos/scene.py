@@ -20,7 +20,7 @@ from tg_pipeline.simulator.journal import Entry
 from tg_pipeline.simulator.worlds.synthetic import synthetic_chat
 from tg_pipeline.state.redis_store import RedisStore
 from tg_pipeline.state.sqlite_store import SqliteStore
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline_tests.chaos.accelerated import SPEED, steady
 from tg_pipeline_tests.chaos.redis_that_dies import MortalRedis, mortal_redis
 from tg_pipeline_tests.chaos.schedule import Event, Schedule
@@ -111,7 +111,7 @@ class Scene:
     def ahead(self, chat: str, green: Collection[str] = ()) -> Iterator[str]:
         """Whether progress, or the days that are `green`, tell of days that are not there."""
         store = open_archive(self.account.settings)
-        reported = DayStore(self.account.settings.data_root).progress.read().chats.get(chat)
+        reported = FileArchive(self.account.settings.data_root).progress.read().chats.get(chat)
         held = [header.last_message_id or 0 for day in store.days(chat) if (header := store.header(chat, day))]
         yield from (f"{day} is green without a file" for day in set(green) - {str(day) for day in store.days(chat)})
         if reported and reported.high_water_mark and reported.high_water_mark > max(held, default=0):

@@ -14,7 +14,7 @@ from upath import UPath
 from tg_pipeline.contracts import schemas
 from tg_pipeline.contracts.commands import CommandError, parse_command, print_command
 from tg_pipeline.contracts.events import Event
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline_tests.contracts.commands_at_random import Fields, any_json, valid_commands
 from tg_pipeline_tests.contracts.schema_checks import SCHEMAS, check_day_file, check_events, is_command
 from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
@@ -114,7 +114,7 @@ def test_what_is_no_event_the_schema_refuses(change: Fields) -> None:
 
 
 def test_a_day_file_is_held_to_the_schema(tmp_path: Path) -> None:
-    store = DayStore(UPath(tmp_path))
+    store = FileArchive(UPath(tmp_path))
     commit(store, tmp_path, [record(1), record(2, reply_to=1), record(3, media={"type": "photo"})])
     text = store.path(SLUG, DAY).read_bytes()
     check_day_file(text)

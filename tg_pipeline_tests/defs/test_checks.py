@@ -7,7 +7,7 @@ from upath import UPath
 from tg_pipeline.contracts.day_file import Condition, describe
 from tg_pipeline.dagster_client.names import job_name, messages_key
 from tg_pipeline.defs.checks import DAY_FILE, evaluate_day
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.defs.pipeline import Pipeline, range_tags
 from tg_pipeline_tests.telegram_account import FIRST_DAY, first_days
@@ -68,7 +68,7 @@ def test_a_forged_file_fails_its_day_and_no_other_and_blocks_nothing(busy: Pipel
 def test_what_keeps_a_day_from_being_whole_warns_or_fails(
     tmp_path: Path, condition: Condition, severity: dg.AssetCheckSeverity
 ) -> None:
-    store = DayStore(UPath(tmp_path / "data"))
+    store = FileArchive(UPath(tmp_path / "data"))
     with DaySpool(tmp_path, "read") as spool:
         store.commit("busy", -1, FIRST_DAY, spool, sealed=True, now=0, conditions=[condition])
     found = evaluate_day(store, "busy", KEY, str(FIRST_DAY))

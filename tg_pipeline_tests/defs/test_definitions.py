@@ -20,7 +20,7 @@ from tg_pipeline.dagster_client.names import POOL, messages_key
 from tg_pipeline.definitions import build_definitions
 from tg_pipeline.defs.partitions import daily_partitions
 from tg_pipeline.settings import PROJECT_DIRECTORY, Settings
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.registry_edit import add_chat
 from tg_pipeline_tests.defs.pipeline import register
 from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
@@ -113,7 +113,7 @@ def test_an_asset_of_ones_own_returns_what_it_likes_and_takes_day_files(tmp_path
     def counts(day: DayFile, mapping: dict[str, int]) -> dict[str, int]:
         return mapping | {"messages": day.message_count}
 
-    commit(DayStore(UPath(tmp_path)), tmp_path / "spool", [record(1), record(2)])
+    commit(FileArchive(UPath(tmp_path)), tmp_path / "spool", [record(1), record(2)])
     defs = dg.Definitions.merge(definitions(tmp_path, SLUG), dg.Definitions(assets=[mapping, counts]))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         results = []

@@ -8,13 +8,13 @@ from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.fetch import FetchReport
 from tg_pipeline.contracts.history import Record
 from tg_pipeline.defs.metadata import PREVIEW_CHARACTERS, PREVIEW_MESSAGES, fetch_metadata, preview
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline_tests.storage.samples import SLUG, commit, record
 
 
 def rows(tmp_path: Path, *records: Record) -> list[str]:
     """The rows of the preview of a day with these messages."""
-    store = DayStore(UPath(tmp_path / "data"))
+    store = FileArchive(UPath(tmp_path / "data"))
     day = commit(store, tmp_path, records)
     return str(preview(store, SLUG, day)["preview"].value).splitlines()[2:]
 

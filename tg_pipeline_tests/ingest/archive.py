@@ -19,7 +19,7 @@ from tg_pipeline.contracts.history import History
 from tg_pipeline.contracts.policy import FetchPolicy
 from tg_pipeline.ingest.fetch import Fetch
 from tg_pipeline.machine.clock import SystemClock
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
@@ -53,7 +53,7 @@ class Life:
             raise Killed
 
 
-class MortalStore(DayStore):
+class MortalStore(FileArchive):
     """Dies before or after a commit."""
 
     life = Life()

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DayStore:
-    return DayStore(UPath(tmp_path / "data"), tmp_path / "locks")
+def store(tmp_path: Path) -> FileArchive:
+    return FileArchive(UPath(tmp_path / "data"), tmp_path / "locks")
 
 
 @pytest.fixture

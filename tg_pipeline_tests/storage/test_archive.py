@@ -14,12 +14,12 @@ from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.days import DayRange, day_of
 from tg_pipeline.contracts.errors import InputError, StorageError, WrongAccount
 from tg_pipeline.contracts.findings import FindingKind
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, PEOPLE, SLUG, commit, record
 
 ARCHIVES: Mapping[str, Callable[[Path], Archive]] = {
-    "a directory": lambda scratch: DayStore(UPath(scratch / "data"), scratch / "locks"),
-    "a URL": lambda scratch: DayStore(UPath(f"memory://{uuid.uuid4().hex}/archive"), scratch / "locks"),
+    "a directory": lambda scratch: FileArchive(UPath(scratch / "data"), scratch / "locks"),
+    "a URL": lambda scratch: FileArchive(UPath(f"memory://{uuid.uuid4().hex}/archive"), scratch / "locks"),
 }
 NEXT = DAY + timedelta(days=1)
 TODAY = day_of(LATER) + timedelta(days=9)
@@ -181,7 +181,7 @@ def test_a_name_that_is_no_slug_is_refused(archive: Archive, scratch: Path, slug
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
-        DayStore(UPath(tmp_path / "file" / "data")).check_writable()
+        FileArchive(UPath(tmp_path / "file" / "data")).check_writable()
 
 
 def test_receipts_name_the_place(archive: Archive, scratch: Path) -> None:

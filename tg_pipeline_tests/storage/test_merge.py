@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from tg_pipeline.contracts.days import utc_text
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.merge import Merge
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, NOW, SLUG, commit, person, record
 
@@ -57,7 +57,7 @@ def reread(archive: dict[int, dict[str, Any]], read: dict[int, dict[str, Any]], 
 def test_any_sequence_of_reads_ends_where_the_model_does(reads: list[dict[int, Any]], data: st.DataObject) -> None:
     archive: dict[int, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as place:
-        store = DayStore(UPath(place) / "data")
+        store = FileArchive(UPath(place) / "data")
         for turn, read in enumerate(reads):
             before = {number: message.copy() for number, message in archive.items()}
             order = data.draw(st.permutations(sorted(read)))
@@ -76,7 +76,7 @@ def test_any_sequence_of_reads_ends_where_the_model_does(reads: list[dict[int, A
 @given(read=READS, late=st.dictionaries(st.integers(1, 12), BODIES, max_size=4))
 def test_an_amendment_marks_nothing_as_deleted(read: dict[int, Any], late: dict[int, Any]) -> None:
     with tempfile.TemporaryDirectory() as place:
-        store = DayStore(UPath(place) / "data")
+        store = FileArchive(UPath(place) / "data")
         commit(store, Path(place) / "s", [record(n, **read[n]) for n in sorted(read)], people=PEOPLE)
         done = store.amend(SLUG, CHAT_ID, DAY, [record(n, **late[n]) for n in late], PEOPLE)
         assert (done.deleted, done.added) == (0, len(late.keys() - read.keys()))

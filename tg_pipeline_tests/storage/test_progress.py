@@ -10,17 +10,17 @@ import pytest
 from upath import UPath
 
 from tg_pipeline.contracts.errors import StorageError
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline_tests.storage.samples import DAY, SLUG, commit, record
 
 
 @pytest.fixture
-def progress(store: DayStore) -> Progress:
+def progress(store: FileArchive) -> Progress:
     return store.progress
 
 
-def content(store: DayStore) -> dict[str, object]:
+def content(store: FileArchive) -> dict[str, object]:
     found: dict[str, object] = orjson.loads((store.root / "progress.json").read_bytes())
     return found
 
@@ -36,7 +36,7 @@ def chat(mark: int | None, *, days: int = 1, **open_days: int) -> dict[str, obje
     return {"schema_version": "1.0.0", "timezone": "UTC", "chats": chats}
 
 
-def test_a_day_in_flight_has_a_pointer_and_a_sealed_one_none(store: DayStore, progress: Progress) -> None:
+def test_a_day_in_flight_has_a_pointer_and_a_sealed_one_none(store: FileArchive, progress: Progress) -> None:
     progress.advance(SLUG, DAY, 5)
     assert content(store) == chat(None, days=0, d2025_03_14=5)
     progress.commit(SLUG, DAY, 9, sealed=True)
@@ -55,7 +55,7 @@ def test_the_high_water_mark_only_rises(progress: Progress) -> None:
     }  # fmt: skip
 
 
-def test_nothing_new_is_not_written(store: DayStore, progress: Progress) -> None:
+def test_nothing_new_is_not_written(store: FileArchive, progress: Progress) -> None:
     progress.commit(SLUG, DAY, 9, sealed=True)
     before = (store.root / "progress.json").stat().st_mtime_ns
     progress.commit(SLUG, DAY, 9, sealed=True)
@@ -67,8 +67,8 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 from upath import UPath
-from tg_pipeline.storage.day_store import DayStore
-progress = DayStore(UPath(sys.argv[1]), Path(sys.argv[1], "locks")).progress
+from tg_pipeline.storage.file_archive import FileArchive
+progress = FileArchive(UPath(sys.argv[1]), Path(sys.argv[1], "locks")).progress
 for n in range(60):
     progress.advance(sys.argv[2], date(2025, 1, 1) + timedelta(days=n), n)
     progress.commit("both", date(2025, 1, 1), int(sys.argv[3]) * 1000 + n, sealed=True)
@@ -79,7 +79,7 @@ def test_several_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, slug, number]) for slug, number in (("a", "1"), ("b", "2"))]
     assert [writer.wait() for writer in writers] == [0, 0]
-    state = DayStore(UPath(tmp_path)).progress.read()
+    state = FileArchive(UPath(tmp_path)).progress.read()
     assert {slug: len(chat.days) for slug, chat in state.chats.items()} == {"a": 60, "b": 60, "both": 0}
     assert state.chats["both"].high_water_mark == 2_059
 
@@ -89,7 +89,7 @@ def test_several_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     [b"", b"{", b"[]", b'{"chats": 3}', b'{"schema_version": "9.9.9"}', b'{"chats": {"../x": {}}}', b'{"other": 1}'],
 )
 def test_a_corrupt_file_is_set_aside_and_rebuilt_from_the_days(
-    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture, text: bytes
+    store: FileArchive, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture, text: bytes
 ) -> None:
     for n in range(4):
         day = DAY + timedelta(days=n)
@@ -109,7 +109,7 @@ def test_a_corrupt_file_is_set_aside_and_rebuilt_from_the_days(
 
 
 def test_a_damaged_day_does_not_stop_the_rebuilding(
-    store: DayStore, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture
+    store: FileArchive, progress: Progress, scratch: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     commit(store, scratch, [record(1)])
     after = date(2025, 3, 15)
@@ -120,7 +120,7 @@ def test_a_damaged_day_does_not_stop_the_rebuilding(
     assert "Passed over" in caplog.text
 
 
-def test_a_directory_in_its_place_is_set_aside(store: DayStore, progress: Progress) -> None:
+def test_a_directory_in_its_place_is_set_aside(store: FileArchive, progress: Progress) -> None:
     path = Path(store.root.path) / "progress.json"
     (path / "within").mkdir(parents=True)
     assert progress.problem() == "it is a directory"
@@ -129,7 +129,7 @@ def test_a_directory_in_its_place_is_set_aside(store: DayStore, progress: Progre
     assert (path.parent / "progress.json.corrupt-1" / "within").is_dir()
 
 
-def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Progress) -> None:
+def test_a_file_that_cannot_be_read_is_a_sentence(store: FileArchive, progress: Progress) -> None:
     store.root.mkdir(parents=True)
     path = Path(store.root.path) / "progress.json"
     path.symlink_to(path)
@@ -137,13 +137,13 @@ def test_a_file_that_cannot_be_read_is_a_sentence(store: DayStore, progress: Pro
         progress.advance(SLUG, DAY, 1)
 
 
-def test_a_lock_directory_that_is_none_is_named(store: DayStore, tmp_path: Path) -> None:
+def test_a_lock_directory_that_is_none_is_named(store: FileArchive, tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     with pytest.raises(StorageError, match=r"locks .*File exists"):
         store.advance(SLUG, DAY, 1)
 
 
-def test_lost_files_are_not_forgotten_by_the_next_commit(store: DayStore, progress: Progress, scratch: Path) -> None:
+def test_lost_files_are_not_forgotten_by_the_next_commit(store: FileArchive, progress: Progress, scratch: Path) -> None:
     for n in range(4):
         day = DAY + timedelta(days=n)
         commit(store, scratch, [record(n + 1, day=day)] if n < 3 else [], day=day)
@@ -153,7 +153,7 @@ def test_lost_files_are_not_forgotten_by_the_next_commit(store: DayStore, progre
     assert content(store) == chat(3, days=4)
 
 
-def test_a_file_of_an_older_version_learns_the_days(store: DayStore, progress: Progress, scratch: Path) -> None:
+def test_a_file_of_an_older_version_learns_the_days(store: FileArchive, progress: Progress, scratch: Path) -> None:
     for n in range(4):
         commit(store, scratch, [], day=DAY + timedelta(days=n))
     (store.root / "progress.json").write_bytes(
@@ -165,7 +165,7 @@ def test_a_file_of_an_older_version_learns_the_days(store: DayStore, progress: P
 
 def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:
     root = UPath(f"memory://{uuid.uuid4().hex}/archive")
-    progress = DayStore(root, tmp_path).progress
+    progress = FileArchive(root, tmp_path).progress
     progress.commit(SLUG, DAY, 9, sealed=True)
     assert progress.problem() is None
     (root / "progress.json").write_bytes(b"{")
@@ -176,7 +176,7 @@ def test_it_may_lie_behind_any_url(tmp_path: Path) -> None:
     root.fs.rm(root.path, recursive=True)
 
 
-def test_what_a_killed_writer_left_is_swept(store: DayStore, progress: Progress) -> None:
+def test_what_a_killed_writer_left_is_swept(store: FileArchive, progress: Progress) -> None:
     store.root.mkdir(parents=True)
     leftover = Path(store.root.path) / ".progress.json.ab.tmp"
     leftover.touch()
@@ -186,7 +186,7 @@ def test_what_a_killed_writer_left_is_swept(store: DayStore, progress: Progress)
 
 
 def test_it_knows_the_days_with_placeholders_of_older_files_too(
-    store: DayStore, progress: Progress, scratch: Path
+    store: FileArchive, progress: Progress, scratch: Path
 ) -> None:
     first, second, third = (DAY + timedelta(days=n) for n in range(3))
     for n, day in enumerate([first, second]):

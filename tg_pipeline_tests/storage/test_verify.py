@@ -14,7 +14,7 @@ from tg_pipeline.contracts.chat import RegisteredChat
 from tg_pipeline.contracts.days import DayRange
 from tg_pipeline.contracts.errors import DayFileError
 from tg_pipeline.contracts.findings import Finding, FindingKind
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.journal import interrupted_ranges
 from tg_pipeline.storage.progress import Progress
 from tg_pipeline.storage.request import PendingRequest
@@ -27,12 +27,12 @@ Document = dict[str, Any]
 
 
 @pytest.fixture
-def progress(store: DayStore) -> Progress:
+def progress(store: FileArchive) -> Progress:
     return store.progress
 
 
 @pytest.fixture
-def archive(store: DayStore, scratch: Path) -> DayStore:
+def archive(store: FileArchive, scratch: Path) -> FileArchive:
     """Two days, both whole and sealed."""
     for day, start in ((DAY, 1), (NEXT, 101)):
         history = [record(start + n, day=day, reply_to=start if n else None) for n in range(20)]
@@ -44,7 +44,7 @@ def kinds(findings: list[Finding]) -> list[tuple[date | None, str]]:
     return [(finding.day, finding.kind.value) for finding in findings]
 
 
-def rewrite(store: DayStore, change: Callable[[Document], object], day: date = DAY) -> None:
+def rewrite(store: FileArchive, change: Callable[[Document], object], day: date = DAY) -> None:
     """Write the changed day in the usual layout and with a hash that fits."""
     path = store.path(SLUG, day)
     document = orjson.loads(path.read_bytes())
@@ -61,7 +61,7 @@ def rewrite(store: DayStore, change: Callable[[Document], object], day: date = D
     path.write_bytes(b"{\n" + head + body + b"\n}\n")
 
 
-def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progress: Progress) -> None:
+def test_an_archive_as_it_is_written_has_nothing_wrong(archive: FileArchive, progress: Progress) -> None:
     seen: list[date] = []
     assert list(archive.verify_chat(SLUG, today=TODAY, on_day=seen.append)) == []
     assert list(archive.verify_chat(SLUG, today=TODAY, days=DayRange(DAY, NEXT))) == []
@@ -69,12 +69,12 @@ def test_an_archive_as_it_is_written_has_nothing_wrong(archive: DayStore, progre
     assert seen == [DAY, NEXT]
 
 
-def test_a_placeholder_of_which_the_header_says_nothing_is_found(archive: DayStore, progress: Progress) -> None:
+def test_a_placeholder_of_which_the_header_says_nothing_is_found(archive: FileArchive, progress: Progress) -> None:
     rewrite(archive, lambda document: document["messages"][3].update(type="unreadable"))
     assert (DAY, "unreadable") in kinds(list(archive.verify_chat(SLUG, today=TODAY)))
 
 
-def test_the_rewriting_of_these_tests_changes_nothing(archive: DayStore) -> None:
+def test_the_rewriting_of_these_tests_changes_nothing(archive: FileArchive) -> None:
     before = archive.path(SLUG, DAY).read_bytes()
     rewrite(archive, lambda _: None)
     assert archive.path(SLUG, DAY).read_bytes() == before
@@ -133,7 +133,7 @@ def put(document: Document, section: str, place: int, **fields: object) -> None:
     ],
 )
 def test_one_thing_wrong_is_one_finding(
-    archive: DayStore, kind: str, detail: str, change: Callable[[Document], None]
+    archive: FileArchive, kind: str, detail: str, change: Callable[[Document], None]
 ) -> None:
     rewrite(archive, change)
     found = list(archive.verify_day(SLUG, DAY))
@@ -143,12 +143,12 @@ def test_one_thing_wrong_is_one_finding(
     assert list(archive.verify_day(SLUG, NEXT)) == []
 
 
-def test_entities_count_utf_16_units(archive: DayStore) -> None:
+def test_entities_count_utf_16_units(archive: FileArchive) -> None:
     rewrite(archive, lambda d: put(d, "messages", 3, text="😀!", entities=[bold(0, 3), bold(2, 1)]))
     assert list(archive.verify_day(SLUG, DAY)) == []
 
 
-def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: DayStore) -> None:
+def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: FileArchive) -> None:
     rewrite(archive, lambda d: put(d, "messages", 3, text="привет", views="x"))
     finding = next(archive.verify_day(SLUG, DAY))
     assert finding.detail.startswith('{"id":4,"date":"2025-03-14T00:00:04Z",')
@@ -159,7 +159,7 @@ def test_sentences_hold_no_bytes_of_python_and_no_promise_of_a_fetch(archive: Da
     assert finding.detail == str(unsound.value)
 
 
-def test_many_of_a_kind_are_one_finding_with_their_number(archive: DayStore) -> None:
+def test_many_of_a_kind_are_one_finding_with_their_number(archive: FileArchive) -> None:
     rewrite(archive, lambda d: deque((message.update(views="x") for message in d["messages"]), maxlen=0))
     found = [finding for finding in archive.verify_day(SLUG, DAY) if finding.kind == FindingKind.SCHEMA]
     assert [finding.detail[-14:] for finding in found] == [" (and 19 more)"]
@@ -171,7 +171,7 @@ def test_many_of_a_kind_are_one_finding_with_their_number(archive: DayStore) -> 
     ids=["cut", "another text", "empty", "foreign"],
 )
 def test_a_damaged_file_is_found_and_the_others_are_read_on(
-    archive: DayStore, progress: Progress, damage: Callable[[bytes], bytes]
+    archive: FileArchive, progress: Progress, damage: Callable[[bytes], bytes]
 ) -> None:
     path = archive.path(SLUG, DAY)
     path.write_bytes(damage(path.read_bytes()))
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_found_and_the_others_are_read_on(
 
 
 def test_a_missing_day_is_found_between_files_and_in_the_asked_range(
-    archive: DayStore, progress: Progress, scratch: Path
+    archive: FileArchive, progress: Progress, scratch: Path
 ) -> None:
     gap = NEXT + timedelta(days=1)
     asked = DayRange(DAY, NEXT + timedelta(days=9))
@@ -194,24 +194,24 @@ def test_a_missing_day_is_found_between_files_and_in_the_asked_range(
     assert kinds(list(archive.verify_day(SLUG, gap))) == [(gap, "missing")]
 
 
-def test_a_gap_of_days_is_one_finding(archive: DayStore, progress: Progress) -> None:
+def test_a_gap_of_days_is_one_finding(archive: FileArchive, progress: Progress) -> None:
     asked = DayRange(DAY - timedelta(days=4), NEXT)
     found = list(archive.verify_chat(SLUG, today=TODAY, days=asked))
     assert [(f.day, f.detail) for f in found] == [(asked.first, "4 days have no file, up to 2025-03-13")]
 
 
-def test_a_chat_without_files_has_nothing_wrong_until_days_are_asked_for(store: DayStore, progress: Progress) -> None:
+def test_a_chat_without_files_is_fine_until_days_are_asked_for(store: FileArchive, progress: Progress) -> None:
     assert list(store.verify_chat(SLUG, today=TODAY)) == []
     assert kinds(list(store.verify_chat(SLUG, today=TODAY, days=DayRange(DAY, DAY)))) == [(DAY, "missing")]
 
 
-def test_an_unsealed_day_that_is_over_is_found(store: DayStore, progress: Progress, scratch: Path) -> None:
+def test_an_unsealed_day_that_is_over_is_found(store: FileArchive, progress: Progress, scratch: Path) -> None:
     commit(store, scratch, [record(1)], sealed=False)
     assert kinds(list(store.verify_chat(SLUG, today=NEXT))) == [(DAY, "unsealed")]
     assert list(store.verify_chat(SLUG, today=DAY)) == []
 
 
-def test_a_day_that_is_not_over_must_not_be_sealed(archive: DayStore, progress: Progress) -> None:
+def test_a_day_that_is_not_over_must_not_be_sealed(archive: FileArchive, progress: Progress) -> None:
     assert kinds(list(archive.verify_chat(SLUG, today=NEXT))) == [(NEXT, "header")]
     found = list(archive.verify_chat(SLUG, today=DAY - timedelta(days=1)))
     assert kinds(found) == [(DAY, "header"), (NEXT, "header")]
@@ -220,7 +220,7 @@ def test_a_day_that_is_not_over_must_not_be_sealed(archive: DayStore, progress: 
     assert kinds(list(archive.verify_chat(SLUG, today=DAY))) == [(DAY, "header"), (NEXT, "header")]
 
 
-def test_files_of_one_chat_carry_one_chat_id(archive: DayStore, progress: Progress, scratch: Path) -> None:
+def test_files_of_one_chat_carry_one_chat_id(archive: FileArchive, progress: Progress, scratch: Path) -> None:
     third = NEXT + timedelta(days=1)
     commit(archive, scratch, [record(300, day=third)], day=third)
     rewrite(archive, lambda d: d.update(chat_id=-5), DAY)
@@ -238,7 +238,7 @@ def registered(**fields: Any) -> RegisteredChat:
 
 @pytest.mark.parametrize(("field", "wrong", "right"), [("id", -7, CHAT_ID), ("account", 7, 500)])
 def test_an_entry_that_no_file_agrees_with_is_what_is_wrong(
-    archive: DayStore, progress: Progress, field: str, wrong: int, right: int
+    archive: FileArchive, progress: Progress, field: str, wrong: int, right: int
 ) -> None:
     for day in (DAY, NEXT):
         rewrite(archive, lambda d: d.update(account=500), day)
@@ -250,7 +250,7 @@ def test_an_entry_that_no_file_agrees_with_is_what_is_wrong(
 
 @pytest.mark.parametrize("gone", [[DAY], [NEXT], [LAST], [NEXT, LAST], [DAY, NEXT, LAST]])
 def test_days_that_progress_knows_are_missed(
-    archive: DayStore, progress: Progress, scratch: Path, gone: list[date]
+    archive: FileArchive, progress: Progress, scratch: Path, gone: list[date]
 ) -> None:
     commit(archive, scratch, [], day=LAST)
     progress.commit(SLUG, LAST, None, sealed=True)
@@ -262,7 +262,7 @@ def test_days_that_progress_knows_are_missed(
     assert (gone[0], "missing") in kinds(list(archive.verify_chat(SLUG, today=TODAY)))
 
 
-def test_a_chat_that_is_not_archived_from_its_beginning_has_a_warning(archive: DayStore, progress: Progress) -> None:
+def test_a_chat_that_is_not_archived_from_its_beginning_has_a_warning(archive: FileArchive, progress: Progress) -> None:
     begun = registered(start=DAY)
     assert list(archive.verify_chat(SLUG, today=TODAY, entry=begun)) == []
     older = registered(start=DAY - timedelta(days=9))
@@ -275,7 +275,7 @@ def test_a_chat_that_is_not_archived_from_its_beginning_has_a_warning(archive: D
     assert (found.slug, found.kind, found.is_warning) == ("other", "not_fetched", True)
 
 
-def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
+def test_an_id_in_two_days_is_found(archive: FileArchive, progress: Progress, scratch: Path) -> None:
     third = NEXT + timedelta(days=1)
     commit(archive, scratch, [record(n, day=third) for n in (19, 21, 110, 300)], day=third)
     progress.commit(SLUG, third, 300, sealed=True)
@@ -286,7 +286,7 @@ def test_an_id_in_two_days_is_found(archive: DayStore, progress: Progress, scrat
     ]  # fmt: skip
 
 
-def test_what_does_not_belong_there_is_found(archive: DayStore, progress: Progress) -> None:
+def test_what_does_not_belong_there_is_found(archive: FileArchive, progress: Progress) -> None:
     folder = archive.path(SLUG, DAY).parent
     for path in (
         folder / "discussions_2025-02-30.json",
@@ -310,7 +310,7 @@ SYSTEM_NAMES += ["#snapshot", "@Recently-Snapshot", "aquota.user", "Icon\r", "Ne
 
 @pytest.mark.parametrize("name", SYSTEM_NAMES)
 def test_what_a_nas_or_a_desktop_puts_everywhere_is_passed_over(
-    archive: DayStore, progress: Progress, name: str
+    archive: FileArchive, progress: Progress, name: str
 ) -> None:
     year = archive.path(SLUG, DAY).parent
     for directory in (archive.root, year.parent, year):
@@ -321,7 +321,7 @@ def test_what_a_nas_or_a_desktop_puts_everywhere_is_passed_over(
     assert list(archive.slugs()) == [SLUG]
 
 
-def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayStore, progress: Progress) -> None:
+def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: FileArchive, progress: Progress) -> None:
     progress.commit(SLUG, DAY, 1, sealed=True)
     for path in (archive.path(SLUG, DAY), archive.root / "progress.json"):
         path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -330,7 +330,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(archive: DayS
     assert progress.problem() is None
 
 
-def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progress) -> None:
+def test_what_lies_in_the_root_is_looked_at(archive: FileArchive, progress: Progress) -> None:
     for name in ("progress.json.corrupt-1", ".progress.json.ab.tmp", "stray.json"):
         (archive.root / name).touch()
     assert sorted(f.kind for f in archive.verify_rest(today=TODAY)) == ["foreign", "leftover", "leftover"]
@@ -338,14 +338,14 @@ def test_what_lies_in_the_root_is_looked_at(archive: DayStore, progress: Progres
     assert next(archive.verify_rest(today=TODAY)).kind == "progress"
 
 
-def test_a_year_of_which_nothing_could_be_written_is_not_foreign(archive: DayStore) -> None:
+def test_a_year_of_which_nothing_could_be_written_is_not_foreign(archive: FileArchive) -> None:
     (archive.root / SLUG / "2031").mkdir()
     assert not list(archive.verify_chat(SLUG, today=TODAY))
     (archive.root / SLUG / "2031" / "notes").touch()
     assert [f.kind for f in archive.verify_chat(SLUG, today=TODAY)] == [FindingKind.FOREIGN]
 
 
-def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayStore, progress: Progress) -> None:
+def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: FileArchive, progress: Progress) -> None:
     for name in ("UPPER case", "Bad Slug", ".git"):
         (archive.root / name).mkdir()
         (archive.root / name / "discussions_2025-03-14.json").touch()
@@ -359,7 +359,7 @@ def test_what_is_no_chats_directory_is_foreign_unless_it_is_hidden(archive: DayS
     ]
 
 
-def test_a_chat_that_progress_knows_must_have_its_directory(archive: DayStore, progress: Progress) -> None:
+def test_a_chat_that_progress_knows_must_have_its_directory(archive: FileArchive, progress: Progress) -> None:
     progress.advance("begun", DAY, 7)
     assert list(archive.verify_rest(today=TODAY)) == [], "no day of it was committed"
     progress.commit("lost", DAY, 7, sealed=True)
@@ -371,7 +371,7 @@ def test_a_chat_that_progress_knows_must_have_its_directory(archive: DayStore, p
     assert list(archive.verify_chat("lost", today=TODAY)) == found
 
 
-def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress: Progress, tmp_path: Path) -> None:
+def test_progress_that_points_past_the_data_is_found(archive: FileArchive, progress: Progress, tmp_path: Path) -> None:
     progress.commit(SLUG, NEXT, 999, sealed=False)
     found = list(archive.verify_chat(SLUG, today=TODAY))
     assert kinds(found) == [(None, "progress"), (NEXT, "progress")]
@@ -379,7 +379,7 @@ def test_progress_that_points_past_the_data_is_found(archive: DayStore, progress
 
 
 def test_an_interrupted_fetch_is_a_warning_and_explains_its_pointer(
-    archive: DayStore, progress: Progress, tmp_path: Path
+    archive: FileArchive, progress: Progress, tmp_path: Path
 ) -> None:
     third = NEXT + timedelta(days=1)
     with PendingRequest.open(tmp_path / "spool", SLUG, DayRange(DAY, third), chat_id=1, now=NOW) as request:
@@ -391,14 +391,14 @@ def test_an_interrupted_fetch_is_a_warning_and_explains_its_pointer(
     assert kinds(list(archive.verify_chat(SLUG, today=TODAY))) == [(third, "progress")]
 
 
-def test_a_day_that_cannot_be_read_is_a_finding(archive: DayStore, progress: Progress) -> None:
+def test_a_day_that_cannot_be_read_is_a_finding(archive: FileArchive, progress: Progress) -> None:
     path = archive.path(SLUG, DAY)
     path.unlink()
     path.mkdir()
     assert kinds(list(archive.verify_chat(SLUG, today=TODAY))) == [(DAY, "damaged")]
 
 
-def test_files_of_two_accounts_in_one_chat_are_found(archive: DayStore, progress: Progress, scratch: Path) -> None:
+def test_files_of_two_accounts_in_one_chat_are_found(archive: FileArchive, progress: Progress, scratch: Path) -> None:
     later = NEXT + timedelta(days=1)
     commit(archive, scratch, [record(201, day=later)], day=later, account=5001)
     assert not list(archive.verify_chat(SLUG, today=TODAY)), "files of version 1.0.0 name no account"

@@ -11,8 +11,8 @@ import pytest
 from tg_pipeline.contracts.day_file import Condition
 from tg_pipeline.contracts.errors import WrongAccount
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.day_store import DayStore
 from tg_pipeline.storage.deletions import HELD_BACK_MESSAGES, Deletions
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, SLUG, commit, fill, record
 
@@ -21,18 +21,18 @@ OTHER = 500_000_777
 NEXT = DAY + timedelta(days=1)
 
 
-def states(store: DayStore) -> dict[int, bool]:
+def states(store: FileArchive) -> dict[int, bool]:
     """Whether each message of the day is marked deleted, by id."""
     return {m["id"]: m["deleted"] for m in map(orjson.loads, store.lines(SLUG, DAY))}
 
 
-def conditions(store: DayStore) -> list[Condition]:
+def conditions(store: FileArchive) -> list[Condition]:
     header = store.header(SLUG, DAY)
     assert header is not None
     return header.conditions
 
 
-def header_account(store: DayStore) -> int | None:
+def header_account(store: FileArchive) -> int | None:
     header = store.header(SLUG, DAY)
     assert header is not None
     return header.account
@@ -42,7 +42,7 @@ def not_visible(first_id: int | None) -> Sequence[Condition]:
     return [Condition(kind="not_visible", first_id=first_id)]
 
 
-def test_the_header_names_the_account(store: DayStore, scratch: Path) -> None:
+def test_the_header_names_the_account(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1)], account=ACCOUNT)
     header = store.header(SLUG, DAY)
     assert header is not None
@@ -52,7 +52,7 @@ def test_the_header_names_the_account(store: DayStore, scratch: Path) -> None:
 @pytest.mark.parametrize("account", [OTHER, None])
 @pytest.mark.parametrize("accept", [False, True])
 def test_another_accounts_view_is_never_written(
-    store: DayStore, scratch: Path, account: int | None, *, accept: bool
+    store: FileArchive, scratch: Path, account: int | None, *, accept: bool
 ) -> None:
     commit(store, scratch, [record(10)], account=ACCOUNT)
     before = store.path(SLUG, DAY).read_bytes()
@@ -64,7 +64,7 @@ def test_another_accounts_view_is_never_written(
 
 
 def test_a_file_without_an_account_becomes_the_readers_where_a_message_is_in_both(
-    store: DayStore, scratch: Path
+    store: FileArchive, scratch: Path
 ) -> None:
     commit(store, scratch, [record(10), record(11)])
     done = commit(store, scratch, [record(10), record(12)], account=ACCOUNT, now=LATER)
@@ -77,7 +77,7 @@ def test_a_file_without_an_account_becomes_the_readers_where_a_message_is_in_bot
 @pytest.mark.parametrize("read", [[record(7)], []], ids=["others", "nothing"])
 @pytest.mark.parametrize("found", [(), not_visible(7)], ids=["lower", "hidden"])
 def test_a_file_without_an_account_is_held_back_where_no_message_is_in_both(
-    store: DayStore, scratch: Path, found: Sequence[Condition], read: list[Record]
+    store: FileArchive, scratch: Path, found: Sequence[Condition], read: list[Record]
 ) -> None:
     commit(store, scratch, [record(5)])
     done = commit(store, scratch, read, account=ACCOUNT, conditions=found, now=LATER)
@@ -95,7 +95,7 @@ def test_a_file_without_an_account_is_held_back_where_no_message_is_in_both(
 )
 @pytest.mark.parametrize("accept", [False, True])
 def test_a_file_without_an_account_is_never_written_where_an_id_is_another_message(
-    store: DayStore, scratch: Path, other: dict[str, Any], *, accept: bool
+    store: FileArchive, scratch: Path, other: dict[str, Any], *, accept: bool
 ) -> None:
     commit(store, scratch, [record(n) for n in range(1, 9)])
     before = store.path(SLUG, DAY).read_bytes()
@@ -107,7 +107,7 @@ def test_a_file_without_an_account_is_never_written_where_an_id_is_another_messa
     assert store.path(SLUG, DAY).read_bytes() == before
 
 
-def test_a_private_dialog_belongs_to_its_other_author(store: DayStore, scratch: Path) -> None:
+def test_a_private_dialog_belongs_to_its_other_author(store: FileArchive, scratch: Path) -> None:
     ivan = 600_000_041
     for account in (OTHER, ACCOUNT):
         for n, people in enumerate(([ivan], [ivan, ACCOUNT])):
@@ -120,7 +120,7 @@ def test_a_private_dialog_belongs_to_its_other_author(store: DayStore, scratch: 
             assert [c.kind for c in done.conditions] == ["held_back"] * (account != ACCOUNT or n == 0)
 
 
-def test_what_turns_up_late_does_not_say_whose_the_file_is(store: DayStore, scratch: Path) -> None:
+def test_what_turns_up_late_does_not_say_whose_the_file_is(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(5)])
     store.amend(SLUG, CHAT_ID, DAY, [record(9)], {}, account=ACCOUNT)
     assert header_account(store) is None
@@ -128,7 +128,7 @@ def test_what_turns_up_late_does_not_say_whose_the_file_is(store: DayStore, scra
     assert header_account(store) == ACCOUNT
 
 
-def test_what_could_not_be_decoded_shows_nothing(store: DayStore, scratch: Path) -> None:
+def test_what_could_not_be_decoded_shows_nothing(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(5), record(6)])
     unreadable = record(5, type="unreadable", date="2025-03-14T10:00:00Z", from_id=None)
     done = commit(store, scratch, [unreadable], account=ACCOUNT, now=LATER)
@@ -137,7 +137,7 @@ def test_what_could_not_be_decoded_shows_nothing(store: DayStore, scratch: Path)
     assert done.conditions == ()
 
 
-def test_what_the_account_cannot_see_is_not_called_deleted(store: DayStore, scratch: Path) -> None:
+def test_what_the_account_cannot_see_is_not_called_deleted(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(n) for n in range(1, 7)])
     commit(store, scratch, [record(n) for n in (1, 3, 4, 5, 6)], now=LATER)
     done = commit(store, scratch, [record(n) for n in (5,)], conditions=not_visible(5), now=LATER + 5)
@@ -148,13 +148,13 @@ def test_what_the_account_cannot_see_is_not_called_deleted(store: DayStore, scra
     assert not again.changed
 
 
-def test_history_that_is_hidden_to_its_end_leaves_every_message(store: DayStore, scratch: Path) -> None:
+def test_history_that_is_hidden_to_its_end_leaves_every_message(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(n) for n in range(1, 40)])
     commit(store, scratch, [], conditions=not_visible(None), now=LATER)
     assert not any(states(store).values())
 
 
-def test_a_day_that_is_seen_again_is_whole(store: DayStore, scratch: Path) -> None:
+def test_a_day_that_is_seen_again_is_whole(store: FileArchive, scratch: Path) -> None:
     whole = [record(n) for n in range(1, 7)]
     commit(store, scratch, whole)
     before = store.path(SLUG, DAY).read_bytes()
@@ -174,7 +174,7 @@ def test_a_day_that_is_seen_again_is_whole(store: DayStore, scratch: Path) -> No
     ],
 )
 def test_a_read_that_lacks_an_implausible_share_is_held_back(
-    store: DayStore, scratch: Path, left: int, count: int, *, held_back: bool
+    store: FileArchive, scratch: Path, left: int, count: int, *, held_back: bool
 ) -> None:
     records = [record(n) for n in range(1, count + 1)]
     commit(store, scratch, records)
@@ -186,7 +186,7 @@ def test_a_read_that_lacks_an_implausible_share_is_held_back(
 
 
 def test_a_small_day_waits_for_the_rest_of_the_read_which_tells_what_becomes_of_it(
-    store: DayStore, scratch: Path
+    store: FileArchive, scratch: Path
 ) -> None:
     for day in (DAY, NEXT):
         commit(store, scratch, [record(n, day=day) for n in range(1, 6)], day=day)
@@ -202,7 +202,7 @@ def test_a_small_day_waits_for_the_rest_of_the_read_which_tells_what_becomes_of_
 
 
 def test_a_day_that_is_held_back_says_since_when_and_is_released_by_a_normal_read(
-    store: DayStore, scratch: Path
+    store: FileArchive, scratch: Path
 ) -> None:
     records = [record(n) for n in range(1, 21)]
     commit(store, scratch, records)
@@ -216,7 +216,7 @@ def test_a_day_that_is_held_back_says_since_when_and_is_released_by_a_normal_rea
     assert (done.deleted, done.conditions, conditions(store)) == (1, (), [])
 
 
-def test_a_mass_deletion_is_recorded_once_it_is_accepted(store: DayStore, scratch: Path) -> None:
+def test_a_mass_deletion_is_recorded_once_it_is_accepted(store: FileArchive, scratch: Path) -> None:
     records = [record(n) for n in range(1, 21)]
     commit(store, scratch, records)
     commit(store, scratch, [], now=LATER)
@@ -225,13 +225,13 @@ def test_a_mass_deletion_is_recorded_once_it_is_accepted(store: DayStore, scratc
     assert all(states(store).values())
 
 
-def test_messages_that_came_late_leave_the_conditions(store: DayStore, scratch: Path) -> None:
+def test_messages_that_came_late_leave_the_conditions(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(5)], conditions=not_visible(5))
     done = store.amend(SLUG, CHAT_ID, DAY, [record(9)], {})
     assert done.conditions == (Condition(kind="not_visible", first_id=5),)
 
 
-def test_what_the_file_has_and_a_read_does_not_reach_is_found(store: DayStore, scratch: Path) -> None:
+def test_what_the_file_has_and_a_read_does_not_reach_is_found(store: FileArchive, scratch: Path) -> None:
     assert store.count_before(SLUG, DAY, None) == 0
     commit(store, scratch, [record(n) for n in (3, 4, 5)])
     commit(store, scratch, [record(n) for n in (4, 5)], now=LATER)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tg_pipeline.machine import collector
+from tg_pipeline.machine import garbage_collection as collector
 
 
 def test_a_fetch_collects_seldom_and_leaves_what_was_there_before_alone() -> None:
@@ -25,7 +25,7 @@ def test_afterwards_all_is_as_before_however_the_fetch_ended() -> None:
 
 ENDING = """
 
-from tg_pipeline.machine.collector import end_quickly
+from tg_pipeline.machine.garbage_collection import end_quickly
 class Cycle:
     def __init__(self):
         self.itself = self

@@ -56,7 +56,7 @@ _FILE_NAME = re.compile(r"discussions_\d{4}-\d\d-\d\d\.json")
 _YEAR_NAME = re.compile(r"\d{4}")
 
 
-class DayStore:
+class FileArchive:
     """The `Archive` whose days are files under `root`, a local directory or any fsspec URL.
 
     `lock_dir` as in Progress. The methods of the port are described there.

@@ -16,7 +16,7 @@ from tg_pipeline.contracts.day_file import SCHEMA_VERSION, DayFile
 from tg_pipeline.contracts.days import utc_text
 from tg_pipeline.contracts.errors import DayFileError, InputError, StorageError, WrongAccount
 from tg_pipeline.contracts.history import Record
-from tg_pipeline.storage.day_store import DayStore
+from tg_pipeline.storage.file_archive import FileArchive
 from tg_pipeline.storage.spool import DaySpool
 from tg_pipeline_tests.storage.full_disk import run_on_full_disk
 from tg_pipeline_tests.storage.samples import CHAT_ID, DAY, LATER, NOW, PEOPLE, SLUG, commit, fill, person, record
@@ -53,11 +53,11 @@ EXPECTED = b"""{
 """
 
 
-def texts(store: DayStore, day: date = DAY) -> dict[int, str]:
+def texts(store: FileArchive, day: date = DAY) -> dict[int, str]:
     return {message.id: message.text for message in store.load(SLUG, day).messages}
 
 
-def test_the_bytes_are_those_of_the_documented_layout(store: DayStore, scratch: Path) -> None:
+def test_the_bytes_are_those_of_the_documented_layout(store: FileArchive, scratch: Path) -> None:
     first, second = orjson.dumps(record(3).body), orjson.dumps(record(5, "это", reply_to=3).body)
     done = commit(store, scratch, [record(3), record(5, "это", reply_to=3)])
     thread = b'{"id":3,"topic":false,"message_count":1,"first_message_id":5,"last_message_id":5}'
@@ -71,7 +71,7 @@ def test_the_bytes_are_those_of_the_documented_layout(store: DayStore, scratch: 
     assert (done.added, done.edited, done.deleted, done.changed) == (2, 0, 0, True)
 
 
-def test_a_day_without_messages_is_a_file_that_says_so(store: DayStore, scratch: Path) -> None:
+def test_a_day_without_messages_is_a_file_that_says_so(store: FileArchive, scratch: Path) -> None:
     done = commit(store, scratch, [])
     assert (done.message_count, done.first_message_id, done.last_message_id) == (0, None, None)
     assert json.loads(store.path(SLUG, DAY).read_bytes())["messages"] == []
@@ -80,14 +80,14 @@ def test_a_day_without_messages_is_a_file_that_says_so(store: DayStore, scratch:
 
 
 @pytest.mark.parametrize("slug", ["../x", "", "A", "a/b", ".", "a.b", "-a", "x" * 65, "a\n"])
-def test_what_is_no_slug_never_becomes_a_path(store: DayStore, slug: str) -> None:
+def test_what_is_no_slug_never_becomes_a_path(store: FileArchive, slug: str) -> None:
     with pytest.raises(InputError):
         store.path(slug, DAY)
     with pytest.raises(InputError):
         list(store.days(slug))
 
 
-def test_the_same_history_twice_leaves_the_file_untouched(store: DayStore, scratch: Path) -> None:
+def test_the_same_history_twice_leaves_the_file_untouched(store: FileArchive, scratch: Path) -> None:
     history = [record(n, reply_to=n // 2 or None) for n in range(1, 1_500)]
     commit(store, scratch, history)
     path = store.path(SLUG, DAY)
@@ -97,7 +97,7 @@ def test_the_same_history_twice_leaves_the_file_untouched(store: DayStore, scrat
     assert path.stat().st_mtime == 1
 
 
-def test_a_page_size_does_not_show_in_the_file(store: DayStore, scratch: Path) -> None:
+def test_a_page_size_does_not_show_in_the_file(store: FileArchive, scratch: Path) -> None:
     history = [record(n, reply_to=n // 3 or None, from_id=n % 5 or None) for n in range(1, 1_200)]
     people = {n: person(n) for n in range(5)}
     one = commit(store, scratch, history, people=people, page=1_200)
@@ -105,7 +105,7 @@ def test_a_page_size_does_not_show_in_the_file(store: DayStore, scratch: Path) -
     assert one.message_count == 1_199
 
 
-def test_a_message_that_is_gone_is_kept_and_marked(store: DayStore, scratch: Path) -> None:
+def test_a_message_that_is_gone_is_kept_and_marked(store: FileArchive, scratch: Path) -> None:
     commit(
         store, scratch, [record(1), record(2, from_id=8, reply_to=1), record(3)], people={77: person(77), 8: person(8)}
     )
@@ -121,13 +121,13 @@ def test_a_message_that_is_gone_is_kept_and_marked(store: DayStore, scratch: Pat
     assert (third.changed, third.deleted) == (False, 0), "the time of the first notice stays"
 
 
-def test_everything_gone_is_still_there(store: DayStore, scratch: Path) -> None:
+def test_everything_gone_is_still_there(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(4), record(9)])
     done = commit(store, scratch, [], now=LATER)
     assert (done.message_count, done.first_message_id, done.last_message_id, done.deleted) == (2, 4, 9, 2)
 
 
-def test_a_message_that_comes_back_lives_again(store: DayStore, scratch: Path) -> None:
+def test_a_message_that_comes_back_lives_again(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1), record(2)])
     commit(store, scratch, [record(1)], now=LATER)
     done = commit(store, scratch, [record(1), record(2)], now=LATER)
@@ -135,7 +135,7 @@ def test_a_message_that_comes_back_lives_again(store: DayStore, scratch: Path) -
     assert not any(message.deleted or message.deleted_at for message in store.load(SLUG, DAY).messages)
 
 
-def test_changed_content_is_an_edit_and_stays_one(store: DayStore, scratch: Path) -> None:
+def test_changed_content_is_an_edit_and_stays_one(store: FileArchive, scratch: Path) -> None:
     stamp = utc_text(NOW)
     commit(store, scratch, [record(1, "a"), record(2)])
     done = commit(store, scratch, [record(1, "b", edit_date=stamp), record(2)])
@@ -150,7 +150,7 @@ def test_changed_content_is_an_edit_and_stays_one(store: DayStore, scratch: Path
     [{"views": 5}, {"forwards": 1}, {"replies_count": 2}, {"pinned": True}, {"edit_date": utc_text(NOW)},
      {"reactions": [{"reaction": "👍", "count": 1}]}],
 )  # fmt: skip
-def test_what_changes_without_an_edit_is_updated(store: DayStore, scratch: Path, fields: dict[str, Any]) -> None:
+def test_what_changes_without_an_edit_is_updated(store: FileArchive, scratch: Path, fields: dict[str, Any]) -> None:
     commit(store, scratch, [record(1)])
     done = commit(store, scratch, [record(1, **fields)])
     message = store.load(SLUG, DAY).messages[0]
@@ -159,14 +159,14 @@ def test_what_changes_without_an_edit_is_updated(store: DayStore, scratch: Path,
     assert commit(store, scratch, [record(1)]).edited == 0
 
 
-def test_a_field_that_is_absent_counts_as_null(store: DayStore, scratch: Path) -> None:
+def test_a_field_that_is_absent_counts_as_null(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1)])
     done = commit(store, scratch, [record(1, media=None, thread_id=None, views=3)])
     assert (done.edited, done.changed) == (0, True)
     assert commit(store, scratch, [record(1, media={"type": "photo"})]).edited == 1
 
 
-def test_authors_and_threads_that_only_the_file_knows_stay_in_its_lists(store: DayStore, scratch: Path) -> None:
+def test_authors_and_threads_that_only_the_file_knows_stay_in_its_lists(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1), record(2, from_id=8, reply_to=1)], people={77: person(77), 8: person(8)})
     channel = person(-1001) | {"kind": "channel"}
     commit(store, scratch, [record(1), record(2, from_id=-1001)], people={77: person(77), -1001: channel})
@@ -176,7 +176,7 @@ def test_authors_and_threads_that_only_the_file_knows_stay_in_its_lists(store: D
     assert list(store.verify_day(SLUG, DAY)) == []
 
 
-def test_a_sealed_day_stays_sealed_and_an_open_one_is_sealed_later(store: DayStore, scratch: Path) -> None:
+def test_a_sealed_day_stays_sealed_and_an_open_one_is_sealed_later(store: FileArchive, scratch: Path) -> None:
     assert not commit(store, scratch, [record(1)], sealed=False).sealed
     done = commit(store, scratch, [record(1), record(2)], sealed=True)
     assert (done.sealed, done.added) == (True, 1)
@@ -184,7 +184,7 @@ def test_a_sealed_day_stays_sealed_and_an_open_one_is_sealed_later(store: DaySto
     assert (again.sealed, again.changed) == (True, False)
 
 
-def test_stragglers_are_added_and_nothing_else_happens(store: DayStore, scratch: Path) -> None:
+def test_stragglers_are_added_and_nothing_else_happens(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1), record(5)])
     people = {9: person(9)}
     done = store.amend(SLUG, CHAT_ID, DAY, [record(3, "late", from_id=9, reply_to=1), record(7)], people)
@@ -197,7 +197,7 @@ def test_stragglers_are_added_and_nothing_else_happens(store: DayStore, scratch:
 
 
 def test_a_person_stays_as_first_described_so_that_a_new_name_changes_no_old_day(
-    store: DayStore, scratch: Path
+    store: FileArchive, scratch: Path
 ) -> None:
     commit(store, scratch, [record(1)], people={77: person(77, "Old")})
     for people in ({77: person(77, "New")}, {}):
@@ -205,13 +205,13 @@ def test_a_person_stays_as_first_described_so_that_a_new_name_changes_no_old_day
     assert store.load(SLUG, DAY).participants[0].name == "Old"
 
 
-def test_a_person_without_a_name_is_described_by_the_next_read(store: DayStore, scratch: Path) -> None:
+def test_a_person_without_a_name_is_described_by_the_next_read(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1)], people={77: person(77) | {"name": None}})
     commit(store, scratch, [record(1)], people={77: person(77, "Ann")})
     assert store.load(SLUG, DAY).participants[0].name == "Ann"
 
 
-def test_threads_come_from_roots_in_this_chat(store: DayStore, scratch: Path) -> None:
+def test_threads_come_from_roots_in_this_chat(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [
         record(10, reply_to=2), record(11, reply_to=10, thread_id=2), record(12, reply_to=1, topic=True, thread_id=1),
         record(13, reply_to=5, reply_to_chat=-1005), record(14, reply_to=2),
@@ -253,7 +253,7 @@ def broken(text: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", broken(b"\n" * 20))
-def test_a_file_that_is_none_is_named_and_left_alone(store: DayStore, scratch: Path, kind: str) -> None:
+def test_a_file_that_is_none_is_named_and_left_alone(store: FileArchive, scratch: Path, kind: str) -> None:
     history = [record(1, reply_to=1), record(2), record(3)]
     commit(store, scratch, history)
     path = store.path(SLUG, DAY)
@@ -268,7 +268,7 @@ def test_a_file_that_is_none_is_named_and_left_alone(store: DayStore, scratch: P
 
 
 @pytest.mark.parametrize("kind", ["half of it", "another text", "a message less", "no hash", "another count"])
-def test_a_damaged_file_is_never_read_as_a_whole_one(store: DayStore, scratch: Path, kind: str) -> None:
+def test_a_damaged_file_is_never_read_as_a_whole_one(store: FileArchive, scratch: Path, kind: str) -> None:
     commit(store, scratch, [record(1, reply_to=1), record(2), record(3)])
     path = store.path(SLUG, DAY)
     path.write_bytes(broken(path.read_bytes())[kind])
@@ -278,7 +278,7 @@ def test_a_damaged_file_is_never_read_as_a_whole_one(store: DayStore, scratch: P
         store.load(SLUG, DAY)
 
 
-def test_a_reformatted_file_is_read_and_put_back_into_shape(store: DayStore, scratch: Path) -> None:
+def test_a_reformatted_file_is_read_and_put_back_into_shape(store: FileArchive, scratch: Path) -> None:
     history = [record(n, reply_to=1) for n in range(1, 9)]
     commit(store, scratch, history)
     path = store.path(SLUG, DAY)
@@ -292,7 +292,7 @@ def test_a_reformatted_file_is_read_and_put_back_into_shape(store: DayStore, scr
 
 
 @pytest.mark.parametrize("path", sorted(OLDER_VERSIONS.glob("*.json")), ids=lambda path: path.stem)
-def test_a_file_of_an_older_version_is_brought_up_to_date(store: DayStore, scratch: Path, path: Path) -> None:
+def test_a_file_of_an_older_version_is_brought_up_to_date(store: FileArchive, scratch: Path, path: Path) -> None:
     """A day that the release of that schema version wrote is read as it is, and rewritten by the next commit."""
     kept = store.path(SLUG, DAY)
     kept.parent.mkdir(parents=True)
@@ -308,21 +308,21 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(store: DayStore, scrat
     assert [message.model_dump() for message in store.load(SLUG, DAY).messages] == before
 
 
-def test_a_message_that_breaks_the_schema_is_named(store: DayStore, scratch: Path) -> None:
+def test_a_message_that_breaks_the_schema_is_named(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1, views="many")])
     with pytest.raises(DayFileError, match=r"messages\.0\.views") as caught:
         store.load(SLUG, DAY)
     assert LEFT_ALONE not in str(caught.value), "nothing was to be written"
 
 
-def test_a_day_that_is_not_there(store: DayStore) -> None:
+def test_a_day_that_is_not_there(store: FileArchive) -> None:
     assert store.header(SLUG, DAY) is None
     for read in (lambda: store.load(SLUG, DAY), lambda: list(store.lines(SLUG, DAY))):
         with pytest.raises(StorageError, match="durov has no day file for 2025-03-14"):
             read()
 
 
-def test_days_and_chats_are_listed_in_order(store: DayStore, scratch: Path) -> None:
+def test_days_and_chats_are_listed_in_order(store: FileArchive, scratch: Path) -> None:
     assert (list(store.slugs()), list(store.days(SLUG))) == ([], [])
     days = [date(2024, 12, 31), DAY, DAY + timedelta(days=1)]
     for day in reversed(days):
@@ -336,7 +336,7 @@ def test_days_and_chats_are_listed_in_order(store: DayStore, scratch: Path) -> N
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: Path(path).symlink_to("/nowhere")])
 def test_what_is_no_file_where_the_file_should_be_is_a_sentence(
-    store: DayStore, scratch: Path, make: Callable[[str], None]
+    store: FileArchive, scratch: Path, make: Callable[[str], None]
 ) -> None:
     path = store.path(SLUG, DAY)
     path.parent.mkdir(parents=True)
@@ -345,7 +345,7 @@ def test_what_is_no_file_where_the_file_should_be_is_a_sentence(
         commit(store, scratch, [record(1)])
 
 
-def test_a_version_that_is_no_text_is_a_sentence(store: DayStore, scratch: Path) -> None:
+def test_a_version_that_is_no_text_is_a_sentence(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(1)])
     path = store.path(SLUG, DAY)
     path.write_bytes(path.read_bytes().replace(b'"schema_version":"1.1.0"', b'"schema_version":["x"]'))
@@ -353,21 +353,21 @@ def test_a_version_that_is_no_text_is_a_sentence(store: DayStore, scratch: Path)
         commit(store, scratch, [record(1)])
 
 
-def test_a_full_disk_leaves_the_file_that_was_there(store: DayStore, scratch: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_file_that_was_there(store: FileArchive, scratch: Path, tmp_path: Path) -> None:
     commit(store, scratch, [record(1), record(2)])
     text = store.path(SLUG, DAY).read_bytes()
     said = run_on_full_disk(
         """
         from pathlib import Path
         from upath import UPath
-        from tg_pipeline.storage.day_store import DayStore
+        from tg_pipeline.storage.file_archive import FileArchive
         from tg_pipeline.contracts.day_lines import encode
         from tg_pipeline_tests.storage.samples import commit, record
         root = Path(sys.argv[1])
         size = len(encode(record(100).body)) + 1
         history = [record(n) for n in range(100, 100 + 10_000 // size)]  # fills a spool, not its day file
         try:
-            commit(DayStore(UPath(root / "data")), root / "other", history)
+            commit(FileArchive(UPath(root / "data")), root / "other", history)
         except StorageError as error:
             print(error)
         """,
@@ -381,21 +381,21 @@ def test_a_full_disk_leaves_the_file_that_was_there(store: DayStore, scratch: Pa
 
 def test_an_archive_may_lie_behind_any_url(tmp_path: Path) -> None:
     root = UPath(f"memory://{uuid.uuid4().hex}/archive")
-    store = DayStore(root)
+    store = FileArchive(root)
     history = [record(n) for n in range(1, 1_001)]
     commit(store, tmp_path / "s", history)
     assert not commit(store, tmp_path / "s", history).changed
     assert commit(store, tmp_path / "s", history[:-1], now=LATER).deleted == 1
     assert isinstance(store.load(SLUG, DAY), DayFile)
     assert (list(store.slugs()), list(store.days(SLUG))) == ([SLUG], [DAY])
-    local = DayStore(UPath(tmp_path / "local"))
+    local = FileArchive(UPath(tmp_path / "local"))
     commit(local, tmp_path / "s", history)
     commit(local, tmp_path / "s", history[:-1], now=LATER)
     assert local.path(SLUG, DAY).read_bytes() == store.path(SLUG, DAY).read_bytes()
     root.fs.rm(root.path, recursive=True)
 
 
-def test_ids_in_any_order_make_the_same_file(store: DayStore, scratch: Path) -> None:
+def test_ids_in_any_order_make_the_same_file(store: FileArchive, scratch: Path) -> None:
     history = [record(n) for n in range(1, 301)]
     commit(store, scratch, history)
     with DaySpool(scratch / "other", "d") as spool:
@@ -403,7 +403,7 @@ def test_ids_in_any_order_make_the_same_file(store: DayStore, scratch: Path) -> 
         assert not store.commit(SLUG, CHAT_ID, DAY, spool, sealed=True, now=NOW).changed
 
 
-def test_a_file_of_another_account_is_refused_with_what_to_do(store: DayStore, scratch: Path) -> None:
+def test_a_file_of_another_account_is_refused_with_what_to_do(store: FileArchive, scratch: Path) -> None:
     commit(store, scratch, [record(10)], account=5001)
     with pytest.raises(WrongAccount) as refused:
         commit(store, scratch, [record(7)], account=5002)
