@@ -90,7 +90,7 @@ async def with_reader(
                 raise
             tried.died(error.session, error)
     if tried.refusals:
-        raise _told_of_all(tried, wanted)
+        raise _error_of_all(tried, wanted)
     if tried.dead:
         raise next(iter(tried.dead.values()))
     raise WrongAccount(
@@ -167,7 +167,7 @@ def _that_may_do(settings: Settings, sessions: Sequence[str], wanted: Wanted, tr
     return dict(sorted(ranked.items(), key=itemgetter(1))) or dict.fromkeys(left, 0.0)
 
 
-def _told_of_all(tried: _Tried, wanted: Wanted) -> ChatError:
+def _error_of_all(tried: _Tried, wanted: Wanted) -> ChatError:
     """The refusal that says most about the chat; of several accounts, that it is so with each; and of dead sessions."""
     refusals = list(tried.refusals.values())
     kinds = (UsernameTaken, ChatPrivate, ChatNotFound)
