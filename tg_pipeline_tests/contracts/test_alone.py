@@ -13,7 +13,7 @@ print(*{name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_
 
 
 def test_they_are_imported_without_dagster_telethon_or_redis() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-E", "-c", IMPORT_ALL], capture_output=True, text=True, check=True)
     imported = {name for name in done.stdout.split() if not name.startswith("_")}
     assert imported == {
         *("annotated_types", "orjson", "pydantic", "pydantic_core", "tg_pipeline"),
