@@ -32,6 +32,8 @@ class Journal:
         self.undecided: set[date] = set()
         self.waiting: set[date] = set()
         """Days that messages out of order stand among or are dated on, which are in no day file yet."""
+        self.stale: set[date] = set()
+        """Days in work of which another request has placed what was out of order: what was read of them lacks that."""
         self.covered: set[tuple[int, int]] = set()
         self.last_sign = int(path.stat().st_mtime)
         """When a process last worked on it, as far as the journal knows (POSIX s)."""
@@ -82,10 +84,13 @@ class Journal:
                 self.last_sign = max(self.last_sign, posix_time(value))
             case "committing" | "undecided" | "committed" | "waiting":
                 getattr(self, what).add(date.fromisoformat(value))
+                self.stale -= self.committed
             case "placed":
+                self.stale |= self.waiting - self.committed
                 self.waiting.clear()
             case "reopened":
                 day = date.fromisoformat(value)
+                self.stale.discard(day)
                 self.committed.discard(day)
                 self.committing.discard(day)
                 self.undecided.discard(day)

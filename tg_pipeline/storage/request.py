@@ -115,8 +115,10 @@ class PendingRequest:
         return journal
 
     def _reopen_without_strays(self) -> None:
-        """Read again what messages out of order were found among, where these are lost."""
+        """Read again what messages out of order were found among, where these are lost or another request placed them."""
         for journal in self._journals:
+            for day in sorted(journal.stale):
+                self.reopen(day)
             if journal.waiting and not any(spool.message_count for spool in self._strays.values()):
                 for day in sorted(journal.waiting):
                     self.reopen(day)

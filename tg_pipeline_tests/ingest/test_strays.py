@@ -50,13 +50,7 @@ def to_fetch(archive: Archive) -> list[date]:
 
 
 def kinds(archive: Archive) -> set[FindingKind]:
-    today = day_of(int(LATER))
-    return {
-        f.kind
-        for f in archive.store.verify_chat(
-            CHAT, today=today, interrupted=interrupted_ranges(archive.root / "spool", CHAT)
-        )
-    }
+    return {finding.kind for finding in archive.findings(day_of(int(LATER)))}
 
 
 @pytest.mark.parametrize("is_expired", [True, False])
@@ -75,6 +69,26 @@ def test_what_is_not_placed_yet_keeps_the_archive_from_being_whole(
     assert archive.ids(ALL) == expected_ids(messages, ALL, LATER)
     assert not to_fetch(archive)
     assert not kinds(archive)
+
+
+def test_what_another_fetch_has_placed_is_not_called_deleted_by_one_that_goes_on(archive: Archive) -> None:
+    """A day is read and not committed; fetches of the days behind it place what it had put aside, and go on with it."""
+    at = [(9, 2.1), (11, 2.7), (12, 3.8), (17, 2.999)]
+    messages = [Said(number, day_start(DAYS[0]) + int(days * 86_400)) for number, days in at]
+    died = True
+    for last in range(1, 40):
+        with temporary_archive() as fresh:
+            try:
+                fresh.fetch(MemoryHistory(messages, LATER), DayRange(DAYS[2], DAYS[2]), life=Life(last))
+            except Killed:
+                fresh.fetch(MemoryHistory(messages, LATER), DayRange(DAYS[3], DAYS[4]))
+                fresh.fetch(MemoryHistory(messages, LATER), ALL)
+                assert not any(m["deleted"] for day in ALL for m in fresh.messages(day)), last
+                assert fresh.ids(ALL) == expected_ids(messages, ALL, LATER)
+            else:
+                died = False
+                break
+    assert not died
 
 
 def test_a_fetch_is_interrupted_until_what_is_out_of_order_is_placed(archive: Archive) -> None:
