@@ -95,6 +95,7 @@ class Intake:
             await to_its_end(self._strays.wait, self._report.slug, day_of(number * SECONDS_PER_DAY), group)
         self._report.messages += self._keep_strays(strays, people)
         for number, group in found.days.items():
+            self._doubt_days_before(segment, number * SECONDS_PER_DAY, group[0])
             segment.taken(page, ended=ended, before=number * SECONDS_PER_DAY)
             await self._commit([segment])
             taken_now = self._spool(segment, day_of(group[0].timestamp), group, people)
@@ -119,6 +120,12 @@ class Intake:
             elif day in self._open_days:
                 (here if segment.start <= moved.timestamp < segment.end else elsewhere).append(moved)
         return here, elsewhere
+
+    def _doubt_days_before(self, segment: Segment, at: int, record: Record) -> None:
+        """Seal no day before a placeholder's (POSIX s) until that is archived: its message may be of any of them."""
+        for day in self._open_days if is_placeholder(record) else ():
+            if segment.start <= day_start(day) < at and day not in self._pending.waiting | self._pending.committed:
+                self._pending.mark_waiting(day)
 
     def left_a_gap(self, segment: Segment, *, ended: bool) -> bool:
         """Whether a date led past messages that the segment then goes on from: those that the one before it left.

@@ -115,7 +115,7 @@ class PendingRequest:
         return journal
 
     def _reopen_without_strays(self) -> None:
-        """Read again what messages out of order were found among, where these are lost or another request placed them."""
+        """Read again what messages out of order were found among, where these are lost or placed by another request."""
         for journal in self._journals:
             for day in sorted(journal.stale):
                 self.reopen(day)

@@ -1,6 +1,7 @@
 """Messages that cannot be decoded: wherever they stand and whatever is fetched in which order, each stands once."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tg_pipeline.contracts.days import DayRange, day_end, day_of, day_start
-from tg_pipeline_tests.ingest.archive import Archive, expected_ids, temporary_archive
+from tg_pipeline_tests.ingest.archive import Archive, Killed, Life, expected_ids, temporary_archive
 from tg_pipeline_tests.ingest.memory_history import CHAT, MemoryHistory, Said
 from tg_pipeline_tests.ingest.test_order_properties import ALL, ASCENDING, EXAMPLES, LATER, orders
 
@@ -146,3 +147,25 @@ def test_a_file_that_was_put_back_from_a_backup_is_repaired_by_the_fetch_of_its_
     read(archive, DayRange(DAYS[again], DAYS[again]), DayRange(DAYS[1], DAYS[1]), odd=set())
     assert archive.ids(ALL) == expected_ids(HOURLY, ALL, LATER)
     assert names_all(archive, set())
+
+
+@pytest.mark.parametrize("loses_its_spool", [False, True])
+def test_days_before_a_placeholder_are_not_sealed_while_it_may_be_theirs(*, loses_its_spool: bool) -> None:
+    """A chat begins with what cannot be decoded; its fetch is killed at any step, and resumed after an upgrade."""
+    at = [(1, 0.3), (2, 0.5), (5, 1.2), (8, 3.1), (9, 3.4), (10, 4.1)]
+    messages = [Said(number, day_start(DAYS[0]) + int(days * 86_400)) for number, days in at]
+    for last in range(1, 80, 5):
+        with temporary_archive() as files:
+            try:
+                files.fetch(MemoryHistory(messages, LATER, 3, odd={1, 2, 5}), ALL, life=Life(last))
+            except Killed:
+                if loses_its_spool:
+                    shutil.rmtree(files.root / "spool")
+                missed = [day for day in DAYS[:2] if sealed(files, day) and not list(files.store.lines(CHAT, day))]
+                assert not missed or any(files.store.lines(CHAT, DAYS[3])), last
+                files.fetch(MemoryHistory(messages, LATER, 3), ALL)
+                files.fetch(MemoryHistory(messages, LATER, 3), ALL)
+                assert files.ids(ALL) == expected_ids(messages, ALL, LATER), last
+            else:
+                break
+    assert last > 20

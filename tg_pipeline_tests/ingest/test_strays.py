@@ -71,7 +71,7 @@ def test_what_is_not_placed_yet_keeps_the_archive_from_being_whole(
     assert not kinds(archive)
 
 
-def test_what_another_fetch_has_placed_is_not_called_deleted_by_one_that_goes_on(archive: Archive) -> None:
+def test_what_another_fetch_has_placed_is_not_called_deleted_by_one_that_goes_on() -> None:
     """A day is read and not committed; fetches of the days behind it place what it had put aside, and go on with it."""
     at = [(9, 2.1), (11, 2.7), (12, 3.8), (17, 2.999)]
     messages = [Said(number, day_start(DAYS[0]) + int(days * 86_400)) for number, days in at]
