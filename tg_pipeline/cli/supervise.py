@@ -22,6 +22,8 @@ ASKED_WHILE_STARTING = 8
 """Times between two looks that a service is asked which has not answered yet."""
 STOP_SECONDS = 60.0
 """Time for runs to finish the page in hand."""
+IDLE_STOP_SECONDS = 10.0
+"""Time for what has no run to end by itself."""
 SHORT_LIFE_SECONDS = 20.0
 SHORT_LIVES = 3
 SILENT_SECONDS = LOOK_EVERY_SECONDS / 2
@@ -67,7 +69,8 @@ class RedisWatch:
 class Service:
     """A process to keep running, and how to see that it works. The next service starts when this one is ready.
 
-    `is_loading`, asked with its process id until it answers: whether what it waits for still comes about.
+    `is_loading`, asked with its process id until it answers: whether what it waits for still comes about. `clean_up`
+    ends what it left behind, given its process id, which is that of its group; `clean_up_idle` only what does nothing.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Service:
     is_ready: Callable[[], bool] = lambda: True
     answers: Callable[[], bool] = lambda: True
     is_loading: Callable[[int], bool] = lambda _: True
+    clean_up: Callable[[int], None] = lambda _: None
+    clean_up_idle: Callable[[int], None] = lambda _: None
 
 
 @dataclass
@@ -183,6 +188,8 @@ class Supervisor:
     def _start(self, kept: _Kept) -> None:
         if self._stop.is_set():
             return
+        if kept.process is not None:
+            kept.service.clean_up(kept.process.pid)
         self._leaders = [leader for leader in self._leaders if group_exists(leader)]
         kept.process = subprocess.Popen(
             tethered(kept.service.command),
@@ -200,8 +207,11 @@ class Supervisor:
     def _end(self) -> None:
         if not self._signals:
             self._terminate()
-        give_up = time.monotonic() + STOP_SECONDS
-        while any(map(group_exists, self._leaders)) and time.monotonic() < give_up:
+        began = time.monotonic()
+        while any(map(group_exists, self._leaders)) and time.monotonic() - began < STOP_SECONDS:
+            if time.monotonic() - began > IDLE_STOP_SECONDS:
+                for one in self._kept:
+                    one.service.clean_up_idle(one.process.pid if one.process else 0)
             time.sleep(0.05)
         for leader in self._leaders:
             end_group(leader)

@@ -42,9 +42,9 @@ def up(port: int, host: str, health_port: int, *, simulator: bool) -> None:
     """Start Dagster's web UI, daemon and code location on your settings; Ctrl-C stops them.
 
     Prepares the instance home (DAGSTER_HOME) and lets as many runs fetch at once as there are sessions. Starts each
-    of Dagster's processes again that ends or no longer answers. Where a Redis is set, commands on the list tg_commands
-    are carried out; while it is away they wait, or, after REDIS_OUTAGE_MAX_SECONDS, all of it stops. Health and metrics
-    are served beside it, as `tg-pipeline serve` does alone.
+    of Dagster's processes again that ends, and the code server where it no longer answers. Where a Redis is set,
+    commands on the list tg_commands are carried out; while it is away they wait, or, after REDIS_OUTAGE_MAX_SECONDS,
+    all of it stops. Health and metrics are served beside it, as `tg-pipeline serve` does alone.
     """
     from tg_pipeline.cli.relay import relay_as_json
     from tg_pipeline.settings import inherited_environment, load_settings
@@ -109,7 +109,11 @@ def _serve(
         code = CodeServer(Path(directory))
         workspace = code.workspace()
         services = [
-            Service("code server", code.command(level), code.is_listening, code.answers, code.is_loading),
+            Service(
+                *("code server", code.command(level), code.is_listening, code.answers, code.is_loading),
+                clean_up=code.end_inner,
+                clean_up_idle=partial(code.end_inner, idle=True),
+            ),
             Service("daemon", daemon_command(level, workspace)),
             Service("webserver", webserver_command(host, port, level, workspace), is_ready=partial(is_up, url)),
         ]

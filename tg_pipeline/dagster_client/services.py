@@ -1,15 +1,19 @@
 """Dagster's services, as `tg-pipeline up` starts them: the code server, the webserver and the daemon."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from tg_pipeline.dagster_client.workers import is_worker
 from tg_pipeline.dagster_internals.code_server_client import DagsterGrpcClient, DagsterUserCodeUnreachableError
-from tg_pipeline.machine.children import commands_of_children
+from tg_pipeline.machine.children import commands
 
 RUN: Final = (sys.executable, "-m", "tg_pipeline.dagster_client.run_module")
 MODULE: Final = "tg_pipeline.definitions"
@@ -17,6 +21,7 @@ LOCATION: Final = "tg_pipeline"
 LOAD_SECONDS: Final = 300
 """Limit of loading the definitions: those of thousands of chats take longer than Dagster's default allows."""
 ANSWER_SECONDS: Final = 5
+_INNER: Final = b"\0api\0grpc\0"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,18 @@ class CodeServer:
 
     def is_loading(self, outer: int) -> bool:
         """Whether the outer process, of that id, has an inner one, which may not answer yet."""
-        return any(b"\0api\0grpc\0" in command for command in commands_of_children(outer))
+        return any(_INNER in command for command in commands(parent=outer).values())
+
+    def end_inner(self, outer: int, *, idle: bool = False) -> None:
+        """Kill what is left of the inner processes of an outer one that ended; where `idle`, only those without a run.
+
+        An inner process ends by a thread that a locked database of Dagster's kills (1.13.27, `_cleanup_thread`): it
+        would stay for ever. Runs go on without it.
+        """
+        for pid, command in commands(group=outer).items():
+            if _INNER in command and not (idle and any(map(is_worker, commands(parent=pid).values()))):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def answers(self) -> bool:
         """Whether the inner process answers. False also while it is being started, or definitions cannot be loaded."""

@@ -23,9 +23,14 @@ def workers(home: str) -> set[int]:
     for directory in PROC.glob("[0-9]*"):
         with suppress(OSError):
             command = (directory / "cmdline").read_bytes()
-            if all(mark in command for mark in _MARKS) and _is_of(directory, home):
+            if is_worker(command) and _is_of(directory, home):
                 found.add(int(directory.name))
     return found
+
+
+def is_worker(command: bytes) -> bool:
+    """Whether that is the command line of a process that carries out a run, or of something like it."""
+    return all(mark in command for mark in _MARKS)
 
 
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> int | None:

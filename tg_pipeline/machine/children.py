@@ -20,15 +20,15 @@ def group_exists(leader: "subprocess.Popen[bytes]") -> bool:
     return True
 
 
-def commands_of_children(pid: int) -> list[bytes]:
-    """The command lines, their arguments parted by NUL, of what runs as a child of the process."""
-    found = []
+def commands(*, parent: int | None = None, group: int | None = None) -> dict[int, bytes]:
+    """The command lines, arguments parted by NUL, of what runs as a child of `parent` or in that process group."""
+    found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            # The name, in parentheses, may hold anything; behind it stand the state and the parent.
-            state, parent = (directory / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state not in {"Z", "X"}:
-                found.append((directory / "cmdline").read_bytes())
+            # The name, in parentheses, may hold anything; behind it stand the state, the parent and the group.
+            state, of_parent, of_group = (directory / "stat").read_text().rpartition(")")[2].split()[:3]
+            if state not in {"Z", "X"} and (int(of_parent) == parent or int(of_group) == group):
+                found[int(directory.name)] = (directory / "cmdline").read_bytes()
     return found
 
 

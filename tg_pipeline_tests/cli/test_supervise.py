@@ -9,7 +9,7 @@ from tg_pipeline.cli import supervise
 from tg_pipeline.cli.running import Terminated
 from tg_pipeline.cli.supervise import RedisWatch, Service, Supervisor
 from tg_pipeline.contracts.errors import TRY_LATER, StateUnavailable
-from tg_pipeline.machine.children import commands_of_children
+from tg_pipeline.machine.children import commands
 
 NOTES_ITS_SIGNAL = """
 trap 'echo SIGINT >> signals; exit' INT
@@ -20,7 +20,7 @@ while :; do sleep 0.02; done
 
 
 def has_sleeper(pid: int) -> bool:
-    return b"sleep\x0060\0" in commands_of_children(pid)
+    return b"sleep\x0060\0" in commands(parent=pid).values()
 
 
 @pytest.fixture
@@ -122,6 +122,41 @@ def test_a_service_whose_loader_died_before_anybody_saw_it_is_started_again(
     with pytest.raises(Terminated):
         Supervisor([service], os.environ, tmp_path).run(look)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_a_service_left_behind_is_cleaned_up_before_it_is_started_again(tmp_path: Path) -> None:
+    script = "sleep 60 & exec sleep 0.2"
+
+    def left(pid: int) -> None:
+        (child,) = commands(group=pid)
+        os.kill(child, signal.SIGKILL)
+        cleaned.append(pid)
+
+    def look() -> None:
+        if cleaned:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    cleaned: list[int] = []
+    with pytest.raises(Terminated):
+        Supervisor([Service("shell", ["sh", "-c", script], clean_up=left)], os.environ, tmp_path).run(look)
+    assert cleaned
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_stop_does_not_wait_for_what_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "IDLE_STOP_SECONDS", 0.1)
+    asked: list[int] = []
+
+    def idle(pid: int) -> None:
+        asked.append(pid)
+        os.killpg(pid, signal.SIGKILL)
+
+    script = "trap '' TERM; touch ready; sleep 60; sleep 60"
+    deaf = Service("shell", ["sh", "-c", script], is_ready=(tmp_path / "ready").exists, clean_up_idle=idle)
+    with pytest.raises(Terminated):
+        Supervisor([deaf], os.environ, tmp_path).run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert len(set(asked)) == 1
 
 
 def away() -> None:

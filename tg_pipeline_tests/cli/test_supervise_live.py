@@ -76,7 +76,7 @@ class Stage:
         assert (self.queue.show(id_) or {})["ended"]["event"] == "completed", self.tree.log()
         self.wait(lambda: not self.instance.get_runs_count(UNDER_WAY))
         self.wait(lambda: not any(self.queue.counts().values()))
-        self.wait(lambda: all(map(self.tree.pids, SERVICES)))
+        self.wait(lambda: all(len(self.tree.pids(role)) == 1 for role in SERVICES))
 
     def push(self, **fields: str) -> str:
         id_ = str(uuid4())
