@@ -69,6 +69,7 @@ class PendingRequest:
         self._strays: dict[str, DaySpool] = {}
         self._open_spools(days)
         self._reopen_without_strays()
+        self._reopen_undecoded()
         self.resumed = own is not None or bool(self.committed or self._spools)
         """An earlier process has read a part of the range."""
 
@@ -122,6 +123,11 @@ class PendingRequest:
             if journal.waiting and not any(spool.message_count for spool in self._strays.values()):
                 for day in sorted(journal.waiting):
                     self.reopen(day)
+
+    def _reopen_undecoded(self) -> None:
+        """Read again the days in work of which something could not be decoded: it may be by now, and of another day."""
+        for day in sorted({day for (day, _), spool in self._spools.items() if spool.unreadable}):
+            self.reopen(day)
 
     def _open_spools(self, days: DayRange) -> None:
         for day in self.committed:

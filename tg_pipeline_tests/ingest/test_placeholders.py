@@ -169,3 +169,20 @@ def test_days_before_a_placeholder_are_not_sealed_while_it_may_be_theirs(*, lose
             else:
                 break
     assert last > 20
+
+
+def test_what_an_interrupted_fetch_could_not_decode_is_read_again() -> None:
+    """Placeholders of the next day's messages wait in the spools of a day; after an upgrade all days are fetched."""
+    at = [(1, 0.3), (2, 0.9), (3, 1.1), (4, 1.2), (5, 1.3), (6, 1.6), (7, 2.5)]
+    messages = [Said(number, day_start(DAYS[0]) + int(days * 86_400)) for number, days in at]
+    for last in range(1, 40, 2):
+        with temporary_archive() as files:
+            try:
+                history = MemoryHistory(messages, LATER, 3, odd={3, 4, 5})
+                files.fetch(history, DayRange(DAYS[0], DAYS[0]), life=Life(last))
+            except Killed:
+                files.fetch(MemoryHistory(messages, LATER, 3), ALL)
+                assert files.ids(ALL) == expected_ids(messages, ALL, LATER), last
+            else:
+                break
+    assert last > 5
