@@ -160,9 +160,10 @@ class Intake:
         """Whether a message of that id would be in the spool of its day, if there still were one."""
         if message_id in self._strays or message_id in self.seen:
             return False
-        # The read may begin by a date that leads past what a placeholder stands for.
+        # The day of what a placeholder stands for is not known: the read may begin by a date that leads past it, and
+        # end behind its own days, where the placeholder's are.
         stands = message_id in self._placeholders.standing
-        return any(s.covers(message_id) and (not stands or s.has_begun(message_id)) for s in self._segments)
+        return any(s.has_passed(message_id) if stands else s.covers(message_id) for s in self._segments)
 
     def _spool(self, segment: Segment, day: date, records: Sequence[Record], people: Mapping[int, Any]) -> int:
         """Append what the spool lacks; how many that was."""

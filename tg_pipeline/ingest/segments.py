@@ -116,9 +116,10 @@ class Segment:
             return
         self.passed = max(self.passed, passed if before is None else min(passed, before))
 
-    def has_begun(self, message_id: int) -> bool:
-        """Whether the read began with that id or before it."""
-        return self.first_id is not None and self.first_id <= message_id
+    def has_passed(self, message_id: int) -> bool:
+        """Whether pages of the read lie around that id, whether or not the segment took what they held."""
+        begun = self.first_id is not None and self.first_id <= message_id
+        return begun and self.pages > 0 and (self.at_newest or message_id <= (self.after_id or 0))
 
     def has_taken(self, message_id: int) -> bool:
         """Whether everything around that id was taken by this segment."""

@@ -186,3 +186,15 @@ def test_what_an_interrupted_fetch_could_not_decode_is_read_again() -> None:
             else:
                 break
     assert last > 5
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [1, 0, 1, 0]])
+def test_one_on_the_day_before_whose_message_was_deleted_is_deleted_by_days(archive: Archive, order: list[int]) -> None:
+    at = [(1, 0.2), (2, 0.9), (3, 1.1), (4, 1.2), (5, 1.3), (6, 1.6), (7, 2.5)]
+    messages = [Said(number, day_start(DAYS[0]) + int(days * 86_400)) for number, days in at]
+    by_day = [DayRange(day, day) for day in DAYS]
+    read(archive, *by_day[:3], odd={3, 4, 5, 6}, messages=messages)
+    read(archive, *(by_day[n] for n in order), odd=set(), messages=[m for m in messages if m.id not in {4, 5}])
+    found = {m["id"]: m["deleted"] for day in DAYS[:3] for m in archive.messages(day)}
+    assert {number for number, is_deleted in found.items() if is_deleted} == {4, 5}
+    assert names_all(archive, set())
