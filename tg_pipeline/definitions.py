@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-import tg_pipeline.defs.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
+import tg_pipeline.machine.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
 from tg_pipeline.app.archive import open_archive
 from tg_pipeline.app.process import keep_logs, keep_metrics, keep_traces
 from tg_pipeline.contracts.chat import RegisteredChat

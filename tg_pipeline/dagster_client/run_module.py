@@ -1,8 +1,9 @@
-"""`python -m tg_pipeline.dagster_client.run_module MODULE ARGUMENTS...`: as `python -m MODULE`, but it ends quickly."""
+"""`python -m tg_pipeline.dagster_client.run_module MODULE ARGUMENTS...`: `python -m MODULE`, ending quickly and quietly."""
 
 import runpy
 import sys
 
+import tg_pipeline.machine.quiet_interrupts  # noqa: F401 - first, for as long as the rest is being loaded
 from tg_pipeline.machine.garbage_collection import end_quickly
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import dagster as dg
 FOLDER: Final = Path(__file__).parent
 OURS: Final = (
     "__init__ checks commands ended_runs factory failures interrupts io_manager jobs metadata metrics partitions "
-    "quiet_interrupts repeats resources retention run_events run_fetches scaffolded schedules tracing watchdog"
+    "repeats resources retention run_events run_fetches scaffolded schedules tracing watchdog"
 )
 """Modules without definitions of their own: what they make, `tg_pipeline.definitions` calls for."""
 

@@ -15,8 +15,8 @@ import pytest
 
 from tg_pipeline.app.running import LEASE
 from tg_pipeline.dagster_client.webserver import ask
-from tg_pipeline.defs.quiet_interrupts import INTERRUPTS
 from tg_pipeline.machine.lease import signer
+from tg_pipeline.machine.quiet_interrupts import INTERRUPTS
 from tg_pipeline.state.redis_server import local_redis
 from tg_pipeline_tests.cli.conftest import Terminal
 from tg_pipeline_tests.contracts.schema_checks import check_log

@@ -46,7 +46,7 @@ def test_lines_of_every_kind_are_json_with_their_context_and_say_nothing_secret(
 
     def is_over() -> bool:
         text = live.log.read_text()
-        return bool(re.search(f"The command [^\n]* over[^\n]*{COMMAND}", text))
+        return bool(re.search(f"Command {COMMAND} [^\n]* is over", text))
 
     assert wait_until(is_over, 200), live.end_of_log
     faults.add(Error(method=HISTORY, error="CHANNEL_PRIVATE"))

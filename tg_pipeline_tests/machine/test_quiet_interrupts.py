@@ -10,7 +10,7 @@ import pytest
 from tg_pipeline.settings import PROJECT_DIRECTORY
 
 LOADED = """
-import tg_pipeline.defs.quiet_interrupts
+import tg_pipeline.machine.quiet_interrupts
 import os, signal
 os.kill(os.getpid(), signal.SIGTERM)
 """
@@ -28,7 +28,7 @@ def test_a_code_server_that_is_stopped_while_it_loads_shows_no_stack(tmp_path: P
 
 @pytest.mark.parametrize(("error", "shown"), [("KeyboardInterrupt", False), ("RuntimeError", True)])
 def test_only_interrupts_are_not_shown(error: str, *, shown: bool) -> None:
-    code = f"import tg_pipeline.defs.quiet_interrupts; raise {error}"
+    code = f"import tg_pipeline.machine.quiet_interrupts; raise {error}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert ("Traceback" in done.stderr) is shown
@@ -37,4 +37,4 @@ def test_only_interrupts_are_not_shown(error: str, *, shown: bool) -> None:
 def test_the_definitions_import_it_before_anything_else_of_ours() -> None:
     source = PROJECT_DIRECTORY / "tg_pipeline" / "definitions.py"
     ours = [line for line in source.read_text().splitlines() if line.startswith(("import tg_p", "from tg_p"))]
-    assert ours[0].startswith("import tg_pipeline.defs.quiet_interrupts")
+    assert ours[0].startswith("import tg_pipeline.machine.quiet_interrupts")

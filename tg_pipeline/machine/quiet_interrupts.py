@@ -1,4 +1,4 @@
-"""What is imported first of the definitions: a process that is asked to stop while it loads them ends without a stack.
+"""What a process of Dagster imports first: one that is asked to stop while it loads the rest ends without a stack.
 
 Dagster raises an interrupt wherever the process happens to be (`raise_interrupts_as`, 1.13.27), which Python prints
 with the stack. Hooks of the interpreter, since nothing of ours is running yet that could catch it.
