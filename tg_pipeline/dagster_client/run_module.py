@@ -1,4 +1,4 @@
-"""`python -m tg_pipeline.dagster_client.run_module MODULE ARGUMENTS...`: `python -m MODULE`, ending quickly and quietly."""
+"""`python -m tg_pipeline.dagster_client.run_module MODULE ...`: `python -m MODULE`, ending quickly and quietly."""
 
 import runpy
 import sys
