@@ -14,7 +14,7 @@ from tg_pipeline.settings import Settings
 class SharedLogins:
     """At most one login at a time, kept open until another session is needed. For one event loop.
 
-    Whoever asks for a login shares the open one where its session is as good as any; otherwise it waits until nobody
+    A fetch that asks for a login shares the open one where its session is as good as any; else it waits until nobody
     uses that one, which is closed then. So nobody holds a session while it waits for another. Where other processes
     have all that would do, one waits for them as `logged_in` does, and the others that come before `close` do not.
     `prefer` is the session, by its fingerprint, to take of those that are equally good.

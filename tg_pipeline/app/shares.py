@@ -14,7 +14,7 @@ def shares(settings: Settings, chats: Sequence[RegisteredChat]) -> Mapping[str |
     """The chats by the fingerprint of the session that is to read them; None where it does not matter.
 
     A chat that belongs to an account, or that only some accounts are known to read, goes to one of their sessions.
-    This is a wish: whoever fetches a chat decides anew, by what is known of it then.
+    This is a wish: the fetch of a chat decides again, by what is known of it then.
     """
     try:
         sessions = list(sessions_here(settings))

@@ -211,7 +211,8 @@ class Supervisor:
         while any(map(group_exists, self._leaders)) and time.monotonic() - began < STOP_SECONDS:
             if time.monotonic() - began > IDLE_STOP_SECONDS:
                 for one in self._kept:
-                    one.service.clean_up_idle(one.process.pid if one.process else 0)
+                    if one.process is not None:
+                        one.service.clean_up_idle(one.process.pid)
             time.sleep(0.05)
         for leader in self._leaders:
             end_group(leader)

@@ -24,7 +24,7 @@ from tg_pipeline.contracts.text import count
 from tg_pipeline.ingest.background import cancel, to_its_end, until_sent, worst
 from tg_pipeline.ingest.intake import Intake
 from tg_pipeline.ingest.joins import edge_before
-from tg_pipeline.ingest.moving import Move, tell_of_predecessor
+from tg_pipeline.ingest.moving import Move, report_predecessor
 from tg_pipeline.ingest.pages import PageReader
 from tg_pipeline.ingest.past import Past, count_conditions
 from tg_pipeline.ingest.placeholders import Placeholders
@@ -115,7 +115,7 @@ class Fetch:
                 await self._save_pointers()
                 status = "stopped"
                 raise Stopped(self._how_far())
-            tell_of_predecessor(self._report, self._past.lowest)
+            report_predecessor(self._report, self._past.lowest)
             if self._open_days:
                 await self._keep_last_message()
             await to_its_end(self._strays.place, self._report, self._move)

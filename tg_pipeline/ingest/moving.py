@@ -18,7 +18,7 @@ from tg_pipeline.contracts.history import History, Page, Record
 log = logging.getLogger(__name__)
 
 
-def tell_of_predecessor(report: FetchReport, lowest: Sequence[Record]) -> None:
+def report_predecessor(report: FetchReport, lowest: Sequence[Record]) -> None:
     """Say why the days before the supergroup are empty, given its messages of the lowest ids (ADR 0009)."""
     for record in lowest:
         group = moved_from(record.body.get("action"))
